@@ -1,0 +1,51 @@
+"""Where the C library, the firmware project, the board table and the built-in network are: in a wheel or a checkout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import platformdirs
+
+from bitflow.errors import MissingError
+
+__all__ = ["board_table", "builtin_model", "c_library", "cache_folder", "firmware", "templates"]
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def _find(inside_wheel: str, inside_checkout: str) -> Path:
+    """A wheel carries the file under bitflow/_resources; an editable install finds it in the checkout."""
+    for path in (_PACKAGE / "_resources" / inside_wheel, _PACKAGE.parent.parent / inside_checkout):
+        if path.exists():
+            return path
+    raise MissingError(f"{inside_checkout} is not part of this installation; reinstall bitflow-net")
+
+
+def c_library() -> Path:
+    """The folder of the C library: include/ and src/."""
+    return firmware() / "lib" / "bitflow"
+
+
+def firmware() -> Path:
+    """The firmware project: platformio.ini, src/, platform/, lib/."""
+    return _find("firmware", "firmware")
+
+
+def board_table() -> Path:
+    """boards.toml, the one table of boards."""
+    return _find("boards.toml", "hil/boards.toml")
+
+
+def builtin_model(name: str) -> Path:
+    """The `.bfn` that ships as `builtin:NAME`."""
+    return _PACKAGE / "builtin" / f"{name}.bfn"
+
+
+def templates() -> Path:
+    """The Jinja2 templates of the code generator."""
+    return _PACKAGE / "emit" / "templates"
+
+
+def cache_folder() -> Path:
+    """The user's cache: compiled host engines and other things that can be made again."""
+    return Path(platformdirs.user_cache_dir("bitflow-net", appauthor=False))
