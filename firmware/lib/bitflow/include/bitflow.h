@@ -27,31 +27,31 @@
 extern "C" {
 #endif
 
-#define BF_VERSION "0.1.0"
-#define BF_IMAGE_VERSION 1u         /* generated code and images carry it; another one is refused */
-#define BF_MAGIC 0x314E4642u        /* "BFN1" as the first four bytes of an image */
-#define BF_IMAGE_ALIGN 4u           /* an image, and an arena, starts on this many bytes */
+#define BF_VERSION       "0.1.0"
+#define BF_IMAGE_VERSION 1u          /* generated code and images carry it; another one is refused */
+#define BF_MAGIC         0x314E4642u /* "BFN1" as the first four bytes of an image */
+#define BF_IMAGE_ALIGN   4u          /* an image, and an arena, starts on this many bytes */
 
 /* ---- Status. One list makes the codes and their texts; all errors are negative. ------------------------------- */
 
-#define BF_STATUS_LIST(X)                                                                                  \
-    X(BF_OK, 0, "ok")                                                                                      \
-    X(BF_STOPPED, 1, "stopped by the hook")                                                                \
-    X(BF_ERR_ARGUMENT, -1, "a pointer is NULL or a number is out of range")                                \
-    X(BF_ERR_ALIGNMENT, -2, "the image or the arena does not start on 4 bytes")                            \
-    X(BF_ERR_TRUNCATED, -3, "the image is shorter than it says")                                           \
-    X(BF_ERR_MAGIC, -4, "not a .bfn image")                                                                \
-    X(BF_ERR_VERSION, -5, "the image has another format version")                                          \
-    X(BF_ERR_CRC, -6, "the image is damaged: its CRC-32 does not match")                                   \
-    X(BF_ERR_HEADER, -7, "the header contradicts itself")                                                  \
-    X(BF_ERR_BOUNDS, -8, "an offset leads outside the image")                                              \
-    X(BF_ERR_TEXT, -9, "a name or label does not end inside the image")                                    \
-    X(BF_ERR_KIND, -10, "a layer is of an unknown kind")                                                   \
-    X(BF_ERR_SHAPE, -11, "the shapes of a layer contradict each other")                                    \
-    X(BF_ERR_CHAIN, -12, "a layer does not take what the one before it gives")                             \
-    X(BF_ERR_RANGE, -13, "an integer of the image could overflow")                                         \
-    X(BF_ERR_ARENA, -14, "the arena is smaller than bf_arena_size()")                                      \
-    X(BF_ERR_KERNEL, -15, "no kernel for a layer is linked in")                                            \
+#define BF_STATUS_LIST(X)                                                                                              \
+    X(BF_OK, 0, "ok")                                                                                                  \
+    X(BF_STOPPED, 1, "stopped by the hook")                                                                            \
+    X(BF_ERR_ARGUMENT, -1, "a pointer is NULL or a number is out of range")                                            \
+    X(BF_ERR_ALIGNMENT, -2, "the image or the arena does not start on 4 bytes")                                        \
+    X(BF_ERR_TRUNCATED, -3, "the image is shorter than it says")                                                       \
+    X(BF_ERR_MAGIC, -4, "not a .bfn image")                                                                            \
+    X(BF_ERR_VERSION, -5, "the image has another format version")                                                      \
+    X(BF_ERR_CRC, -6, "the image is damaged: its CRC-32 does not match")                                               \
+    X(BF_ERR_HEADER, -7, "the header contradicts itself")                                                              \
+    X(BF_ERR_BOUNDS, -8, "an offset leads outside the image")                                                          \
+    X(BF_ERR_TEXT, -9, "a name or label does not end inside the image")                                                \
+    X(BF_ERR_KIND, -10, "a layer is of an unknown kind")                                                               \
+    X(BF_ERR_SHAPE, -11, "the shapes of a layer contradict each other")                                                \
+    X(BF_ERR_CHAIN, -12, "a layer does not take what the one before it gives")                                         \
+    X(BF_ERR_RANGE, -13, "an integer of the image could overflow")                                                     \
+    X(BF_ERR_ARENA, -14, "the arena is smaller than bf_arena_size()")                                                  \
+    X(BF_ERR_KERNEL, -15, "no kernel for a layer is linked in")                                                        \
     X(BF_ERR_SPACE, -16, "the buffer for the result is too small")
 
 typedef enum bf_status {
@@ -65,47 +65,47 @@ const char *bf_status_text(bf_status status);
 
 /* ---- The image: header, layer records, arrays, CRC-32. SPEC.md gives it byte by byte. --------------------------- */
 
-enum { BF_UINT8 = 0, BF_INT8 = 1 };                                  /* bf_header.dtype: what a pixel is */
-enum { BF_ORDER_GRAY = 0, BF_ORDER_RGB = 1, BF_ORDER_BGR = 2, BF_ORDER_OTHER = 3 };  /* bf_header.channel_order */
-enum { BF_RESIZE_NONE = 0, BF_RESIZE_STRETCH = 1, BF_RESIZE_CROP = 2 };              /* bf_header.resize */
+enum { BF_UINT8 = 0, BF_INT8 = 1 }; /* bf_header.dtype: what a pixel is */
+enum { BF_ORDER_GRAY = 0, BF_ORDER_RGB = 1, BF_ORDER_BGR = 2, BF_ORDER_OTHER = 3 }; /* bf_header.channel_order */
+enum { BF_RESIZE_NONE = 0, BF_RESIZE_STRETCH = 1, BF_RESIZE_CROP = 2 };             /* bf_header.resize */
 
 typedef struct bf_header {
-    uint32_t magic;          /* BF_MAGIC */
-    uint16_t version;        /* BF_IMAGE_VERSION */
-    uint16_t flags;          /* 0 */
-    uint32_t size;           /* bytes of the whole image, CRC included */
-    uint32_t layer_count;    /* 1 .. 65535 */
-    uint32_t layers;         /* offset of the records; all offsets count from the image's first byte */
-    uint32_t name;           /* offset of the network's name, NUL-terminated UTF-8; 0: none */
-    uint32_t labels;         /* offset of `classes` NUL-terminated strings, one after the other; 0: none */
-    uint32_t classes;        /* scores a run gives, 1 .. 65535 */
-    uint16_t height;         /* of the input, pixels */
+    uint32_t magic;       /* BF_MAGIC */
+    uint16_t version;     /* BF_IMAGE_VERSION */
+    uint16_t flags;       /* 0 */
+    uint32_t size;        /* bytes of the whole image, CRC included */
+    uint32_t layer_count; /* 1 .. 1024 */
+    uint32_t layers;      /* offset of the records; all offsets count from the image's first byte */
+    uint32_t name;        /* offset of the network's name, NUL-terminated UTF-8; 0: none */
+    uint32_t labels;      /* offset of `classes` NUL-terminated strings, one after the other; 0: none */
+    uint32_t classes;     /* scores a run gives, 1 .. 65535 */
+    uint16_t height;      /* of the input, pixels */
     uint16_t width;
-    uint16_t channels;       /* values per pixel, stored [height][width][channels] */
-    uint8_t dtype;           /* BF_UINT8 or BF_INT8 */
-    uint8_t channel_order;   /* BF_ORDER_* : what the channels mean, for whoever prepares a picture */
-    int16_t zero_point;      /* the pixel value that counts as 0 */
-    uint8_t resize;          /* BF_RESIZE_* : how a picture of another size is brought to height x width */
-    uint8_t reserved0;       /* 0 */
-    uint32_t extra;          /* offset of bytes a loader may ignore (a plan, say); 0: none */
+    uint16_t channels;     /* values per pixel, stored [height][width][channels] */
+    uint8_t dtype;         /* BF_UINT8 or BF_INT8 */
+    uint8_t channel_order; /* BF_ORDER_* : what the channels mean, for whoever prepares a picture */
+    int16_t zero_point;    /* the pixel value that counts as 0 */
+    uint8_t resize;        /* BF_RESIZE_* : how a picture of another size is brought to height x width */
+    uint8_t reserved0;     /* 0 */
+    uint32_t extra;        /* offset of bytes a loader may ignore (a plan, say); 0: none */
     uint32_t extra_size;
-    uint32_t reserved1[2];   /* 0 */
-} bf_header;                 /* 64 bytes */
+    uint32_t reserved1[2]; /* 0 */
+} bf_header;               /* 64 bytes */
 
 /* Kinds of layer, X(NAME, value, text). Each has one kernel in a model's table. */
-#define BF_KIND_LIST(X)                                                    \
-    X(BF_INPUT_CONV, 0, "input_conv")  /* 8-bit pixels, +-1 weights */     \
-    X(BF_CONV, 1, "conv")              /* bits, +-1 weights, groups */     \
-    X(BF_DENSE, 2, "dense")            /* bits of the whole map, +-1 weights: a conv whose kernel is the map */
+#define BF_KIND_LIST(X)                                                                                                \
+    X(BF_INPUT_CONV, 0, "input_conv") /* 8-bit pixels, +-1 weights */                                                  \
+    X(BF_CONV, 1, "conv")             /* bits, +-1 weights, groups */                                                  \
+    X(BF_DENSE, 2, "dense")           /* bits of the whole map, +-1 weights: a conv whose kernel is the map */
 
 typedef enum bf_kind {
 #define BF_KIND_ENUM(name, value, text) name = (value),
     BF_KIND_LIST(BF_KIND_ENUM)
 #undef BF_KIND_ENUM
-    BF_KINDS                 /* how many there are */
+        BF_KINDS /* how many there are */
 } bf_kind;
 
-enum { BF_BITS = 0, BF_SCORES = 1 };                                  /* bf_layer.output */
+enum { BF_BITS = 0, BF_SCORES = 1 }; /* bf_layer.output */
 
 /*
  * One layer: accumulator = sum over the taps of pixel * weight; then bits (accumulator + shift >= 0), pooled where
@@ -113,12 +113,12 @@ enum { BF_BITS = 0, BF_SCORES = 1 };                                  /* bf_laye
  * i = (ky * kernel_w + kx) * (in_c / groups) + channel, and bit i % 32 of its word i / 32.
  */
 typedef struct bf_layer {
-    uint8_t kind;            /* bf_kind */
-    uint8_t output;          /* BF_BITS, or BF_SCORES in the last layer and only there */
-    int8_t pad_value;        /* a tap outside the map: -1 or +1, or 0: it does not count. BF_INPUT_CONV: 0 */
-    uint8_t reserved0;       /* 0 */
+    uint8_t kind;      /* bf_kind */
+    uint8_t output;    /* BF_BITS, or BF_SCORES in the last layer and only there */
+    int8_t pad_value;  /* a tap outside the map: -1 or +1, or 0: it does not count. BF_INPUT_CONV: 0 */
+    uint8_t reserved0; /* 0 */
     uint16_t in_h, in_w, in_c;
-    uint16_t groups;         /* 1 .. in_c; in_c and out_c are multiples of it */
+    uint16_t groups; /* 1 .. in_c; in_c and out_c are multiples of it */
     uint16_t kernel_h, kernel_w;
     uint8_t stride_h, stride_w;
     uint8_t dilation_h, dilation_w;
@@ -126,15 +126,15 @@ typedef struct bf_layer {
     uint16_t conv_h, conv_w; /* the map of accumulators */
     uint8_t pool_h, pool_w;  /* window of the max-pool on the bits; 0: no pool */
     uint8_t pool_stride_h, pool_stride_w;
-    uint8_t pool_top, pool_left, pool_bottom, pool_right;   /* rows and columns outside the map: they never win */
-    uint16_t out_h, out_w, out_c;   /* after the pool */
-    uint16_t reserved1;      /* 0 */
-    uint32_t weights;        /* offset of uint32_t[out_c][(taps + 31) / 32], unused high bits 0 */
-    uint32_t shift;          /* offset of int32_t[out_c]: BatchShift, or the scale of the scores */
-    uint32_t offset;         /* offset of int32_t[out_c]: offset of the scores; 0 with BF_BITS */
-    uint32_t pool_and;       /* offset of uint32_t[(out_c + 31) / 32]: channels pooled by AND; 0: all by OR */
-    uint32_t name;           /* offset of a NUL-terminated string; 0: none */
-} bf_layer;                  /* 64 bytes */
+    uint8_t pool_top, pool_left, pool_bottom, pool_right; /* rows and columns outside the map: they never win */
+    uint16_t out_h, out_w, out_c;                         /* after the pool */
+    uint16_t reserved1;                                   /* 0 */
+    uint32_t weights;  /* offset of uint32_t[out_c][(taps + 31) / 32], unused high bits 0 */
+    uint32_t shift;    /* offset of int32_t[out_c]: BatchShift, or the scale of the scores */
+    uint32_t offset;   /* offset of int32_t[out_c]: offset of the scores; 0 with BF_BITS */
+    uint32_t pool_and; /* offset of uint32_t[(out_c + 31) / 32]: channels pooled by AND; 0: all by OR */
+    uint32_t name;     /* offset of a NUL-terminated string; 0: none */
+} bf_layer;            /* 64 bytes */
 
 /* ---- A model ---------------------------------------------------------------------------------------------------- */
 
@@ -144,30 +144,30 @@ struct bf_model;
 typedef struct bf_job {
     const struct bf_model *model;
     const bf_layer *layer;
-    const void *input;       /* BF_INPUT_CONV: [in_h][in_w][in_c] pixels; else channel-packed bits */
-    void *output;            /* BF_BITS: channel-packed [out_h][out_w] words; BF_SCORES: int32_t[out_c] */
-    uint32_t *scratch;       /* as many bytes as its `scratch` query said */
+    const void *input; /* BF_INPUT_CONV: [in_h][in_w][in_c] pixels; else channel-packed bits */
+    void *output;      /* BF_BITS: channel-packed [out_h][out_w] words; BF_SCORES: int32_t[out_c] */
+    uint32_t *scratch; /* as many bytes as its `scratch` query said */
 } bf_job;
 
 typedef struct bf_kernel {
-    size_t (*scratch)(const bf_layer *layer);    /* bytes of scratch, a multiple of 4 */
+    size_t (*scratch)(const bf_layer *layer); /* bytes of scratch, a multiple of 4 */
     void (*run)(const bf_job *job);
 } bf_kernel;
 
 /* The kernels there are. Generated code names only those it uses, so that the linker drops the rest. */
 extern const bf_kernel bf_input_conv_plain;
-extern const bf_kernel bf_conv_plain;            /* serves BF_CONV and BF_DENSE */
+extern const bf_kernel bf_conv_plain; /* serves BF_CONV and BF_DENSE */
 extern const bf_kernel *const bf_all_kernels[BF_KINDS];
 
 /* Filled by bf_open(), or constant in generated code. Read it, do not change it. */
 typedef struct bf_model {
-    const uint8_t *base;                 /* the image's first byte */
+    const uint8_t *base; /* the image's first byte */
     const bf_layer *layers;
     uint32_t layer_count;
-    uint32_t size;                       /* bytes of the image */
-    uint32_t arena_size;                 /* bytes */
-    uint32_t crc;                        /* the image's last four bytes: the model's name on every board */
-    const bf_kernel *const *kernels;     /* [BF_KINDS], NULL where a kind is not used */
+    uint32_t size;                   /* bytes of the image */
+    uint32_t arena_size;             /* bytes */
+    uint32_t crc;                    /* the image's last four bytes: the model's name on every board */
+    const bf_kernel *const *kernels; /* [BF_KINDS], NULL where a kind is not used */
 } bf_model;
 
 /*
@@ -178,12 +178,12 @@ typedef struct bf_model {
  */
 bf_status bf_open(bf_model *model, const void *image, size_t size);
 
-size_t bf_arena_size(const bf_model *model);             /* bytes a run needs, a multiple of 4 */
-size_t bf_input_size(const bf_model *model);             /* bytes of one input */
-unsigned bf_classes(const bf_model *model);              /* scores of one run */
+size_t bf_arena_size(const bf_model *model); /* bytes a run needs, a multiple of 4 */
+size_t bf_input_size(const bf_model *model); /* bytes of one input */
+unsigned bf_classes(const bf_model *model);  /* scores of one run */
 const bf_header *bf_header_of(const bf_model *model);
-const char *bf_name(const bf_model *model);              /* "" if it has none */
-const char *bf_label(const bf_model *model, unsigned c); /* "" if it has none or there is no class c */
+const char *bf_name(const bf_model *model);                       /* "" if it has none */
+const char *bf_label(const bf_model *model, unsigned c);          /* "" if it has none or there is no class c */
 const char *bf_layer_name(const bf_model *model, unsigned layer); /* "" if it has none or there is no such layer */
 
 /*
@@ -207,7 +207,7 @@ bf_status bf_run_to(const bf_model *model, const void *input, unsigned layers, v
  * The bits that layer `layer` left in the arena: after bf_run_to(layer + 1), before the arena is used again.
  * words: room for n >= bf_output_words() words, channel-packed [out_h][out_w][(out_c + 31) / 32].
  */
-size_t bf_output_words(const bf_model *model, unsigned layer);   /* 0 for the scores' layer */
+size_t bf_output_words(const bf_model *model, unsigned layer); /* 0 for the scores' layer */
 bf_status bf_output(const bf_model *model, unsigned layer, const void *arena, uint32_t *words, size_t n);
 
 /* Index of the largest of n >= 1 scores; of equal ones the first. */

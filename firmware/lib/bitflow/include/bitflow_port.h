@@ -22,12 +22,20 @@
 #error "BitFlow needs a little-endian target"
 #endif
 
-/* Copy and fill bytes: plain loops, so that no libc is needed. Areas do not overlap. */
+/* Keeps compilers from turning a loop into a call of memcpy or memset: no libc is needed. */
+#if defined(__GNUC__)
+#define BF_KEEP_LOOP() __asm__ volatile("")
+#else
+#define BF_KEEP_LOOP() ((void)0)
+#endif
+
+/* Copy and fill bytes. Areas do not overlap. */
 static inline void bf_copy(void *to, const void *from, size_t n) {
     uint8_t *t = (uint8_t *)to;
     const uint8_t *f = (const uint8_t *)from;
     while (n--) {
         *t++ = *f++;
+        BF_KEEP_LOOP();
     }
 }
 
@@ -35,6 +43,7 @@ static inline void bf_fill(void *to, uint8_t value, size_t n) {
     uint8_t *t = (uint8_t *)to;
     while (n--) {
         *t++ = value;
+        BF_KEEP_LOOP();
     }
 }
 

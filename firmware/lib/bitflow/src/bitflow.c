@@ -1,0 +1,164 @@
+/*
+ * bitflow.c - the layer loop, the arena, and what can be asked of a model.
+ *
+ * The arena: a layer of even number leaves its bits at the low end, one of odd number at the high end, so that input
+ * and output never meet; scratch lies between them. Its size is the largest need of any layer.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "internal.h"
+
+const char *bf_status_text(bf_status status) {
+    switch (status) {
+#define BF_STATUS_CASE(name, value, text)                                                                              \
+    case name:                                                                                                         \
+        return text;
+        BF_STATUS_LIST(BF_STATUS_CASE)
+#undef BF_STATUS_CASE
+    }
+    return "unknown status";
+}
+
+const bf_header *bf_header_of(const bf_model *model) {
+    return (const bf_header *)(const void *)model->base;
+}
+
+size_t bf_arena_size(const bf_model *model) {
+    return model->arena_size;
+}
+
+size_t bf_input_size(const bf_model *model) {
+    const bf_header *header = bf_header_of(model);
+    return (size_t)header->height * header->width * header->channels;
+}
+
+unsigned bf_classes(const bf_model *model) {
+    return bf_header_of(model)->classes;
+}
+
+static const char *text_at(const bf_model *model, uint32_t offset) {
+    return offset ? (const char *)bf_at(model, offset) : "";
+}
+
+const char *bf_name(const bf_model *model) {
+    return text_at(model, bf_header_of(model)->name);
+}
+
+const char *bf_layer_name(const bf_model *model, unsigned layer) {
+    return layer < model->layer_count ? text_at(model, model->layers[layer].name) : "";
+}
+
+const char *bf_label(const bf_model *model, unsigned c) {
+    const bf_header *header = bf_header_of(model);
+    const char *text;
+    if (!header->labels || c >= header->classes) {
+        return "";
+    }
+    text = text_at(model, header->labels);
+    while (c--) {
+        while (*text++) {
+        }
+    }
+    return text;
+}
+
+unsigned bf_argmax(const int32_t *scores, unsigned n) {
+    unsigned best = 0;
+    for (unsigned c = 1; c < n; c++) {
+        if (scores[c] > scores[best]) {
+            best = c;
+        }
+    }
+    return best;
+}
+
+static size_t output_size(const bf_layer *layer) {
+    return layer->output == BF_SCORES ? 0 : bf_map_size(layer->out_h, layer->out_w, layer->out_c);
+}
+
+/* Where layer `index` leaves its bits. */
+static uint8_t *output_in(const bf_model *model, unsigned index, uint8_t *arena) {
+    return index % 2u ? arena + (model->arena_size - output_size(&model->layers[index])) : arena;
+}
+
+static bf_status run(const bf_model *model, const void *input, unsigned layers, int32_t *scores, void *arena,
+                     size_t arena_size, const bf_hook *hook) {
+    uint8_t *bytes = (uint8_t *)arena;
+    const void *from = input;
+    size_t low = 0; /* bytes in use at the arena's low end */
+    if (!model || !input || !arena) {
+        return BF_ERR_ARGUMENT;
+    }
+    if ((uintptr_t)arena % BF_IMAGE_ALIGN) {
+        return BF_ERR_ALIGNMENT;
+    }
+    if (arena_size < model->arena_size) {
+        return BF_ERR_ARENA;
+    }
+    for (unsigned i = 0; i < layers; i++) {
+        const bf_layer *layer = &model->layers[i];
+        const bf_kernel *kernel = model->kernels[layer->kind];
+        uint8_t *to = output_in(model, i, bytes);
+        bf_job job = {model, layer, from, to, NULL};
+        if (!kernel) {
+            return BF_ERR_KERNEL;
+        }
+        if (i % 2u == 0u) {
+            low = output_size(layer);
+        }
+        job.scratch = (uint32_t *)(void *)(bytes + low);
+        if (layer->output == BF_SCORES) {
+            job.output = scores;
+        }
+        kernel->run(&job);
+        if (hook && hook->after(hook->user, i)) {
+            return BF_STOPPED;
+        }
+        from = to;
+    }
+    return BF_OK;
+}
+
+bf_status bf_run_hooked(const bf_model *model, const void *input, int32_t *scores, void *arena, size_t arena_size,
+                        const bf_hook *hook) {
+    if (!model || !scores) {
+        return BF_ERR_ARGUMENT;
+    }
+    return run(model, input, model->layer_count, scores, arena, arena_size, hook);
+}
+
+bf_status bf_run(const bf_model *model, const void *input, int32_t *scores, void *arena, size_t arena_size) {
+    return bf_run_hooked(model, input, scores, arena, arena_size, NULL);
+}
+
+bf_status bf_run_to(const bf_model *model, const void *input, unsigned layers, void *arena, size_t arena_size) {
+    if (!model || layers < 1 || layers >= model->layer_count) {
+        return BF_ERR_ARGUMENT;
+    }
+    return run(model, input, layers, NULL, arena, arena_size, NULL);
+}
+
+size_t bf_output_words(const bf_model *model, unsigned layer) {
+    return layer < model->layer_count ? output_size(&model->layers[layer]) / sizeof(uint32_t) : 0;
+}
+
+bf_status bf_output(const bf_model *model, unsigned layer, const void *arena, uint32_t *words, size_t n) {
+    size_t count;
+    const uint8_t *from;
+    if (!model || !arena || !words || layer >= model->layer_count) {
+        return BF_ERR_ARGUMENT;
+    }
+    count = bf_output_words(model, layer);
+    if (count == 0) {
+        return BF_ERR_ARGUMENT;
+    }
+    if (n < count) {
+        return BF_ERR_SPACE;
+    }
+    from = (const uint8_t *)arena;
+    if (layer % 2u) {
+        from += model->arena_size - count * sizeof(uint32_t);
+    }
+    bf_copy(words, from, count * sizeof(uint32_t));
+    return BF_OK;
+}

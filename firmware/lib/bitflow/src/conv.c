@@ -1,0 +1,109 @@
+/*
+ * conv.c - convolution and dense layers on bits: XOR and popcount; plain form, any shape, groups, padding.
+ *
+ * The bits under the window are gathered once per pixel into a string of K bits, in the order of the weights; each
+ * filter is then one pass over its words. Agreement of +-1 values: accumulator = valid - 2 * popcount((a ^ w) & mask),
+ * where mask has the taps that count (all but those of exact zero padding) and valid is their number.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "internal.h"
+
+/* The window and its mask, after the map of bits before the pool. */
+static size_t conv_scratch(const bf_layer *layer) {
+    return bf_unpooled_size(layer) + 2u * (size_t)bf_words(bf_taps(layer)) * sizeof(uint32_t);
+}
+
+/* Copy n bits from bit `at` of `from` to bit `to_at` of `to`, whose bits from there on are 0. */
+static void append(uint32_t *to, uint32_t to_at, const uint32_t *from, uint32_t at, uint32_t n) {
+    while (n) {
+        const uint32_t shift = at % BF_WORD_BITS;
+        const uint32_t to_shift = to_at % BF_WORD_BITS;
+        const uint32_t room = BF_WORD_BITS - (shift > to_shift ? shift : to_shift);
+        const uint32_t step = n < room ? n : room;
+        const uint32_t bits = from[at / BF_WORD_BITS] >> shift & bf_tail_mask(step);
+        to[to_at / BF_WORD_BITS] |= bits << to_shift;
+        at += step;
+        to_at += step;
+        n -= step;
+    }
+}
+
+/* The same with n bits that are all 1. */
+static void append_ones(uint32_t *to, uint32_t to_at, uint32_t n) {
+    while (n) {
+        const uint32_t to_shift = to_at % BF_WORD_BITS;
+        const uint32_t step = n < BF_WORD_BITS - to_shift ? n : BF_WORD_BITS - to_shift;
+        to[to_at / BF_WORD_BITS] |= bf_tail_mask(step) << to_shift;
+        to_at += step;
+        n -= step;
+    }
+}
+
+/* The bits under the window of output pixel (y, x), channels of one group, and the mask of those that count. */
+static void gather(const bf_job *job, int32_t y, int32_t x, uint32_t group, uint32_t *window, uint32_t *mask) {
+    const bf_layer *layer = job->layer;
+    const uint32_t channels = (uint32_t)(layer->in_c / layer->groups);
+    const uint32_t pixel_words = bf_words(layer->in_c);
+    uint32_t at = 0;
+    for (int32_t ky = 0; ky < layer->kernel_h; ky++) {
+        const int32_t iy = y * layer->stride_h - layer->pad_top + ky * layer->dilation_h;
+        for (int32_t kx = 0; kx < layer->kernel_w; kx++, at += channels) {
+            const int32_t ix = x * layer->stride_w - layer->pad_left + kx * layer->dilation_w;
+            if (iy >= 0 && iy < layer->in_h && ix >= 0 && ix < layer->in_w) {
+                const size_t pixel = (size_t)iy * layer->in_w + (size_t)ix;
+                const uint32_t *from = (const uint32_t *)job->input + pixel * pixel_words;
+                append(window, at, from, group * channels, channels);
+            } else if (layer->pad_value == 0) {
+                continue;
+            } else if (layer->pad_value > 0) {
+                append_ones(window, at, channels);
+            }
+            append_ones(mask, at, channels);
+        }
+    }
+}
+
+static uint32_t count_ones(const uint32_t *words, uint32_t n) {
+    uint32_t count = 0;
+    while (n--) {
+        count += bf_popcount(*words++);
+    }
+    return count;
+}
+
+static uint32_t count_differences(const uint32_t *a, const uint32_t *w, const uint32_t *mask, uint32_t n) {
+    uint32_t count = 0;
+    while (n--) {
+        count += bf_popcount((*a++ ^ *w++) & *mask++);
+    }
+    return count;
+}
+
+static void conv_run(const bf_job *job) {
+    const bf_layer *layer = job->layer;
+    const uint32_t words = bf_words(bf_taps(layer));
+    const uint32_t filters = (uint32_t)(layer->out_c / layer->groups);
+    uint32_t *window = job->scratch + bf_unpooled_size(layer) / sizeof(uint32_t);
+    uint32_t *mask = window + words;
+    uint32_t pixel = 0;
+    bf_emit_begin(job);
+    for (int32_t y = 0; y < layer->conv_h; y++) {
+        for (int32_t x = 0; x < layer->conv_w; x++, pixel++) {
+            const uint32_t *weights = (const uint32_t *)bf_at(job->model, layer->weights);
+            for (uint32_t group = 0, c = 0; group < layer->groups; group++) {
+                uint32_t valid;
+                bf_fill(window, 0, 2u * (size_t)words * sizeof *window);
+                gather(job, y, x, group, window, mask);
+                valid = count_ones(mask, words);
+                for (uint32_t f = 0; f < filters; f++, c++, weights += words) {
+                    const uint32_t differences = count_differences(window, weights, mask, words);
+                    bf_emit(job, pixel, c, (int32_t)valid - 2 * (int32_t)differences);
+                }
+            }
+        }
+    }
+    bf_pool(job);
+}
+
+const bf_kernel bf_conv_plain = {conv_scratch, conv_run};

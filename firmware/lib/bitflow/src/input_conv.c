@@ -1,0 +1,76 @@
+/*
+ * input_conv.c - the first layer: 8-bit pixels minus the zero point, +-1 weights; plain form, any shape.
+ * SPDX-License-Identifier: MIT
+ */
+#include "internal.h"
+
+/* The taps of one accumulator as int16_t[K], after the map of bits before the pool. */
+static size_t input_conv_scratch(const bf_layer *layer) {
+    return bf_unpooled_size(layer) + (size_t)(bf_taps(layer) + 1u) / 2u * sizeof(uint32_t);
+}
+
+/* Pixels minus zero point under the window of output pixel (y, x), channels of one group; returns their sum. */
+static int32_t gather(const bf_job *job, int32_t y, int32_t x, uint32_t group, int16_t *taps) {
+    const bf_layer *layer = job->layer;
+    const bf_header *header = bf_header_of(job->model);
+    const uint32_t channels = (uint32_t)(layer->in_c / layer->groups);
+    const uint8_t flip = header->dtype == BF_INT8 ? 0x80u : 0u; /* int8 p is uint8 (p ^ 0x80) - 128 */
+    const int32_t zero = header->zero_point + (flip ? 128 : 0);
+    int32_t sum = 0;
+    for (int32_t ky = 0; ky < layer->kernel_h; ky++) {
+        const int32_t iy = y * layer->stride_h - layer->pad_top + ky * layer->dilation_h;
+        for (int32_t kx = 0; kx < layer->kernel_w; kx++) {
+            const int32_t ix = x * layer->stride_w - layer->pad_left + kx * layer->dilation_w;
+            if (iy < 0 || iy >= layer->in_h || ix < 0 || ix >= layer->in_w) {
+                bf_fill(taps, 0, channels * sizeof *taps); /* a padded tap has the zero point's value */
+                taps += channels;
+                continue;
+            }
+            const size_t pixel = (size_t)iy * layer->in_w + (size_t)ix;
+            const uint8_t *from = (const uint8_t *)job->input + pixel * layer->in_c + group * channels;
+            for (uint32_t c = 0; c < channels; c++) {
+                const int32_t value = (int32_t)(from[c] ^ flip) - zero;
+                *taps++ = (int16_t)value;
+                sum += value;
+            }
+        }
+    }
+    return sum;
+}
+
+/* Sum of +-tap = 2 * (sum of the taps whose weight is +1) - (sum of all). */
+static int32_t accumulate(const int16_t *taps, uint32_t count, const uint32_t *weights, int32_t sum) {
+    int32_t plus = 0;
+    for (uint32_t i = 0; i < count; i += BF_WORD_BITS) {
+        uint32_t word = *weights++;
+        const uint32_t end = count - i < BF_WORD_BITS ? count - i : BF_WORD_BITS;
+        for (uint32_t k = 0; k < end; k++, word >>= 1) {
+            plus += taps[i + k] & -(int32_t)(word & 1u);
+        }
+    }
+    return 2 * plus - sum;
+}
+
+static void input_conv_run(const bf_job *job) {
+    const bf_layer *layer = job->layer;
+    const uint32_t taps = bf_taps(layer);
+    const uint32_t words = bf_words(taps);
+    const uint32_t filters = (uint32_t)(layer->out_c / layer->groups);
+    int16_t *window = (int16_t *)(void *)((uint8_t *)job->scratch + bf_unpooled_size(layer));
+    uint32_t pixel = 0;
+    bf_emit_begin(job);
+    for (int32_t y = 0; y < layer->conv_h; y++) {
+        for (int32_t x = 0; x < layer->conv_w; x++, pixel++) {
+            const uint32_t *weights = (const uint32_t *)bf_at(job->model, layer->weights);
+            for (uint32_t group = 0, c = 0; group < layer->groups; group++) {
+                const int32_t sum = gather(job, y, x, group, window);
+                for (uint32_t f = 0; f < filters; f++, c++, weights += words) {
+                    bf_emit(job, pixel, c, accumulate(window, taps, weights, sum));
+                }
+            }
+        }
+    }
+    bf_pool(job);
+}
+
+const bf_kernel bf_input_conv_plain = {input_conv_scratch, input_conv_run};
