@@ -1,0 +1,212 @@
+"""Binary layers for one's own torch modules: the straight-through estimator and the XNOR scaling factor.
+
+A module takes float [N, C, H, W] that hold pixel values (0..255, or -128..127) and returns float logits [N, classes]:
+
+    nn.Sequential(
+        InputConv2d(1, 16, 3, padding=1), nn.BatchNorm2d(16), Sign(),
+        BinaryConv2d(16, 32, 3, padding=1), nn.MaxPool2d(2), nn.BatchNorm2d(32), Sign(),
+        nn.Flatten(), BinaryLinear(32 * 14 * 14, 10),
+    )
+
+Each layer convolves with *exact* +-1 weights and multiplies the **result** by the scaling factor alpha = mean |latent
+weight|. With the factor inside the weights float32 would give several values for one integer accumulator, depending on
+batch and memory layout, and nothing that is fused from the module could be exact.
+
+Sources: straight-through estimator with clipping, Hubara et al., "Binarized Neural Networks", 2016; scaling factor,
+Rastegari et al., "XNOR-Net", 2016.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+__all__ = ["BinaryConv2d", "BinaryLinear", "InputConv2d", "Sign", "binarise", "clip_latent"]
+
+Pair = tuple[int, int]
+
+
+class _StraightThrough(torch.autograd.Function):
+    """Forward: +1 where x >= 0, else -1. Backward: the gradient passes where |x| <= 1."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return torch.where(x >= 0, 1.0, -1.0)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        return gradients[0] * (x.abs() <= 1)
+
+
+def binarise(x: Tensor) -> Tensor:
+    """+1.0 where x >= 0 (also -0.0), else -1.0, of the same shape; the gradient passes where |x| <= 1."""
+    return cast(Tensor, _StraightThrough.apply(x))
+
+
+def clip_latent(module: nn.Module) -> None:
+    """Clip all latent weights in the module to [-1, 1]; call it after each step of the optimiser.
+
+    Beyond +-1 the straight-through gradient is zero: a weight that drifted out could never come back.
+    """
+    with torch.no_grad():
+        for layer in module.modules():
+            if isinstance(layer, _BinaryLayer):
+                layer.weight.clamp_(-1, 1)
+
+
+def _pair(value: int | Pair) -> Pair:
+    return (value, value) if isinstance(value, int) else (value[0], value[1])
+
+
+class _BinaryLayer(nn.Module):
+    """Latent weights [out, ...], an optional bias [out], and the order of the arithmetic in `_scaled`."""
+
+    def __init__(self, shape: tuple[int, ...], bias: bool) -> None:
+        super().__init__()
+        fan_in = 1
+        for size in shape[1:]:
+            fan_in *= size
+        bound = fan_in**-0.5
+        self.weight = nn.Parameter(torch.empty(shape).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.zeros(shape[0])) if bias else None
+
+    def scaling_factor(self) -> Tensor:
+        """Alpha as the forward pass uses it: float32 [out], one mean |latent weight| per filter.
+
+        The mean is taken in float64, so that its float32 does not depend on the number of threads.
+        """
+        return self.weight.abs().double().flatten(1).mean(dim=1).float()
+
+    def _scaled(self, accumulator: Tensor) -> Tensor:
+        """accumulator * alpha + bias along dimension 1, each step rounded to float32."""
+        if not self.training:
+            # An algorithm with inexact transforms (Winograd, FFT) may leave the integers by a little.
+            accumulator = torch.round(accumulator)
+        shape = (1, -1) + (1,) * (accumulator.dim() - 2)
+        result = accumulator * self.scaling_factor().view(shape)
+        return result if self.bias is None else result + self.bias.view(shape)
+
+
+class _Convolution(_BinaryLayer):
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | Pair,
+        stride: int | Pair,
+        padding: int | Pair,
+        groups: int,
+        bias: bool,
+    ) -> None:
+        if groups < 1 or in_channels % groups or out_channels % groups:
+            raise ValueError(f"{in_channels} -> {out_channels} channels cannot be split into {groups} groups")
+        self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
+        self.kernel_size, self.stride, self.padding = _pair(kernel_size), _pair(stride), _pair(padding)
+        super().__init__((out_channels, in_channels // groups, *self.kernel_size), bias)
+
+    def extra_repr(self) -> str:
+        return f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}, " + (
+            f"padding={self.padding}, groups={self.groups}"
+        )
+
+    def _convolve(self, x: Tensor, fill: float) -> Tensor:
+        """x [N, in, H, W], padded by `fill`, with +-1 weights -> [N, out, H', W']."""
+        rows, columns = self.padding
+        padded = functional.pad(x, (columns, columns, rows, rows), value=fill) if rows or columns else x
+        return self._scaled(functional.conv2d(padded, binarise(self.weight), None, self.stride, groups=self.groups))
+
+
+class InputConv2d(_Convolution):
+    """First layer: 8-bit pixels minus the zero point, convolved with +-1 weights.
+
+    In: float [N, in_channels, H, W] of whole numbers 0..255 (or -128..127). Out: float [N, out_channels, H', W'].
+    A padded tap has the zero point's value and so does not count. kernel_size, stride, padding: an int or (rows,
+    columns). Raises ValueError where the channels do not divide into the groups.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | Pair,
+        stride: int | Pair = 1,
+        padding: int | Pair = 0,
+        zero_point: int = 128,
+        groups: int = 1,
+        *,
+        bias: bool = False,
+    ) -> None:
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, groups, bias)
+        self.zero_point = zero_point
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._convolve(x - self.zero_point, 0.0)
+
+    def extra_repr(self) -> str:
+        return f"{super().extra_repr()}, zero_point={self.zero_point}"
+
+
+class BinaryConv2d(_Convolution):
+    """Convolution of +-1 with +-1 weights.
+
+    In: float [N, in_channels, H, W] of +-1. Out: float [N, out_channels, H', W']. padding_value: what a padded tap
+    holds, -1 (the cheapest on a device: a bit 0), +1, or 0 (torch's own: the tap does not count). Raises ValueError for
+    another padding value and where the channels do not divide into the groups.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | Pair,
+        stride: int | Pair = 1,
+        padding: int | Pair = 0,
+        padding_value: int = -1,
+        groups: int = 1,
+        *,
+        bias: bool = False,
+    ) -> None:
+        if padding_value not in (-1, 0, 1):
+            raise ValueError(f"padding_value {padding_value} is none of -1, 0, +1")
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, groups, bias)
+        self.padding_value = padding_value
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._convolve(x, float(self.padding_value))
+
+    def extra_repr(self) -> str:
+        return f"{super().extra_repr()}, padding_value={self.padding_value}"
+
+
+class BinaryLinear(_BinaryLayer):
+    """Fully connected layer of +-1 with +-1 weights. In: float [N, in_features]. Out: float [N, out_features].
+
+    Alpha is one number for the whole layer. As the last layer its logits then stand in the order of the integers: a tie
+    of two integer scores is a tie of the logits, and the integers need no scale per class on the device.
+    """
+
+    def __init__(self, in_features: int, out_features: int, *, bias: bool = False) -> None:
+        self.in_features, self.out_features = in_features, out_features
+        super().__init__((out_features, in_features), bias)
+
+    def scaling_factor(self) -> Tensor:
+        """Alpha as the forward pass uses it: float32 [out], the same number for each."""
+        return self.weight.abs().double().mean().float().expand(self.out_features)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._scaled(functional.linear(x, binarise(self.weight)))
+
+    def extra_repr(self) -> str:
+        return f"{self.in_features}, {self.out_features}"
+
+
+class Sign(nn.Module):
+    """+1 where x >= 0, else -1; the gradient passes where |x| <= 1."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return binarise(x)
