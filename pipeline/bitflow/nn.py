@@ -40,12 +40,12 @@ class _StraightThrough(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
-        return gradients[0] * (x.abs() <= 1)
+        return cast(Tensor, gradients[0] * (x.abs() <= 1))
 
 
 def binarise(x: Tensor) -> Tensor:
     """+1.0 where x >= 0 (also -0.0), else -1.0, of the same shape; the gradient passes where |x| <= 1."""
-    return cast(Tensor, _StraightThrough.apply(x))
+    return cast(Tensor, _StraightThrough.apply(x))  # type: ignore[no-untyped-call]
 
 
 def clip_latent(module: nn.Module) -> None:

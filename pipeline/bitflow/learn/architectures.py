@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from difflib import get_close_matches
 
 import torch
 from torch import nn
 
 from bitflow.errors import InputError
+from bitflow.learn.recipe import recipe_for
 from bitflow.nn import BinaryConv2d, BinaryLinear, InputConv2d, Sign
 
 __all__ = ["ARCHITECTURES", "build"]
@@ -55,10 +55,7 @@ def build(name: str, input_shape: tuple[int, int, int], classes: int, zero_point
     The last layer is a BinaryLinear without BatchNorm, so that the scores are plain integers. Raises InputError for an
     unknown name and for pictures that are too small.
     """
-    if name not in ARCHITECTURES:
-        near = get_close_matches(name, ARCHITECTURES, 1)
-        hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(ARCHITECTURES)}"
-        raise InputError(f"architecture {name!r} is unknown; {hint}")
+    recipe_for(name)
     height, width, channels = input_shape
     features = nn.Sequential(*ARCHITECTURES[name](channels, zero_point), nn.Flatten())
     features.eval()  # a training pass over one image would not do for BatchNorm

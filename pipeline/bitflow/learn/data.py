@@ -1,9 +1,9 @@
 """Labelled images from `--data`: readers and fixed, seeded splits. Training never sees a test set. No torch here.
 
-    digits        scikit-learn's 8x8 digits; a fixed stratified test split of 360
-    idx:DIR       files of the MNIST family, gzipped or raw
-    npz:FILE      x and y, or x_train, y_train, x_test, y_test
-    folder:DIR    one folder of pictures a class, or train/ and test/ with such folders
+digits        scikit-learn's 8x8 digits; a fixed stratified test split of 360
+idx:DIR       files of the MNIST family, gzipped or raw
+npz:FILE      x and y, or x_train, y_train, x_test, y_test
+folder:DIR    one folder of pictures a class, or train/ and test/ with such folders
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +26,7 @@ from PIL import Image
 from bitflow.errors import InputError, MissingError
 from bitflow.geometry import ChannelOrder, InputContract, Shape, require
 
-__all__ = ["SOURCES", "Dataset", "Split", "load_data", "stratified_split"]
+__all__ = ["SOURCES", "Dataset", "Split", "load_data", "read_picture", "stratified_split"]
 
 Images = npt.NDArray[Any]
 Labels = npt.NDArray[np.int64]
@@ -102,11 +102,11 @@ def _dataset(name: str, train: Split, test: Split, class_names: tuple[str, ...])
         require(len(part) > 0, f"{name}: there are no {what} images")
         require(part.images.shape[1:] == train.images.shape[1:], f"{name}: training and test images differ in shape")
         require(part.images.dtype == train.images.dtype, f"{name}: training and test images differ in type")
-        inside = 0 <= int(part.labels.min()) and int(part.labels.max()) < len(class_names)
+        inside = int(part.labels.min()) >= 0 and int(part.labels.max()) < len(class_names)
         require(inside, f"{name}: a {what} label is outside 0..{len(class_names) - 1}")
     require(len(class_names) >= 2, f"{name}: there is only one class")
     height, width, channels = train.images.shape[1:]
-    dtype = "int8" if train.images.dtype == np.int8 else "uint8"
+    dtype: Literal["uint8", "int8"] = "int8" if train.images.dtype == np.int8 else "uint8"
     orders = {1: ChannelOrder.GRAY, 3: ChannelOrder.RGB}
     order = orders.get(channels, ChannelOrder.OTHER) if dtype == "uint8" else ChannelOrder.OTHER
     zero_point = 128 if dtype == "uint8" else 0
@@ -270,10 +270,10 @@ def read_picture(path: Path, size: tuple[int, ...] | None, channels: int | None)
     channels: 1 (gray) or 3 (RGB); None takes what the file has. Raises InputError where Pillow cannot read it.
     """
     try:
-        with warnings.catch_warnings(), Image.open(path) as picture:
+        with warnings.catch_warnings(), Image.open(path) as file:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            channels = channels or (1 if picture.mode in ("1", "L", "I;16") else 3)
-            picture = picture.convert("L" if channels == 1 else "RGB")
+            channels = channels or (1 if file.mode in ("1", "L", "I;16") else 3)
+            picture = file.convert("L" if channels == 1 else "RGB")
             if size is not None and picture.size != (size[1], size[0]):
                 picture = picture.resize((size[1], size[0]), Image.Resampling.BILINEAR)
             return np.asarray(picture, np.uint8).reshape(picture.height, picture.width, channels)

@@ -1,0 +1,228 @@
+"""bitflow.toml -> frozen settings, and what a MODEL or a data source on the command line stands for."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, TypeVar
+
+from bitflow import resources
+from bitflow.errors import InputError
+from bitflow.geometry import require
+from bitflow.learn.recipe import Recipe, recipe_for
+
+__all__ = [
+    "FILE_NAME",
+    "Project",
+    "find_project",
+    "load_project",
+    "parse_size",
+    "project_text",
+    "resolve_data",
+    "resolve_model",
+]
+
+T = TypeVar("T", str, int, float)
+
+FILE_NAME = "bitflow.toml"
+BUILTIN = "builtin:"
+
+_TEMPLATE = """\
+# A BitFlow project. Commands in this folder read it; a flag on the command line wins over it.
+
+name = {name}
+
+[data]
+source = {data}        # digits, idx:DIR, npz:FILE or folder:DIR (relative to this file)
+{size}
+
+[train]
+architecture = {architecture}   # bitflow-tiny (about 8x8) or bitflow-lenet (about 28x28)
+epochs = {recipe.epochs}
+batch = {recipe.batch}
+learning_rate = {recipe.learning_rate}
+seed = {recipe.seed}               # equal seeds give equal networks on one machine
+shift = {recipe.shift}              # images are moved by up to so many pixels while training
+validation = {recipe.validation}       # share of the training images that picks the best epoch
+threads = {recipe.threads}
+
+[board]
+name = {board}      # see: bitflow boards
+
+[budget]               # bytes; 0: none. A build beyond a budget fails.
+flash = 0
+ram = 0
+
+[check]
+tolerance = 0.0        # the device may be less accurate than the float network by this fraction
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """The settings of a project folder.
+
+    size: (height, width[, channels]) that pictures of folder:DIR are brought to. flash_budget, ram_budget: bytes, 0:
+    none. tolerance: a fraction of the images.
+    """
+
+    folder: Path
+    name: str = "model"
+    data: str = "digits"
+    size: tuple[int, ...] | None = None
+    architecture: str = "bitflow-tiny"
+    recipe: Recipe = Recipe()  # noqa: RUF009  a frozen value
+    board: str = "qemu-m4"
+    flash_budget: int = 0
+    ram_budget: int = 0
+    tolerance: float = 0.0
+
+    def __post_init__(self) -> None:
+        require(0 <= self.tolerance <= 1, f"tolerance {self.tolerance} is outside 0..1")
+        require(self.flash_budget >= 0 and self.ram_budget >= 0, "a budget is negative")
+        require(bool(self.name) and "/" not in self.name, f"name {self.name!r} is empty or has a slash")
+
+    @property
+    def module_path(self) -> Path:
+        """The trained torch module."""
+        return self.folder / "model.pt"
+
+    @property
+    def model_path(self) -> Path:
+        """The packed network."""
+        return self.folder / "model.bfn"
+
+
+def find_project(start: Path | None = None) -> Project | None:
+    """The project of a folder (by default the current one) or of the nearest folder above it; None: there is none."""
+    start = (start or Path.cwd()).resolve()
+    for folder in (start, *start.parents):
+        if (folder / FILE_NAME).is_file():
+            return load_project(folder / FILE_NAME)
+    return None
+
+
+def load_project(path: Path) -> Project:
+    """Read a bitflow.toml. Raises InputError that names the file and the key."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"{path}: {error}") from error
+    try:
+        return _parse(path.parent, content)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def project_text(name: str, data: str, size: str | None, architecture: str, board: str) -> str:
+    """A commented bitflow.toml. Raises InputError for an unknown architecture."""
+    return _TEMPLATE.format(
+        name=json.dumps(name),
+        data=json.dumps(data),
+        size=f"size = {json.dumps(size)}" if size else '# size = "32x32x3"    # pictures of a folder are brought to it',
+        architecture=json.dumps(architecture),
+        recipe=recipe_for(architecture),
+        board=json.dumps(board),
+    )
+
+
+def parse_size(text: str) -> tuple[int, ...]:
+    """ "32x32" or "32x32x1" -> (height, width[, channels])."""
+    parts = text.lower().split("x")
+    good = len(parts) in (2, 3) and all(part.isdecimal() and 1 <= int(part) <= 4096 for part in parts)
+    require(good and (len(parts) < 3 or parts[2] in "13"), f"size {text!r} is not HEIGHTxWIDTH or HEIGHTxWIDTHx<1|3>")
+    return tuple(int(part) for part in parts)
+
+
+def resolve_data(spec: str | None, project: Project | None) -> tuple[str, tuple[int, ...] | None]:
+    """The data to use and the size of its pictures: what was asked for, else the project's, else digits."""
+    if spec is None:
+        return (project.data, project.size) if project else ("digits", None)
+    return spec, project.size if project and spec.startswith("folder:") else None
+
+
+def resolve_model(model: str | None, project: Project | None = None) -> Path:
+    """The file that MODEL stands for: a path, `builtin:NAME`, or (None) the project's model.bfn.
+
+    Raises InputError where there is no such file; the message says how to get one.
+    """
+    if model is None:
+        project = project or find_project()
+        if project is None:
+            raise InputError(
+                f"no MODEL given and no {FILE_NAME} here: give a .bfn file or builtin:digits, or bitflow init"
+            )
+        if not project.model_path.is_file():
+            raise InputError(f"{project.model_path} does not exist yet: bitflow train")
+        return project.model_path
+    if model.startswith(BUILTIN):
+        path = resources.builtin_model(model.removeprefix(BUILTIN))
+        if not path.is_file():
+            raise InputError(f"there is no built-in network {model!r}; there is builtin:digits")
+        return path
+    if not Path(model).is_file():
+        raise InputError(f"{model} does not exist")
+    if model.endswith(".pt"):
+        raise InputError(f"{model} is a torch file; make a packed network of it: bitflow fuse {model} -o model.bfn")
+    return Path(model)
+
+
+def _parse(folder: Path, content: Mapping[str, Any]) -> Project:
+    tables = {"data": {"source", "size"}, "board": {"name"}, "budget": {"flash", "ram"}, "check": {"tolerance"}}
+    tables["train"] = {"architecture", *(f.name for f in fields(Recipe))}
+    _check_keys(content, {"name", *tables}, "")
+    parts: dict[str, Mapping[str, Any]] = {}
+    for table, keys in tables.items():
+        parts[table] = content.get(table, {})
+        require(isinstance(parts[table], dict), f"{table} must be a table: [{table}]")
+        _check_keys(parts[table], keys, f"{table}.")
+    default = Project(folder)
+    architecture = _value(parts["train"], "train", "architecture", default.architecture)
+    size = _value(parts["data"], "data", "size", "")
+    return Project(
+        folder,
+        name=_value(content, "", "name", default.name),
+        data=_anchored(folder, _value(parts["data"], "data", "source", default.data)),
+        size=parse_size(size) if size else None,
+        architecture=architecture,
+        recipe=_recipe(recipe_for(architecture), parts["train"]),
+        board=_value(parts["board"], "board", "name", default.board),
+        flash_budget=_value(parts["budget"], "budget", "flash", default.flash_budget),
+        ram_budget=_value(parts["budget"], "budget", "ram", default.ram_budget),
+        tolerance=_value(parts["check"], "check", "tolerance", default.tolerance),
+    )
+
+
+def _recipe(default: Recipe, table: Mapping[str, Any]) -> Recipe:
+    return replace(
+        default, **{f.name: _value(table, "train", f.name, getattr(default, f.name)) for f in fields(Recipe)}
+    )
+
+
+def _check_keys(table: Mapping[str, Any], known: set[str], prefix: str) -> None:
+    for key in table:
+        if key not in known:
+            near = get_close_matches(key, known, 1)
+            hint = f"did you mean {prefix}{near[0]}?" if near else f"known are {', '.join(sorted(known))}"
+            raise InputError(f"unknown key {prefix}{key}; {hint}")
+
+
+def _value(table: Mapping[str, Any], where: str, key: str, default: T) -> T:
+    """The value of a key, of the type of its default; an int will do for a float."""
+    value = table.get(key, default)
+    want = type(default)
+    if want is float and type(value) is int:
+        value = float(value)
+    dotted = f"{where}.{key}" if where else key
+    require(type(value) is want, f"{dotted} must be {want.__name__}, got {value!r}")
+    return want(value)
+
+
+def _anchored(folder: Path, spec: str) -> str:
+    """A data source whose path is meant relative to the project's folder."""
+    source, mark, place = spec.partition(":")
+    return f"{source}:{folder / Path(place).expanduser()}" if mark else spec
