@@ -12,6 +12,7 @@ Maps are [height, width, channels]; filters are [out, kernel height, kernel widt
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from typing import Any
@@ -234,7 +235,8 @@ class Layer:
         if self.bias is not None:
             _freeze(self, "bias", np.float32)
         channels = self.accumulation.target.channels
-        for what, array in (("scale", self.scale), ("bias", self.bias), ("norm", self.norm and self.norm.weight)):
+        norm = None if self.norm is None else self.norm.weight
+        for what, array in (("scale", self.scale), ("bias", self.bias), ("norm", norm)):
             if array is not None:
                 require(array.shape == (channels,), f"{self.name}: {what} has shape {array.shape}, not ({channels},)")
                 require(bool(np.isfinite(array).all()), f"{self.name}: {what} is not finite")
@@ -312,7 +314,7 @@ class IntegerLayer:
         return _pooled(self.accumulation.target, self.pool)
 
 
-def _check_chain(layers: tuple[Layer, ...] | tuple[IntegerLayer, ...], contract: InputContract) -> None:
+def _check_chain(layers: Sequence[Layer | IntegerLayer], contract: InputContract) -> None:
     require(len(layers) >= 1, "a network needs at least one layer")
     shape = contract.shape
     for index, layer in enumerate(layers):

@@ -1,0 +1,147 @@
+"""The last layer: integer scores A_c * x_c + B_c that order the classes as the float logits do.
+
+Each class has a float logit L_c(x), monotone in its accumulator x (`arithmetic`). Wanted are the smallest int32 A, B
+such that for all pairs of classes c, d and all reachable x, y
+
+    A_c * x + B_c  <, =, >  A_d * y + B_d      as      L_c(x)  <, =, >  L_d(y).
+
+All logits of all classes are sorted once; a candidate is right if its integers rise where the sorted logits rise and
+are equal where they are equal. Candidates are A = round(t * slope), B = round(t * offset) with rising t: a common
+offset is taken off first and a common slope becomes 1, so affine terms that are equal for all classes are dropped and
+ties stay ties. Where float32 rounding merged or split values so that no int32 pair fits, the candidate with the fewest
+contradictions is taken and `differences` says how many pairs differ and how near they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from bitflow.errors import FusionError
+from bitflow.ir import INT32_MAX, Layer, Scores
+from bitflow.lower import arithmetic
+
+__all__ = ["OrderDifferences", "differences", "fit"]
+
+Integers = npt.NDArray[np.int64]
+
+# Every whole size of the largest slope up to here is tried, then steps of a hundredth: the smallest fit comes first.
+_EXHAUSTIVE = 4096
+_CANDIDATES = 200_000_000  # numbers compared at most over all candidates: a bound on time, not on exactness
+
+
+@dataclass(frozen=True, slots=True)
+class OrderDifferences:
+    """Pairs (class c at x, class d at y) that the integer scores order unlike the float logits.
+
+    pairs: how many, out of `of` reachable ones. gap: how near their logits are, the largest distance of such a pair.
+    """
+
+    pairs: int
+    of: int
+    gap: float = 0.0
+
+
+def _reachable(layer: Layer) -> Integers:
+    """Accumulators that can occur. Without uncounted taps a sum of K values of +-1 has the parity of K."""
+    accumulation = layer.accumulation
+    whole = accumulation.kind.name == "INPUT_CONV" or (accumulation.pad_value == 0 and any(accumulation.window.padding))
+    return np.arange(-accumulation.reach, accumulation.reach + 1, 1 if whole else 2, dtype=np.int64)
+
+
+def fit(layer: Layer) -> Scores:
+    """Scale and offset of the scores of the last layer."""
+    reachable = _reachable(layer)
+    order = _Order(arithmetic.value(layer, reachable[:, None]))
+    best: tuple[Integers, Integers] | None = None
+    fewest = order.size + 1
+    for scale, offset in _candidates(layer, limit=_CANDIDATES // order.size):
+        wrong = order.contradictions(reachable[:, None] * scale + offset)
+        if wrong < fewest:
+            best, fewest = (scale, offset), wrong
+        if wrong == 0:
+            break
+    if best is None:
+        raise FusionError(f"{layer.name}: no integer scores fit int32; its BatchNorm offsets dwarf its slopes")
+    return Scores(best[0].astype(np.int32), best[1].astype(np.int32))
+
+
+def _candidates(layer: Layer, limit: int) -> Iterator[tuple[Integers, Integers]]:
+    """Pairs (A, B) of rising size, all fitting int32."""
+    reach = layer.accumulation.reach
+    slope = arithmetic.slope(layer)
+    # The exact-arithmetic offset, better than L(0) where that lost digits.
+    offset = np.zeros_like(slope) if layer.bias is None else layer.bias.astype(np.float64)
+    if layer.norm is not None:
+        a, b = arithmetic.affine(layer.norm)
+        offset = offset * a + b
+    offset = offset - (offset.max() + offset.min()) / 2
+    top = np.abs(slope).max()
+    if top == 0:
+        # No class depends on its input: the rank of its constant is its score.
+        ranks = np.unique(arithmetic.value(layer, np.zeros((1, len(slope)))), return_inverse=True)[1]
+        yield np.zeros(len(slope), dtype=np.int64), np.reshape(ranks, -1).astype(np.int64)
+        return
+    size = 1.0
+    for _ in range(max(limit, 64)):
+        scale = np.rint(slope * (size / top)).astype(np.int64)
+        shift_float = np.rint(offset * (size / top))
+        if np.max(np.abs(scale) * float(reach) + np.abs(shift_float)) > INT32_MAX:
+            return
+        yield scale, shift_float.astype(np.int64)
+        size = size + 1 if size < _EXHAUSTIVE else size * 1.01
+
+
+class _Order:
+    """The float logits [reachable, classes] sorted once, against which candidates are checked."""
+
+    def __init__(self, logits: npt.NDArray[np.float32]) -> None:
+        classes = logits.shape[1]
+        flat = logits.reshape(-1)
+        self.size = flat.size
+        self._by_value = np.argsort(flat, kind="stable")
+        in_order = flat[self._by_value]
+        self._starts = np.flatnonzero(np.r_[True, in_order[1:] != in_order[:-1]])
+        owner = self._by_value % classes
+        # Groups of equal logits that hold more than one class: only there must the integers be equal.
+        self._shared = np.minimum.reduceat(owner, self._starts) != np.maximum.reduceat(owner, self._starts)
+
+    def contradictions(self, integers: Integers) -> int:
+        """Places in the sorted row where the integers [reachable, classes] do not follow it; 0 means a fit."""
+        row = integers.reshape(-1)[self._by_value]
+        low = np.minimum.reduceat(row, self._starts)
+        high = np.maximum.reduceat(row, self._starts)
+        return int(np.count_nonzero(high[:-1] >= low[1:]) + np.count_nonzero(self._shared & (low != high)))
+
+
+def differences(layer: Layer, fitted: Scores) -> OrderDifferences:
+    """Count the reachable pairs of different classes that the scores order unlike the float logits."""
+    reachable = _reachable(layer)
+    logits = arithmetic.value(layer, reachable[:, None]).astype(np.float64)
+    integers = reachable[:, None] * fitted.scale.astype(np.int64) + fitted.offset.astype(np.int64)
+    classes = logits.shape[1]
+    every = len(reachable) ** 2 * classes * (classes - 1) // 2
+    if _Order(logits.astype(np.float32)).contradictions(integers) == 0:
+        return OrderDifferences(0, every)
+    # Sorted by its logits, the values of d below, equal to and above one value of c are three runs.
+    up = [np.argsort(logits[:, d], kind="stable") for d in range(classes)]
+    pairs, gap = 0, 0.0
+    for c in range(classes):
+        for d in range(c + 1, classes):
+            floats, numbers = logits[up[d], d], integers[up[d], d]
+            below = np.sort(
+                [np.searchsorted(floats, logits[:, c], "left"), np.searchsorted(numbers, integers[:, c])], 0
+            )
+            until = np.sort(
+                [np.searchsorted(floats, logits[:, c], "right"), np.searchsorted(numbers, integers[:, c], "right")], 0
+            )
+            agree = below[0] + np.maximum(until[0] - below[1], 0) + len(floats) - until[1]
+            wrong = agree < len(floats)
+            pairs += int(np.sum(len(floats) - agree))
+            if wrong.any():
+                ends = np.array([floats[below[0][wrong]], floats[until[1][wrong] - 1]])
+                gap = max(gap, float(np.abs(ends - logits[wrong, c]).max()))
+    return OrderDifferences(pairs, every, gap)
