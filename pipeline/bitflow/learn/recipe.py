@@ -1,4 +1,4 @@
-"""How a network is trained: the numbers, and good ones for each architecture. No torch, so that settings load quickly."""
+"""How a network is trained, and numbers that suit each architecture. No torch: settings must load quickly."""
 
 from __future__ import annotations
 
