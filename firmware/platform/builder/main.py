@@ -1,0 +1,42 @@
+"""Builds a program for an emulated Cortex-M with the arm-none-eabi-gcc on PATH."""
+
+from pathlib import Path
+
+from SCons.Script import AlwaysBuild, Default, DefaultEnvironment
+
+env = DefaultEnvironment()
+board = env.BoardConfig()
+platform = Path(env.PioPlatform().get_dir())
+prefix = "arm-none-eabi-"
+cpu = [f"-mcpu={board.get('build.cpu')}", "-mthumb", "-mfloat-abi=soft"]
+
+env.Replace(
+    AR=f"{prefix}gcc-ar",
+    AS=f"{prefix}gcc",
+    CC=f"{prefix}gcc",
+    CXX=f"{prefix}g++",
+    LINK=f"{prefix}gcc",
+    OBJCOPY=f"{prefix}objcopy",
+    RANLIB=f"{prefix}gcc-ranlib",
+    SIZETOOL=f"{prefix}size",
+    ARFLAGS=["rc"],
+    PROGNAME="firmware",
+    PROGSUFFIX=".elf",
+    SIZEPROGREGEXP=r"^(?:\.text|\.ARM\.exidx|\.data)\s+(\d+).*",
+    SIZEDATAREGEXP=r"^(?:\.data|\.bss)\s+(\d+).*",
+    SIZECHECKCMD="$SIZETOOL -A -d $SOURCES",
+    SIZEPRINTCMD="$SIZETOOL -B -d $SOURCES",
+)
+env.Append(
+    ASFLAGS=cpu,
+    ASPPFLAGS=["-x", "assembler-with-cpp"],
+    CCFLAGS=cpu,
+    LINKFLAGS=[*cpu, "-nostartfiles", "-Wl,--gc-sections", "-L", str(platform / "ld")],
+    LIBS=["gcc"],
+)
+
+env.BuildSources("$BUILD_DIR/start", str(platform), "+<start.c>")
+elf = env.BuildProgram()
+size = env.Alias("size", elf, env.VerboseAction("$SIZEPRINTCMD", "Calculating size $SOURCE"))
+AlwaysBuild(size)
+Default([elf, size])

@@ -1,0 +1,69 @@
+/*
+ * start.c - vector table and reset of a Cortex-M: set up memory, paint the stack, call main.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <stdint.h>
+
+#define STACK_PAINT 0xC5C5C5C5u /* board_stack_used() looks for where it ends */
+#define AIRCR       (*(volatile uint32_t *)0xE000ED0Cu)
+#define AIRCR_RESET 0x05FA0004u /* the key and SYSRESETREQ */
+
+extern uint32_t _data_load[], _data_start[], _data_end[], _bss_start[], _bss_end[], _stack_bottom[], _stack_top[];
+
+int main(void);
+void systick_handler(void);
+void uart_handler(void);
+
+static void paint_stack(void) {
+    uint32_t here;
+    /* 32 words below this frame are left alone: they are in use or soon will be. */
+    for (volatile uint32_t *p = _stack_bottom; p + 32 < &here; p++) {
+        *p = STACK_PAINT;
+    }
+}
+
+void reset_handler(void) {
+    const uint32_t *from = _data_load;
+    for (uint32_t *to = _data_start; to < _data_end;) {
+        *to++ = *from++;
+    }
+    for (uint32_t *to = _bss_start; to < _bss_end;) {
+        *to++ = 0;
+    }
+    paint_stack();
+    main();
+    for (;;) {
+    }
+}
+
+/* A fault resets the board: the host sees an answer from a board that forgot the session, and says so. */
+static void fault_handler(void) {
+    AIRCR = AIRCR_RESET;
+    for (;;) {
+    }
+}
+
+typedef void (*vector)(void);
+
+__attribute__((section(".vectors"), used)) static const struct {
+    uint32_t *stack;
+    vector handlers[15 + BOARD_UART_IRQ + 1];
+} vectors = {
+    .stack = _stack_top,
+    .handlers =
+        {
+            [0] = reset_handler,
+            [1] = fault_handler,  /* NMI */
+            [2] = fault_handler,  /* HardFault */
+            [3] = fault_handler,  /* MemManage */
+            [4] = fault_handler,  /* BusFault */
+            [5] = fault_handler,  /* UsageFault */
+            [6] = fault_handler,  /* SecureFault */
+            [10] = fault_handler, /* SVCall */
+            [11] = fault_handler, /* DebugMonitor */
+            [13] = fault_handler, /* PendSV */
+            [14] = systick_handler,
+            [15 + BOARD_UART_IRQ] = uart_handler,
+        },
+};

@@ -1,0 +1,61 @@
+/*
+ * board.h - what the firmware asks of a board. A board is one file in boards/ that fills these in.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef BOARD_H
+#define BOARD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* ---- The serial port: one file per family. ----------------------------------------------------------------------- */
+
+void board_init(void);
+
+/* Sends n bytes; returns when the last one is in the UART. */
+void board_write(const void *bytes, size_t n);
+
+/* Lets the UART's receive interrupt come, or holds it back while something is measured. */
+void board_receive(bool on);
+
+/* ---- The core: boards/cortex_m.c. -------------------------------------------------------------------------------- */
+
+void core_init(void);
+void core_interrupt(unsigned number, bool on); /* of the interrupt controller */
+
+/* The next received byte 0..255, or -1. */
+int board_read(void);
+
+/* Sleeps until an interrupt, unless a received byte waits. */
+void board_sleep(void);
+
+/* Ticks since reset, BOARD_TIMER_HZ a second. */
+uint64_t board_ticks(void);
+
+/* Starts a new period of the timer, so that what is measured from here on repeats to the tick. */
+void board_ticks_align(void);
+
+/* CPUID register of the core: tells a Cortex-M0 from an M4. */
+uint32_t board_cpuid(void);
+
+/* Bytes of the stack, and how many of them were ever used. Equal: it may have overflown. */
+size_t board_stack_size(void);
+size_t board_stack_used(void);
+
+/* RAM that belongs to nobody. On 8 bytes. */
+uint8_t *board_free_ram(size_t *size);
+
+/* Ticks of a loop of 2 n instructions, and one more: shows that ticks count instructions in an emulator. */
+uint32_t board_calibrate(uint32_t n);
+
+/* ---- For the receive interrupt. ---------------------------------------------------------------------------------- */
+
+/* Keeps a byte. False: no room for another one after it, hold the interrupt back until board_drained(). */
+bool board_received(uint8_t byte);
+
+/* board_read() made room again. */
+void board_drained(void);
+
+#endif

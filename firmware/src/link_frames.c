@@ -1,0 +1,205 @@
+/*
+ * link_frames.c - framing, and the stored answers that keep a repeated request from running twice.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "link_frames.h"
+#include "board.h"
+#include "requests.h"
+
+#include <bitflow.h>
+#include <bitflow_port.h>
+
+#define HEAD    2u /* kind and sequence number */
+#define TAIL    4u /* CRC-32 */
+#define PAYLOAD (HEAD + FRAME_BODY + TAIL)
+#define ENCODED (PAYLOAD + 1u) /* COBS adds one byte to fewer than 255 */
+#define STORED  2u             /* as many requests as the host has on the way */
+
+/* ---- Numbers of a body.
+ * ----------------------------------------------------------------------------------------------- */
+
+static uint32_t take(request *r, size_t n) {
+    uint32_t value = 0;
+    if (r->left < n) {
+        r->short_body = true;
+        return 0;
+    }
+    for (size_t i = 0; i < n; i++) {
+        value |= (uint32_t)r->next[i] << 8 * i;
+    }
+    r->next += n;
+    r->left -= n;
+    return value;
+}
+
+uint8_t request_u8(request *r) {
+    return (uint8_t)take(r, 1);
+}
+
+uint16_t request_u16(request *r) {
+    return (uint16_t)take(r, 2);
+}
+
+uint32_t request_u32(request *r) {
+    return take(r, 4);
+}
+
+void answer_bytes(answer *a, const void *bytes, size_t n) {
+    const uint8_t *p = bytes;
+    for (; n && a->size < FRAME_BODY; n--) {
+        a->body[a->size++] = *p++;
+    }
+}
+
+static void put(answer *a, uint64_t value, unsigned n) {
+    for (; n--; value >>= 8) {
+        uint8_t byte = (uint8_t)value;
+        answer_bytes(a, &byte, 1);
+    }
+}
+
+void answer_u16(answer *a, uint16_t value) {
+    put(a, value, 2);
+}
+
+void answer_u32(answer *a, uint32_t value) {
+    put(a, value, 4);
+}
+
+void answer_u64(answer *a, uint64_t value) {
+    put(a, value, 8);
+}
+
+/* ---- COBS.
+ * ------------------------------------------------------------------------------------------------------------ */
+
+/* Encodes n < 255 bytes; out has room for n + 1. Each 0x00 becomes the distance to the next one. */
+static void cobs_encode(uint8_t *out, const uint8_t *in, size_t n) {
+    uint8_t *code = out;
+    uint8_t run = 1;
+    for (size_t i = 0; i < n; i++) {
+        if (in[i]) {
+            code[run++] = in[i];
+        } else {
+            *code = run;
+            code += run;
+            run = 1;
+        }
+    }
+    *code = run;
+}
+
+/* Decodes n bytes in place; returns how many came out, 0 if they are no code. */
+static size_t cobs_decode(uint8_t *bytes, size_t n) {
+    size_t out = 0;
+    for (size_t i = 0; i < n;) {
+        size_t run = bytes[i++];
+        if (run == 0 || i + run - 1 > n) {
+            return 0;
+        }
+        for (size_t k = 1; k < run; k++) {
+            bytes[out++] = bytes[i++];
+        }
+        if (run < 255 && i < n) {
+            bytes[out++] = 0;
+        }
+    }
+    return out;
+}
+
+/* ---- Answers that were sent.
+ * ------------------------------------------------------------------------------------------ */
+
+typedef struct stored {
+    uint32_t request; /* CRC-32 of the request, its sequence number included */
+    size_t size;      /* 0: none */
+    uint8_t frame[ENCODED + 2];
+} stored;
+
+static stored store[STORED];
+static unsigned newest;
+
+void frames_forget(void) {
+    for (unsigned i = 0; i < STORED; i++) {
+        store[i].size = 0;
+    }
+}
+
+static void reply(const request *r, uint8_t sequence, const answer *a) {
+    uint8_t payload[PAYLOAD];
+    size_t n = HEAD + a->size;
+    payload[0] = a->kind;
+    payload[1] = sequence;
+    bf_copy(payload + HEAD, a->body, a->size);
+    uint32_t crc = bf_crc32(0, payload, n);
+    for (unsigned i = 0; i < TAIL; i++, crc >>= 8) {
+        payload[n++] = (uint8_t)crc;
+    }
+    newest = (newest + 1) % STORED;
+    stored *s = &store[newest];
+    s->request = r->crc;
+    s->size = n + 3;
+    s->frame[0] = 0;
+    cobs_encode(s->frame + 1, payload, n);
+    s->frame[n + 2] = 0;
+    board_write(s->frame, s->size);
+}
+
+static void serve(uint8_t *payload, size_t n) {
+    if (n < HEAD + TAIL) {
+        return;
+    }
+    n -= TAIL;
+    uint32_t crc = bf_crc32(0, payload, n);
+    for (unsigned i = 0; i < TAIL; i++) {
+        if (payload[n + i] != (uint8_t)(crc >> 8 * i)) {
+            return;
+        }
+    }
+    for (unsigned i = 0; i < STORED; i++) {
+        if (store[i].size && store[i].request == crc) {
+            board_write(store[i].frame, store[i].size);
+            return;
+        }
+    }
+    request r = {.kind = payload[0], .crc = crc, .next = payload + HEAD, .left = n - HEAD};
+    answer a;
+    a.size = 0;
+    if (requests_serve(&r, &a)) {
+        reply(&r, payload[1], &a);
+    }
+}
+
+/* ---- Received bytes.
+ * --------------------------------------------------------------------------------------------------- */
+
+static uint8_t received[ENCODED];
+static size_t count; /* bytes since the last 0x00; more than ENCODED: no frame is that long */
+static bool inside;
+
+bool frames_inside(void) {
+    return inside;
+}
+
+void frames_drop(void) {
+    inside = false;
+    count = 0;
+}
+
+void frames_take(uint8_t byte) {
+    if (byte) {
+        if (count < ENCODED) {
+            received[count] = byte;
+        }
+        count += count <= ENCODED;
+        return;
+    }
+    /* A 0x00 ends a frame if there was one; with nothing or a torn frame before it, it starts one. */
+    size_t n = count && count <= ENCODED ? cobs_decode(received, count) : 0;
+    count = 0;
+    inside = n == 0;
+    if (n) {
+        serve(received, n);
+    }
+}

@@ -1,0 +1,20 @@
+/*
+ * link_text.h - the text language of the line: the public protocol of MLPerf Tiny.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef LINK_TEXT_H
+#define LINK_TEXT_H
+
+#include <stdint.h>
+
+/* What a fresh board says. */
+void text_start(void);
+
+/* Takes a received byte; a '%' ends a command, which is served before this returns. */
+void text_take(uint8_t byte);
+
+/* Forgets a command that began. */
+void text_drop(void);
+
+#endif
