@@ -114,8 +114,8 @@ def _norm(rng: np.random.Generator, accumulation: Accumulation, scale: npt.NDArr
     offset[tie] = 0
     if bias is not None:
         bias[tie] = 0
-    weight, offset, mean, variance = (array.astype(np.float32) for array in (weight, offset, mean, variance))
-    return BatchNorm(weight, offset, mean, variance, eps=0.0)
+    f4 = np.float32
+    return BatchNorm(weight.astype(f4), offset.astype(f4), mean.astype(f4), variance.astype(f4), eps=0.0)
 
 
 def _gammas(layer: Layer) -> Iterator[str]:

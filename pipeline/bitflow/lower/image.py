@@ -25,7 +25,7 @@ __all__ = ["VERSION", "Array", "Placed", "crc32", "decode", "encode", "load", "p
 
 MAGIC = b"BFN1"
 VERSION = 1
-_HEADER = struct.Struct("<4sHHIIIIIIHHHBBhBBIIII")
+_HEADER = struct.Struct("<4sHHIIIIIIHHHBBhBBIIIII")
 _RECORD = struct.Struct("<BBbBHHHHHHBBBBBBBBHHBBBBBBBBHHHHIIIII")
 _MAX_LAYERS = 1024
 _MAX_BYTES = 256 * 2**20
@@ -113,7 +113,7 @@ def _header(network: PackedNetwork, placed: Placed) -> bytes:
     return _HEADER.pack(
         MAGIC, VERSION, 0, placed.size, len(network.layers), placed.layers, placed.name, placed.labels,
         network.classes, shape.height, shape.width, shape.channels, _DTYPES.index(contract.dtype),
-        contract.channel_order, contract.zero_point, contract.resize, 0, 0, 0, 0, 0,
+        contract.channel_order, contract.zero_point, contract.resize, *(0,) * 6,
     )  # fmt: skip
 
 

@@ -89,7 +89,7 @@ typedef struct bf_header {
     uint8_t reserved0;     /* 0 */
     uint32_t extra;        /* offset of bytes a loader may ignore (a plan, say); 0: none */
     uint32_t extra_size;
-    uint32_t reserved1[2]; /* 0 */
+    uint32_t reserved1[3]; /* 0 */
 } bf_header;               /* 64 bytes */
 
 /* Kinds of layer, X(NAME, value, text). Each has one kernel in a model's table. */

@@ -175,7 +175,7 @@ static bf_status check_header(const image *im) {
     const bf_header *h = im->header;
     const int32_t low = h->dtype == BF_INT8 ? -128 : 0;
     bf_status status;
-    BF_CHECK(!h->flags && !h->reserved0 && !h->reserved1[0] && !h->reserved1[1], BF_ERR_HEADER);
+    BF_CHECK(!h->flags && !h->reserved0 && !(h->reserved1[0] | h->reserved1[1] | h->reserved1[2]), BF_ERR_HEADER);
     BF_CHECK(h->dtype <= BF_INT8 && h->channel_order <= BF_ORDER_OTHER && h->resize <= BF_RESIZE_CROP, BF_ERR_HEADER);
     BF_CHECK(h->zero_point >= low && h->zero_point <= low + 255, BF_ERR_HEADER);
     BF_CHECK(h->layer_count >= 1 && h->layer_count <= BF_LAYER_LIMIT, BF_ERR_HEADER);

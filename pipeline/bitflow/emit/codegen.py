@@ -1,0 +1,112 @@
+"""Writes C that a person can read and keep: the network as named const arrays, and a PlatformIO project around it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import jinja2
+import numpy as np
+import numpy.typing as npt
+
+from bitflow import resources
+from bitflow.check.random_networks import random_images
+from bitflow.check.reference import run_packed
+from bitflow.emit.view import model_view, rows
+from bitflow.errors import InputError
+from bitflow.ir import PackedNetwork
+
+__all__ = ["TARGETS", "generate", "generate_platformio", "render_model"]
+
+Target = Literal["c", "platformio"]
+TARGETS: tuple[Target, ...] = ("c", "platformio")
+_SOURCES = frozenset({".c", ".h", ".S", ".ini", ".json", ".ld", ".py", ".toml"})
+
+
+def generate(network: PackedNetwork, target: Target, out: Path, prefix: str | None = None) -> tuple[Path, ...]:
+    """Write the sources of a network into the folder `out` and return the files of the network itself.
+
+    target: "c" gives PREFIX.c, PREFIX.h and the C library in bitflow/; "platformio" a project that builds by
+    `pio run`, without BitFlow. prefix: begins every generated name, by default the network's name.
+    """
+    if target not in TARGETS:
+        raise InputError(f"unknown target {target!r}: one of {', '.join(TARGETS)}")
+    if target == "platformio":
+        return generate_platformio(network, out, prefix=prefix)
+    files = render_model(network, prefix)
+    files |= _copied(resources.c_library(), "bitflow")
+    _write(out, files)
+    return tuple(out / name for name in files if "/" not in name)
+
+
+def generate_platformio(
+    network: PackedNetwork,
+    out: Path,
+    self_test: tuple[npt.NDArray[Any], npt.NDArray[np.int32]] | None = None,
+    prefix: str | None = None,
+) -> tuple[Path, ...]:
+    """Write the firmware project around a network; returns the network's own files in it.
+
+    self_test: an image [H, W, C] and the scores [classes] it must give; by default noise from a fixed seed with the
+    scores of the NumPy reference.
+    """
+    if self_test is None:
+        images = random_images(network.contract, 4, seed=0)
+        self_test = images[0], run_packed(network, images[:1]).scores[0]
+    files = _copied(resources.firmware(), "")
+    own = {f"src/{name}": text for name, text in render_model(network, prefix).items()}
+    image, scores = self_test
+    view = model_view(network, prefix)
+    digest = hashlib.sha256("\0".join(f"{name}\0{text}" for name, text in sorted((files | own).items())).encode())
+    view = replace(view, build_id=digest.hexdigest()[:8])
+    test_input = rows(np.ascontiguousarray(image).view(np.uint8).reshape(-1), per_row=16)
+    for name in ("firmware_model.h", "firmware_model.c"):
+        own[f"src/{name}"] = _render(name, m=view, test_input=test_input, test_scores=rows(np.asarray(scores)))
+    _write(out, files | own)
+    return tuple(out / name for name in own)
+
+
+def render_model(network: PackedNetwork, prefix: str | None = None) -> dict[str, str]:
+    """File name -> text of the network's own C source and header."""
+    view = model_view(network, prefix)
+    return {f"{view.prefix}.{kind}": _render(f"model.{kind}", m=view) for kind in ("c", "h")}
+
+
+def _render(name: str, **values: Any) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(resources.templates()),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # C, not HTML: view.py escapes names and comments
+    )
+    return environment.get_template(f"{name}.j2").render(**values)
+
+
+def _copied(root: Path, below: str) -> dict[str, str]:
+    """Sources of a folder, by their path in the generated one."""
+    found = {}
+    for path in sorted(root.rglob("*")):
+        relative = path.relative_to(root)
+        hidden = any(part.startswith((".", "__")) for part in relative.parts)
+        if path.is_file() and not hidden and path.suffix in _SOURCES:
+            found[str(Path(below) / relative)] = path.read_text()
+    return found
+
+
+def _write(out: Path, files: dict[str, str]) -> None:
+    """Write what is not there yet; a file that already has the text keeps its time, so that builds stay incremental."""
+    try:
+        for name, text in files.items():
+            path = out / name
+            if path.exists() and path.read_text() == text:
+                continue
+            path.parent.mkdir(parents=True, exist_ok=True)
+            beside = path.with_name(f".{path.name}.new")
+            beside.write_text(text)
+            beside.replace(path)
+    except OSError as error:
+        raise InputError(f"cannot write {error.filename}: {error.strerror}") from error
