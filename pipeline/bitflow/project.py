@@ -130,6 +130,18 @@ def project_text(name: str, data: str, size: str | None, architecture: str, boar
     )
 
 
+def write_project(folder: Path, text: str, overwrite: bool) -> Path:
+    """Write a bitflow.toml that says `text`, checked first. Raises InputError where there is one already."""
+    path = folder / FILE_NAME
+    require(overwrite or not path.exists(), f"{path} exists already; --force overwrites it")
+    _parse(folder, tomllib.loads(text))
+    folder.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{FILE_NAME}.new")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(path)
+    return path
+
+
 def parse_size(text: str) -> tuple[int, ...]:
     """ "32x32" or "32x32x1" -> (height, width[, channels])."""
     parts = text.lower().split("x")

@@ -31,6 +31,7 @@ FORMAT = 1
 class ModelFile:
     """What a `model.pt` says beside its weights. metrics: numbers of the run that made it."""
 
+    name: str
     architecture: str
     contract: InputContract
     labels: tuple[str, ...]
@@ -72,6 +73,7 @@ def save_module(path: Path, module: nn.Module, model: ModelFile) -> None:
     facts = {
         "kind": "model",
         "format": FORMAT,
+        "name": model.name,
         "architecture": model.architecture,
         "input": {
             "shape": [contract.shape.height, contract.shape.width, contract.shape.channels],
@@ -105,4 +107,4 @@ def load_module(path: Path) -> tuple[nn.Sequential, ModelFile]:
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         first = str(error).strip().split("\n")[0]
         raise InputError(f"{path} contradicts itself ({first[:120]})") from error
-    return module.eval(), ModelFile(content["architecture"], contract, labels, metrics)
+    return module.eval(), ModelFile(str(content["name"]), content["architecture"], contract, labels, metrics)

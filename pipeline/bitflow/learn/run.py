@@ -22,6 +22,7 @@ def run(
     recipe: Recipe,
     folder: Path,
     *,
+    name: str = "model",
     size: tuple[int, ...] | None = None,
     resume: bool = False,
     on_epoch: Callable[[int, float], None] = lambda epoch, accuracy: None,
@@ -41,6 +42,6 @@ def run(
         dataset.contract.zero_point,
     )
     result = train(module, dataset, recipe, folder / "training", resume=resume, on_epoch=on_epoch)
-    model = checkpoint.ModelFile(architecture, dataset.contract, dataset.class_names, result.metrics())
+    model = checkpoint.ModelFile(name, architecture, dataset.contract, dataset.class_names, result.metrics())
     checkpoint.save_module(folder / "model.pt", module, model)
     return module, model, result

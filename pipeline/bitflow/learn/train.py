@@ -23,11 +23,11 @@ from torch.nn import functional
 from bitflow.errors import InputError
 from bitflow.geometry import require
 from bitflow.learn import checkpoint
-from bitflow.learn.data import Dataset, Split, stratified_split
+from bitflow.learn.data import Dataset, Labels, Split, stratified_split
 from bitflow.learn.recipe import Recipe
 from bitflow.nn import BinaryLinear, clip_latent
 
-__all__ = ["Result", "accuracy", "as_input", "train"]
+__all__ = ["Result", "accuracy", "as_input", "predict", "train"]
 
 # The logits of the last layer are alpha * x, and x has the spread sqrt(features). Cross entropy learns best from logits
 # of a few units; alpha, which the training moves, does the rest.
@@ -45,9 +45,13 @@ class Result:
     seconds: float
     interrupted: bool
 
+    def facts(self) -> dict[str, Any]:
+        """The result by name."""
+        return asdict(self)
+
     def metrics(self) -> dict[str, float]:
         """The result as plain numbers."""
-        return {key: float(value) for key, value in asdict(self).items()}
+        return {key: float(value) for key, value in self.facts().items()}
 
 
 @dataclass(slots=True)
@@ -59,6 +63,7 @@ class _Run:
     schedule: torch.optim.lr_scheduler.LRScheduler
     random: torch.Generator
     best: Mapping[str, Tensor]
+    identity: str
     best_epoch: int = 0
     best_accuracy: float = -1.0
     epoch: int = 0
@@ -68,6 +73,7 @@ class _Run:
         return {
             "kind": "checkpoint",
             "format": checkpoint.FORMAT,
+            "identity": self.identity,
             "module": self.module.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "schedule": self.schedule.state_dict(),
@@ -77,6 +83,7 @@ class _Run:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
+        require(state["identity"] == self.identity, f"is of another run: {state['identity']}, not {self.identity}")
         self.module.load_state_dict(state["module"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.schedule.load_state_dict(state["schedule"])
@@ -90,15 +97,17 @@ def as_input(images: np.ndarray[Any, Any]) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)).astype(np.float32))
 
 
-def accuracy(module: nn.Module, split: Split, batch: int = 1000) -> float:
-    """The share of images whose arg-max (first index on ties) is the label, in eval mode."""
+def predict(module: nn.Module, images: np.ndarray[Any, Any], batch: int = 1000) -> Labels:
+    """Labels int64 [N] that a module in eval mode gives for images [N, H, W, C]; of equal logits the first."""
     module.eval()
-    right = 0
     with torch.inference_mode():
-        for start in range(0, len(split), batch):
-            logits = module(as_input(split.images[start : start + batch]))
-            right += int((logits.argmax(dim=1).numpy() == split.labels[start : start + batch]).sum())
-    return right / len(split)
+        parts = [module(as_input(images[at : at + batch])).numpy() for at in range(0, len(images), batch)]
+    return np.concatenate([np.argmax(logits, axis=1) for logits in parts])
+
+
+def accuracy(module: nn.Module, split: Split) -> float:
+    """The share of images that a module in eval mode gives the right label."""
+    return float(np.mean(predict(module, split.images) == split.labels))
 
 
 def train(
@@ -113,8 +122,8 @@ def train(
     """Train `module` in place; it ends with the weights of the best epoch, in eval mode.
 
     Writes into `folder`: last.pt after each epoch and best.pt after each better one (checkpoints), metrics.csv (one
-    line an epoch) and metrics.json (the result). resume: go on from last.pt. on_epoch(done, best validation accuracy) is
-    called after each epoch. Ctrl-C ends the run and keeps the best epoch; before the first epoch is done it passes on.
+    line an epoch) and metrics.json (the result). resume: go on from last.pt. on_epoch(done, best validation
+    accuracy) is called after each epoch. Ctrl-C ends the run and keeps the best epoch; before the first epoch is done it passes on.
 
     Raises InputError where there is nothing to resume, or it is of another run.
     """
@@ -123,7 +132,9 @@ def train(
     learning, validation = data.train.take(rest), data.train.take(held)
     require(len(learning) >= 2, f"{data.name}: {len(data.train)} training images are too few")
     batch = min(recipe.batch, len(learning))
-    run = _start(module, recipe, len(learning) // batch)
+    # What decides which images are trained on: another one would let the run see its validation images.
+    identity = f"{data.name}, {len(data.train)} images, seed {recipe.seed}, validation {recipe.validation}"
+    run = _start(module, recipe, len(learning) // batch, identity)
     log = _Log(folder / "metrics.csv", resume)
     if resume:
         _resume(run, folder / "last.pt")
@@ -150,24 +161,29 @@ def train(
         round(run.seconds, 1),
         interrupted,
     )
-    _write_text(folder / "metrics.json", json.dumps(asdict(result), indent=2) + "\n")
+    _write_text(folder / "metrics.json", json.dumps(result.facts(), indent=2) + "\n")
     return result
 
 
-def _start(module: nn.Module, recipe: Recipe, steps: int) -> _Run:
+def _start(module: nn.Module, recipe: Recipe, steps: int, identity: str) -> _Run:
     optimiser = torch.optim.Adam(module.parameters(), lr=recipe.learning_rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, recipe.epochs * steps)
+    total = recipe.epochs * steps
+    # A closed form, so that a run that is resumed with more epochs follows the longer cosine from there.
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: (1 + math.cos(math.pi * step / total)) / 2)
     random = torch.Generator().manual_seed(recipe.seed)
-    return _Run(module, optimiser, schedule, random, module.state_dict())
+    return _Run(module, optimiser, schedule, random, module.state_dict(), identity)
 
 
 def _resume(run: _Run, path: Path) -> None:
     if not path.exists():
         raise InputError(f"nothing to resume: {path} does not exist; train without --resume first")
+    state = checkpoint.read(path, "checkpoint")
     try:
-        run.restore(checkpoint.read(path, "checkpoint"))
+        run.restore(state)
+    except InputError as error:
+        raise InputError(f"cannot resume: {path} {error}") from error
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"{path} is of another architecture or run; train without --resume") from error
+        raise InputError(f"cannot resume: {path} is of another architecture; train without --resume") from error
 
 
 def _epoch(run: _Run, learning: Split, batch: int, shift: int) -> float:

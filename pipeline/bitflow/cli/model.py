@@ -1,0 +1,203 @@
+"""The commands that look at a packed network on the host: inspect, predict, eval."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import typer
+
+from bitflow import project
+from bitflow.check import reference
+from bitflow.check.host import HostEngine
+from bitflow.cli import options, output
+from bitflow.cli.train import load_network
+from bitflow.errors import CheckFailed, InputError
+from bitflow.geometry import Resize, require
+from bitflow.ir import PackedLayer, PackedNetwork
+from bitflow.learn.data import Split, load_data, read_picture
+from bitflow.lower import image
+from bitflow.lower.fuse import fuse
+from bitflow.lower.pack import pack
+
+__all__ = ["evaluate", "inspect", "predict"]
+
+Engine = Annotated[
+    Literal["c", "numpy"], typer.Option(help="c: the C library, as on a device; numpy: the reference, slow.")
+]
+
+
+def inspect(model: options.Model = None, as_json: options.Json = False) -> None:
+    """Show what a packed network is: input, classes, and each layer's shape, bytes and operations.
+
+    Examples: bitflow inspect builtin:digits; bitflow inspect model.bfn --json
+    """
+    network = image.load(project.resolve_model(model))
+    facts = _facts(network)
+    rows = [_layer_facts(layer) for layer in network.layers]
+    if as_json:
+        output.print_json({**facts, "layers": rows})
+        return
+    facts["input_shape"] = str(network.contract.shape)
+    facts["labels"] = ", ".join(network.labels)
+    output.print_facts(facts)
+    columns = ("name", "kind", "input", "output", "kernel", "padding", "macs", "bytes")
+    output.print_table(columns, ([row[column] for column in columns] for row in rows))
+
+
+def predict(
+    model_and_pictures: Annotated[
+        list[str], typer.Argument(metavar="[MODEL] PICTURE...", help="MODEL may be left out inside a project.")
+    ],
+    engine: Engine = "c",
+    as_json: options.Json = False,
+) -> None:
+    """Say what is in a picture: the label and the runners-up. A picture is brought to the network's input size.
+
+    Example: bitflow predict model.bfn photo.jpg
+    """
+    model, pictures = _split_model(model_and_pictures)
+    network = image.load(project.resolve_model(model))
+    scores = _scores(network, np.stack([_picture(network, path) for path in pictures]), engine)
+    results = [_ranking(network, path, row) for path, row in zip(pictures, scores, strict=True)]
+    if as_json:
+        output.print_json({"predictions": results})
+    else:
+        top = [[result["file"], *(f"{r['label']} ({r['score']})" for r in result["ranking"][:3])] for result in results]
+        columns = ("picture", "label (score)", "second", "third")
+        output.print_table(columns[: len(top[0])], top)
+
+
+def evaluate(
+    model: options.Model = None,
+    data: options.Data = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The float network. [the project's model.pt, if it fuses to this]"),
+    ] = None,
+    engine: Engine = "c",
+    as_json: options.Json = False,
+) -> None:
+    """Measure accuracy on the test images, and that every label equals the float network's. Exit 1 on a mismatch.
+
+    Examples: bitflow eval; bitflow eval model.bfn --data idx:mnist --against model.pt
+    """
+    settings = project.find_project()
+    network = image.load(project.resolve_model(model, settings))
+    test = load_test(network, data, settings)
+    labels = np.argmax(_scores(network, test.images, engine), axis=1)
+    accuracy = float(np.mean(labels == test.labels))
+    wanted = _float_labels(network, test, against, settings)
+    mismatches = None if wanted is None else int(np.count_nonzero(labels != wanted))
+    facts = {"images": len(test), "accuracy": accuracy, "mismatches": mismatches}
+    if as_json:
+        output.print_json(facts)
+    else:
+        unknown = "no float network is known: --against model.pt"
+        output.print_facts(
+            {**facts, "accuracy": f"{accuracy:.2%}", "mismatches": unknown if mismatches is None else mismatches}
+        )
+    if mismatches:
+        raise CheckFailed(f"{mismatches} of {len(test)} labels differ from the float network's")
+
+
+def load_test(network: PackedNetwork, data: str | None, settings: project.Project | None) -> Split:
+    """The test images that a command was asked for. Raises InputError where they do not fit the network."""
+    source, size = project.resolve_data(data, settings)
+    dataset = load_data(source, size)
+    test = dataset.test
+    try:
+        network.contract.check(test.images[:1])
+    except InputError as error:
+        raise InputError(f"{source} does not fit {network.name}: {error}") from None
+    top = int(test.labels.max())
+    require(top < network.classes, f"{source} has a label {top}, {network.name} has {network.classes} classes")
+    return test
+
+
+def _scores(network: PackedNetwork, images: npt.NDArray[Any], engine: Literal["c", "numpy"]) -> npt.NDArray[Any]:
+    return HostEngine(network).scores(images) if engine == "c" else reference.run_packed(network, images).scores
+
+
+def _float_labels(
+    network: PackedNetwork, test: Split, against: Path | None, settings: project.Project | None
+) -> npt.NDArray[Any] | None:
+    """Labels that torch gives for the trained module; None where no trained module is known."""
+    if against is None:
+        path = settings.module_path if settings else None
+        if path is None or not path.is_file() or not _fuses_to(path, network):
+            return None
+        against = path
+    from bitflow.learn.checkpoint import load_module
+    from bitflow.learn.train import predict as predict_float
+
+    return predict_float(load_module(against)[0], test.images)
+
+
+def _fuses_to(path: Path, network: PackedNetwork) -> bool:
+    return image.crc32(pack(fuse(load_network(path, network.name)))) == image.crc32(network)
+
+
+def _split_model(arguments: list[str]) -> tuple[str | None, list[Path]]:
+    """The first argument is the MODEL if it looks like one."""
+    named = arguments[0].endswith((".bfn", ".pt")) or arguments[0].startswith(project.BUILTIN)
+    pictures = [Path(text) for text in (arguments[1:] if named else arguments)]
+    require(bool(pictures), "no picture given")
+    return (arguments[0] if named else None), pictures
+
+
+def _picture(network: PackedNetwork, path: Path) -> npt.NDArray[np.uint8]:
+    contract = network.contract
+    shape = contract.shape
+    fits = contract.dtype == "uint8" and shape.channels in (1, 3) and contract.resize is not Resize.CROP
+    require(fits, f"{network.name} takes {shape} of {contract.dtype}, not pictures")
+    size = None if contract.resize is Resize.NONE else (shape.height, shape.width)
+    picture = read_picture(path, size, shape.channels)
+    require(
+        picture.shape[:2] == (shape.height, shape.width),
+        f"{path} is {picture.shape[0]}x{picture.shape[1]}, {network.name} takes {shape.height}x{shape.width}",
+    )
+    return picture[..., ::-1] if contract.channel_order.name == "BGR" else picture
+
+
+def _ranking(network: PackedNetwork, path: Path, scores: npt.NDArray[Any]) -> dict[str, Any]:
+    # A stable sort of the negated scores: of equal ones the first class stands first, as on the device.
+    order = np.argsort(-scores.astype(np.int64), kind="stable")
+    names = network.labels or tuple(str(index) for index in range(network.classes))
+    ranking = [{"label": names[i], "index": int(i), "score": int(scores[i])} for i in order]
+    return {"file": str(path), "label": ranking[0]["label"], "ranking": ranking}
+
+
+def _facts(network: PackedNetwork) -> dict[str, Any]:
+    contract = network.contract
+    return {
+        "name": network.name,
+        "input_shape": [contract.shape.height, contract.shape.width, contract.shape.channels],
+        "input_dtype": contract.dtype,
+        "zero_point": contract.zero_point,
+        "channel_order": contract.channel_order.name.lower(),
+        "classes": network.classes,
+        "labels": list(network.labels),
+        "bytes": len(image.encode(network)),
+        "macs": sum(layer.macs for layer in network.layers),
+        "crc32": f"{image.crc32(network):08x}",
+    }
+
+
+def _layer_facts(layer: PackedLayer) -> dict[str, Any]:
+    rows, columns = layer.window.kernel
+    value = {-1: "-1", 0: "0", 1: "+1"}[layer.pad_value]
+    return {
+        "name": layer.name,
+        "kind": layer.kind.name.lower(),
+        "input": str(layer.source),
+        "output": str(layer.target),
+        "kernel": f"{rows}x{columns}",
+        "stride": list(layer.window.stride),
+        "padding": f"{layer.window.padding} of {value}" if any(layer.window.padding) else "",
+        "pool": "" if layer.pool is None else "{}x{}".format(*layer.pool.window.kernel),
+        "macs": layer.macs,
+        "bytes": layer.nbytes,
+    }

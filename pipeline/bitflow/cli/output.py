@@ -1,0 +1,59 @@
+"""What the command line prints: results on stdout, as tables or one JSON object; all else on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+__all__ = ["error", "note", "print_facts", "print_json", "print_table", "progress_console"]
+
+# Wide enough for every table: a table in a file or a pipe must not be cut to a terminal nobody has.
+_PIPE_WIDTH = 140
+
+
+def _stdout() -> Console:
+    return Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False)
+
+
+def progress_console() -> Console:
+    """The console of progress bars: stderr, so that stdout holds results only."""
+    return Console(stderr=True)
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """One JSON object on stdout, with its keys as given."""
+    sys.stdout.write(json.dumps(value, indent=2) + "\n")
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A table on stdout; a column whose cells are all numbers is set to the right."""
+    cells = [[str(cell) for cell in row] for row in rows]
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for index, column in enumerate(columns):
+        numeric = all(row[index].replace(",", "").lstrip("-").replace(".", "", 1).isdigit() for row in cells)
+        table.add_column(column, justify="right" if numeric and cells else "left")
+    for row in cells:
+        table.add_row(*row)
+    _stdout().print(table)
+
+
+def print_facts(facts: Mapping[str, object]) -> None:
+    """One "name  value" line for each fact, on stdout."""
+    width = max(map(len, facts), default=0)
+    for name, value in facts.items():
+        sys.stdout.write(f"{name:<{width}}  {value}\n")
+
+
+def note(text: str) -> None:
+    """A line for people on stderr."""
+    sys.stderr.write(f"{text}\n")
+
+
+def error(text: str) -> None:
+    """The one line that a command which fails prints on stderr."""
+    sys.stderr.write(f"bitflow: {' '.join(text.split())}\n")

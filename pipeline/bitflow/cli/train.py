@@ -1,0 +1,179 @@
+"""The commands that make a network: init, train, fuse."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from bitflow import project
+from bitflow.cli import options, output
+from bitflow.ir import Network, PackedNetwork
+from bitflow.learn.recipe import Recipe, recipe_for
+from bitflow.lower import image
+from bitflow.lower.fuse import LayerFusion, explain
+from bitflow.lower.fuse import fuse as fuse_network
+from bitflow.lower.pack import pack
+
+if TYPE_CHECKING:
+    from bitflow.learn.train import Result
+
+__all__ = ["fuse", "init", "train"]
+
+_FUSED = ("layer", "kind", "shape", "R", "flipped", "constant", "BatchShift", "pool", "class order")
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="The project's folder.")] = Path(),
+    name: Annotated[str | None, typer.Option(help="The network's name. [the source of the data]")] = None,
+    data: Annotated[str, typer.Option(metavar="SOURCE", help="digits, idx:DIR, npz:FILE or folder:DIR.")] = "digits",
+    size: Annotated[str | None, typer.Option(metavar="HxW[xC]", help="Size of the pictures of folder:DIR.")] = None,
+    architecture: Annotated[str | None, typer.Option(help="bitflow-tiny or bitflow-lenet. [as suits the data]")] = None,
+    board: Annotated[str, typer.Option(help="The board to build for.")] = "qemu-m4",
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a bitflow.toml.")] = False,
+) -> None:
+    """Write a commented bitflow.toml.
+
+    Examples: bitflow init; bitflow init gestures --data folder:photos --size 32x32x1
+    """
+    source, mark, place = data.partition(":")
+    text = project.project_text(
+        name or (Path(place).name.partition(".")[0] if mark else source),
+        f"{source}:{os.path.relpath(Path(place).expanduser(), folder)}" if mark else data,
+        size,
+        architecture or ("bitflow-tiny" if data == "digits" else "bitflow-lenet"),
+        board,
+    )
+    output.note(f"wrote {project.write_project(folder, text, force)}; next: bitflow train")
+
+
+def train(
+    data: options.Data = None,
+    architecture: Annotated[str | None, typer.Option(help="bitflow-tiny or bitflow-lenet.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Images per step.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Of Adam, at the start.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Equal seeds give equal networks on one machine.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
+    as_json: options.Json = False,
+) -> None:
+    """Train a network; ends with model.pt and model.bfn in the project folder. Ctrl-C keeps the best epoch so far.
+
+    Reads bitflow.toml; a flag wins over it. Examples: bitflow train; bitflow train --epochs 200 --seed 7
+    """
+    settings = project.find_project() or project.Project(Path.cwd())
+    source, size = project.resolve_data(data, settings)
+    name = architecture or settings.architecture
+    recipe = _recipe(settings.recipe if name == settings.architecture else recipe_for(name), epochs=epochs, batch=batch)
+    recipe = _recipe(recipe, learning_rate=learning_rate, seed=seed)
+    result, packed = _train(replace(settings, data=source, size=size, architecture=name, recipe=recipe), resume)
+    _print_training(result, packed, settings, as_json)
+
+
+def fuse(
+    checkpoint: Annotated[Path, typer.Argument(metavar="CKPT", help="A model.pt that bitflow train wrote.")],
+    to: options.OutputFile = Path("model.bfn"),
+    name: Annotated[str | None, typer.Option(help="The network's name. [as trained]")] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Fuse a trained network to BatchShift and pack it; prints what became of each layer.
+
+    Example: bitflow fuse model.pt -o model.bfn
+    """
+    network = load_network(checkpoint, name)
+    fused = fuse_network(network)
+    packed = pack(fused)
+    image.save(packed, to)
+    layers = explain(network, fused)
+    size = len(image.encode(packed))
+    if as_json:
+        rows = [dict(zip(_FUSED, _cells(layer), strict=True)) for layer in layers]
+        output.print_json({"output": str(to), "bytes": size, "crc32": f"{image.crc32(packed):08x}", "layers": rows})
+    else:
+        output.print_table(_FUSED, map(_cells, layers))
+        output.note(f"wrote {to}: {size} bytes, CRC {image.crc32(packed):08x}")
+
+
+def load_network(path: Path, name: str | None = None) -> Network:
+    """The float network of a model.pt, by another name where one is given."""
+    from bitflow.importers.torch_module import network_from_module
+    from bitflow.learn.checkpoint import load_module
+
+    module, facts = load_module(path)
+    shape = facts.contract.shape
+    return network_from_module(
+        module,
+        (shape.height, shape.width, shape.channels),
+        name or facts.name,
+        facts.labels,
+        facts.contract.dtype,
+        facts.contract.channel_order,
+    )
+
+
+def _recipe(recipe: Recipe, **flags: float | None) -> Recipe:
+    given = {key: value for key, value in flags.items() if value is not None}
+    return replace(recipe, **given)  # type: ignore[arg-type]
+
+
+def _train(settings: project.Project, resume: bool) -> tuple[Result, PackedNetwork]:
+    """Train with a progress bar, then fuse, pack and save."""
+    from bitflow.learn.run import run
+
+    columns = (
+        TextColumn("training"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("best {task.fields[best]:.2%}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=output.progress_console()) as bar:
+        task = bar.add_task("", total=settings.recipe.epochs, best=0.0)
+        _, _, result = run(
+            settings.data,
+            settings.architecture,
+            settings.recipe,
+            settings.folder,
+            name=settings.name,
+            size=settings.size,
+            resume=resume,
+            on_epoch=lambda epoch, best: bar.update(task, completed=epoch, best=best),
+        )
+    packed = pack(fuse_network(load_network(settings.module_path)))
+    image.save(packed, settings.model_path)
+    return result, packed
+
+
+def _print_training(result: Result, packed: PackedNetwork, settings: project.Project, as_json: bool) -> None:
+    size = len(image.encode(packed))
+    if as_json:
+        output.print_json({**result.facts(), "bytes": size, "crc32": f"{image.crc32(packed):08x}"})
+        return
+    output.print_facts(
+        {
+            "test accuracy": f"{result.test_accuracy:.2%}",
+            "best epoch": f"{result.best_epoch} of {result.epochs}, validation {result.validation_accuracy:.2%}",
+            "seconds": f"{result.seconds:.1f}",
+            "wrote": f"{settings.module_path.name}, {settings.model_path.name} ({size} bytes)",
+        }
+    )
+
+
+def _cells(layer: LayerFusion) -> tuple[object, ...]:
+    span = "" if layer.shift_range is None else f"{layer.shift_range[0]}..{layer.shift_range[1]}"
+    order = "" if layer.order is None else f"{layer.order.pairs} of {layer.order.of} pairs differ"
+    return (
+        layer.name,
+        layer.kind,
+        layer.shape,
+        layer.reach,
+        layer.flipped,
+        layer.constant,
+        span,
+        layer.pool,
+        order,
+    )
