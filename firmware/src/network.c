@@ -80,6 +80,7 @@ bf_status network_run(const slot *s, const bf_hook *hook, uint64_t *ticks) {
     board_ticks_align();
     uint64_t first = board_ticks();
     uint64_t start = board_ticks();
+    *ticks = start;
     bf_status status = hook ? bf_run_hooked(net.model, s->input.bytes, s->scores, net.arena, net.arena_size, hook)
                             : bf_run(net.model, s->input.bytes, s->scores, net.arena, net.arena_size);
     uint64_t end = board_ticks();

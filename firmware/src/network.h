@@ -56,7 +56,7 @@ bool network_begin_load(inbox *box, uint32_t size);
 /* Turns to the network in `box`. On failure the one that is compiled in stays in use. */
 bf_status network_use_loaded(const inbox *box);
 
-/* Runs slot s, or the network on its input with a hook; ticks go to *ticks. */
+/* Runs the network on the input of slot s. *ticks: the time of its start while it runs, then how long it took. */
 bf_status network_run(const slot *s, const bf_hook *hook, uint64_t *ticks);
 
 /* Runs the self-test; counts scores that differ. */

@@ -207,11 +207,11 @@ typedef struct profile_state {
 
 static int after_layer(void *user, unsigned layer) {
     profile_state *p = user;
-    uint64_t now = board_ticks();
+    uint64_t now = board_ticks(), again = board_ticks();
     if (layer >= p->first && layer - p->first < NUMBERS) {
-        p->ticks[layer - p->first] = (uint32_t)(now - p->last);
+        p->ticks[layer - p->first] = (uint32_t)((now - p->last) - (again - now)); /* without the reading itself */
     }
-    p->last = board_ticks();
+    p->last = again;
     return 0;
 }
 
@@ -223,7 +223,6 @@ static bool profile(request *r, answer *a) {
     uint16_t image = request_u16(r);
     uint16_t first = request_u16(r);
     slot *s = slot_of(image);
-    uint64_t all;
     if (r->short_body || first >= net.model->layer_count) {
         return fail(a, LINK_REQUEST);
     }
@@ -232,7 +231,7 @@ static bool profile(request *r, answer *a) {
     }
     profile_state p = {.last = 0, .first = first};
     bf_hook hook = {after_layer, &p};
-    bf_status status = network_run(s, &hook, &all);
+    bf_status status = network_run(s, &hook, &p.last);
     if (status != BF_OK) {
         return fail(a, status);
     }

@@ -1,0 +1,90 @@
+"""Ways to a device: a serial port by its pyserial URL, and a line in memory for tests."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from types import TracebackType
+from typing import Protocol, Self
+
+import serial
+
+from bitflow.errors import DeviceError, InputError
+
+__all__ = ["MemoryTransport", "SerialTransport", "Transport"]
+
+
+class Transport(Protocol):
+    """A line of bytes. read() waits at most `timeout` seconds for the first byte and returns what is there."""
+
+    name: str
+
+    def write(self, data: bytes) -> None: ...
+
+    def read(self, timeout: float) -> bytes: ...
+
+    def close(self) -> None: ...
+
+
+class SerialTransport:
+    """Any pyserial URL: a device file, a pty, socket://, rfc2217://."""
+
+    def __init__(self, url: str, baud: int = 115200) -> None:
+        """Open the port; InputError for a URL of no kind, DeviceError for a port that cannot be opened."""
+        self.name = url
+        try:
+            self._port = serial.serial_for_url(url, baudrate=baud, timeout=0, write_timeout=5)
+        except ValueError as error:
+            raise InputError(f"--port {url}: {error}") from None
+        except OSError as error:
+            reason = "there is no such port" if error.errno == errno.ENOENT else str(error)
+            raise DeviceError(f"cannot open {url}: {reason}; check the cable and --port") from None
+
+    def write(self, data: bytes) -> None:
+        try:
+            self._port.write(data)
+        except (OSError, serial.SerialException) as error:
+            raise self._gone(error) from None
+
+    def read(self, timeout: float) -> bytes:
+        try:
+            self._port.timeout = timeout
+            return bytes(self._port.read(max(1, self._port.in_waiting)))
+        except (OSError, serial.SerialException) as error:
+            raise self._gone(error) from None
+
+    def close(self) -> None:
+        self._port.close()
+
+    def _gone(self, error: Exception) -> DeviceError:
+        return DeviceError(f"the device at {self.name} went away: {error}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+
+class MemoryTransport:
+    """A line to a function: what is written goes to `respond`, what it returns is read.
+
+    `damage` may change the bytes on their way, in either direction, to try how lost and torn frames are met.
+    """
+
+    def __init__(
+        self, respond: Callable[[bytes], bytes], damage: Callable[[bytes], bytes] = lambda data: data
+    ) -> None:
+        self.name = "memory"
+        self._respond, self._damage = respond, damage
+        self._waiting = b""
+
+    def write(self, data: bytes) -> None:
+        self._waiting += self._damage(self._respond(self._damage(data)))
+
+    def read(self, timeout: float) -> bytes:
+        data, self._waiting = self._waiting, b""
+        return data
+
+    def close(self) -> None:
+        pass
