@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-__all__ = ["error", "note", "print_facts", "print_json", "print_table", "progress_console"]
+__all__ = ["error", "note", "print_facts", "print_json", "print_table", "progress"]
 
 # Wide enough for every table: a table in a file or a pipe must not be cut to a terminal nobody has.
 _PIPE_WIDTH = 140
@@ -20,9 +22,26 @@ def _stdout() -> Console:
     return Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False)
 
 
-def progress_console() -> Console:
-    """The console of progress bars: stderr, so that stdout holds results only."""
-    return Console(stderr=True)
+@contextmanager
+def progress(what: str, total: int) -> Iterator[Callable[[int, float], None]]:
+    """A progress bar on stderr, moved by calls (done, best fraction so far); where that is no terminal, ten lines.
+
+    The bar goes away at the end, so that an error still is the one line that remains.
+    """
+    if not sys.stderr.isatty():
+        tenth = max(1, total // 10)
+        yield lambda done, best: note(f"{what} {done} of {total}, best {best:.2%}") if done % tenth == 0 else None
+        return
+    columns = (
+        TextColumn(what),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("best {task.fields[best]:.2%}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=total, best=0.0)
+        yield lambda done, best: bar.update(task, completed=done, best=best)
 
 
 def print_json(value: Mapping[str, Any]) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from bitflow import project
 from bitflow.cli import options, output
@@ -121,18 +120,10 @@ def _recipe(recipe: Recipe, **flags: float | None) -> Recipe:
 
 
 def _train(settings: project.Project, resume: bool) -> tuple[Result, PackedNetwork]:
-    """Train with a progress bar, then fuse, pack and save."""
+    """Train, then fuse, pack and save."""
     from bitflow.learn.run import run
 
-    columns = (
-        TextColumn("training"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("best {task.fields[best]:.2%}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=output.progress_console()) as bar:
-        task = bar.add_task("", total=settings.recipe.epochs, best=0.0)
+    with output.progress("training", settings.recipe.epochs) as on_epoch:
         _, _, result = run(
             settings.data,
             settings.architecture,
@@ -141,7 +132,7 @@ def _train(settings: project.Project, resume: bool) -> tuple[Result, PackedNetwo
             name=settings.name,
             size=settings.size,
             resume=resume,
-            on_epoch=lambda epoch, best: bar.update(task, completed=epoch, best=best),
+            on_epoch=on_epoch,
         )
     packed = pack(fuse_network(load_network(settings.module_path)))
     image.save(packed, settings.model_path)

@@ -135,7 +135,7 @@ def _layer(group: list[_Leaf], index: int, source: Shape, flat: bool, contract: 
                 leaf.check(norm is None, "a second BatchNorm in one layer")
                 leaf.check(not sign, "a BatchNorm after the Sign; it belongs between convolution and Sign")
                 _check_norm(leaf, module, shape, flat)
-                norm = _norm(module)
+                norm = _norm(leaf, module)
             case nn.MaxPool2d() as module:
                 leaf.check(pool is None, "a second max-pool in one layer")
                 leaf.check(not flat, "a max-pool after Flatten")
@@ -210,6 +210,7 @@ def _accumulation(leaf: _Leaf, source: Shape, flat: bool, contract: InputContrac
 
 
 def _bits(leaf: _Leaf, latent: Tensor) -> npt.NDArray[np.int8]:
+    leaf.check(latent.dtype == torch.float32, f"has {latent.dtype} weights; only float32 can be fused exactly")
     leaf.check(bool(torch.isfinite(latent).all()), "has weights that are not finite")
     with torch.no_grad():
         return binarise(latent).to(torch.int8).cpu().numpy()
@@ -235,11 +236,11 @@ def _check_norm(leaf: _Leaf, module: nn.BatchNorm1d | nn.BatchNorm2d, shape: Sha
     )
 
 
-def _norm(module: nn.BatchNorm1d | nn.BatchNorm2d) -> BatchNorm:
+def _norm(leaf: _Leaf, module: nn.BatchNorm1d | nn.BatchNorm2d) -> BatchNorm:
     def values(tensor: Tensor | None, default: float) -> npt.NDArray[np.float32]:
         if tensor is None:  # affine=False
             return np.full(module.num_features, default, np.float32)
-        return np.asarray(tensor.detach().cpu().numpy(), np.float32)
+        return _array(leaf, tensor)
 
     return BatchNorm(
         values(module.weight, 1.0),

@@ -122,8 +122,8 @@ def train(
     """Train `module` in place; it ends with the weights of the best epoch, in eval mode.
 
     Writes into `folder`: last.pt after each epoch and best.pt after each better one (checkpoints), metrics.csv (one
-    line an epoch) and metrics.json (the result). resume: go on from last.pt. on_epoch(done, best validation
-    accuracy) is called after each epoch. Ctrl-C ends the run and keeps the best epoch; before the first epoch is done it passes on.
+    line an epoch) and metrics.json (the result). resume: go on from last.pt. on_epoch(done, best accuracy) is called
+    after each epoch. Ctrl-C ends the run and keeps the best epoch; before the first epoch is done it passes on.
 
     Raises InputError where there is nothing to resume, or it is of another run.
     """

@@ -1,0 +1,215 @@
+"""The importer holds the fixed float arithmetic to torch: equal hidden bits and equal labels, for random modules."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from torch import nn
+
+from bitflow import bits
+from bitflow.check.reference import run_network, run_packed
+from bitflow.errors import ImportRefused, InputError
+from bitflow.importers.torch_module import network_from_module
+from bitflow.ir import PoolPlace
+from bitflow.learn.train import as_input
+from bitflow.lower.fuse import fuse
+from bitflow.lower.pack import pack
+from bitflow.nn import BinaryConv2d, BinaryLinear, InputConv2d, Sign
+
+
+def has_fma() -> bool:
+    """Whether torch's kernels here round as the fixed arithmetic does: x86 with FMA, or 64-bit ARM."""
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
+    return " fma " in text or "asimd" in text
+
+
+needs_fma = pytest.mark.skipif(not has_fma(), reason="torch rounds BatchNorm otherwise on a CPU without FMA")
+
+
+def random_norm(channels: int, random: np.random.Generator, one_dimensional: bool = False) -> nn.Module:
+    """Gammas of both signs and zero, ties (a mean of whole numbers, beta 0), large and tiny variances."""
+    affine = bool(random.random() < 0.8)
+    kind = nn.BatchNorm1d if one_dimensional else nn.BatchNorm2d
+    norm = kind(channels, eps=float(random.choice([1e-5, 1e-3])), affine=affine)
+    if affine:
+        norm.weight.data = torch.from_numpy(random.choice([-1.5, -0.3, 0.0, 0.2, 1.0], channels).astype(np.float32))
+        norm.bias.data = torch.from_numpy(random.choice([-0.7, 0.0, 0.0, 0.4], channels).astype(np.float32))
+    assert norm.running_mean is not None and norm.running_var is not None
+    norm.running_mean.copy_(torch.from_numpy((random.normal(size=channels) * 3).astype(np.float32)))
+    norm.running_var.copy_(torch.from_numpy(random.choice([1e-8, 0.5, 40.0, 1e5], channels).astype(np.float32)))
+    return norm
+
+
+def random_block(
+    source: int, target: int, random: np.random.Generator, place: int, zero_point: int = 128
+) -> list[nn.Module]:
+    """The place (0 the first) decides stride and least padding: a small map must not vanish."""
+    first, least = place == 0, int(place == 2)
+    kernel = (int(random.integers(1, 4)), int(random.integers(1, 4)))
+    stride = (int(random.integers(1, 3)), int(random.integers(1, 3))) if first else (1, 1)
+    padding = (int(random.integers(least, 3)), int(random.integers(least, 3)))
+    bias = bool(random.random() < 0.3)
+    layer: nn.Module
+    if first:
+        layer = InputConv2d(source, target, kernel, stride, padding, zero_point, bias=bias)
+    else:
+        groups = int(random.choice([g for g in (1, 2, 3) if source % g == 0 and target % g == 0]))
+        value = int(random.choice([-1, 0, 1]))
+        layer = BinaryConv2d(source, target, kernel, stride, padding, value, groups, bias=bias)
+    if isinstance(layer.bias, nn.Parameter):
+        layer.bias.data = torch.from_numpy(random.normal(size=target).astype(np.float32))
+    norm = [random_norm(target, random)] if random.random() < 0.85 else []
+    pool = nn.MaxPool2d(
+        int(random.integers(2, 4)),
+        int(random.integers(1, 3)),
+        padding=int(random.integers(least, 2)),
+        ceil_mode=bool(random.random() < 0.5),
+    )
+    tail: list[nn.Module] = [*norm, Sign()]
+    if random.random() < 0.7:
+        tail.insert(int(random.integers(0, len(tail) + 1)), pool)
+    return [layer, *tail, nn.Dropout(0.5)]
+
+
+def random_module(seed: int) -> tuple[nn.Sequential, tuple[int, int, int]]:
+    random = np.random.default_rng(seed)
+    torch.manual_seed(seed)
+    channels = [int(random.choice([1, 2, 3])), *(int(random.choice([1, 6, 31, 33])) for _ in range(3))]
+    shape = (int(random.integers(24, 30)), int(random.integers(24, 30)))
+    zero_point = int(random.choice([0, 100, 128]))
+    body = random_block(channels[0], channels[1], random, 0, zero_point)
+    body += random_block(channels[1], channels[2], random, 1)
+    nested = nn.Sequential(OrderedDict(block=nn.Sequential(*random_block(channels[2], channels[3], random, 2))))
+    features = nn.Sequential(*body, nested, nn.Flatten())
+    with torch.no_grad():
+        count = features.eval()(torch.zeros(1, channels[0], *shape)).shape[1]
+    dense: list[nn.Module] = [BinaryLinear(count, 9), random_norm(9, random, True), Sign()]
+    last: list[nn.Module] = [BinaryLinear(9, 5)]
+    if random.random() < 0.5:
+        last.append(random_norm(5, random, True))
+    return nn.Sequential(*features, *dense, *last).eval(), (*shape, channels[0])
+
+
+def hidden_bits(module: nn.Module, images: npt.NDArray[np.uint8]) -> tuple[list[torch.Tensor], torch.Tensor]:
+    """Outputs of each Sign or of the max-pool after it, and the logits."""
+    outputs: list[torch.Tensor] = []
+
+    def walk(sequence: nn.Sequential, value: torch.Tensor) -> torch.Tensor:
+        for child in sequence:
+            if isinstance(child, nn.Sequential):
+                value = walk(child, value)
+                continue
+            pooled_after = isinstance(child, nn.MaxPool2d) and bool(outputs) and outputs[-1] is value
+            value = child(value)
+            if pooled_after:
+                outputs[-1] = value
+            elif isinstance(child, Sign):
+                outputs.append(value)
+        return value
+
+    assert isinstance(module, nn.Sequential)
+    with torch.no_grad():
+        return outputs, walk(module, as_input(images))
+
+
+@needs_fma
+@pytest.mark.parametrize("seed", range(60))
+def test_network_must_equal_torch_bit_for_bit(seed: int) -> None:
+    module, shape = random_module(seed)
+    images = np.random.default_rng(seed).integers(0, 256, (17, *shape), np.uint8)
+    images[0], images[1] = 0, 255
+    network = network_from_module(module, shape)
+    outputs, logits = hidden_bits(module, images)
+    trace = run_network(network, images)
+    assert len(outputs) == len(trace.hidden)
+    for index, (tensor, words) in enumerate(zip(outputs, trace.hidden, strict=True)):
+        values = tensor.numpy() if tensor.ndim == 4 else tensor.numpy()[:, :, None, None]
+        assert np.array_equal(bits.pack(values.transpose(0, 2, 3, 1)), words), f"layer {index}"
+    assert np.array_equal(logits.numpy(), trace.scores)
+    packed = run_packed(pack(fuse(network)), images)
+    assert np.array_equal(packed.labels, logits.argmax(dim=1).numpy())
+
+
+@pytest.mark.parametrize("place", list(PoolPlace))
+def test_pool_place_must_be_kept(place: PoolPlace) -> None:
+    order: list[nn.Module] = [nn.BatchNorm2d(2), Sign()]
+    order.insert(list(PoolPlace).index(place), nn.MaxPool2d(2))
+    module = nn.Sequential(InputConv2d(1, 2, 3, padding=1), *order, nn.Flatten(), BinaryLinear(8, 2))
+    assert network_from_module(module, (4, 4, 1)).layers[0].pool_place is place
+
+
+def test_layer_names_must_come_from_the_module_where_it_has_any() -> None:
+    stem = OrderedDict(stem=InputConv2d(1, 2, 3), bits=Sign(), flat=nn.Flatten())
+    module = nn.Sequential(OrderedDict(body=nn.Sequential(stem), head=nn.Sequential(BinaryLinear(8, 2))))
+    assert [layer.name for layer in network_from_module(module, (4, 4, 1)).layers] == ["body.stem", "dense2"]
+
+
+def test_a_module_used_twice_must_count_twice() -> None:
+    sign = Sign()
+    module = nn.Sequential(InputConv2d(1, 2, 1), sign, BinaryConv2d(2, 2, 1), sign, nn.Flatten(), BinaryLinear(2, 2))
+    assert len(network_from_module(module, (1, 1, 1)).layers) == 3
+
+
+class Squared(Sign):
+    """A subclass whose forward pass is another."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x * x)
+
+
+REFUSED: dict[str, list[nn.Module]] = {
+    "before the first": [nn.MaxPool2d(2), InputConv2d(1, 2, 1)],
+    "must be InputConv2d": [BinaryConv2d(1, 2, 1)],
+    "no Sign before": [InputConv2d(1, 2, 1), BinaryConv2d(2, 2, 1)],
+    "ends in a Sign": [InputConv2d(1, 2, 1), Sign()],
+    "second BatchNorm": [InputConv2d(1, 2, 1), nn.BatchNorm2d(2), nn.BatchNorm2d(2)],
+    "second max-pool": [InputConv2d(1, 2, 1), nn.MaxPool2d(2), nn.MaxPool2d(2)],
+    "BatchNorm after the Sign": [InputConv2d(1, 2, 1), Sign(), nn.BatchNorm2d(2)],
+    "activation is one bit": [InputConv2d(1, 2, 1), nn.ReLU()],
+    "float weights": [InputConv2d(1, 2, 1), Sign(), nn.Conv2d(2, 2, 1)],
+    "only the first layer": [InputConv2d(1, 2, 1), Sign(), InputConv2d(2, 2, 1)],
+    "nn.Flatten": [InputConv2d(1, 2, 1), Sign(), BinaryLinear(2, 2)],
+    "dilated": [InputConv2d(1, 2, 1), nn.MaxPool2d(2, dilation=2), Sign()],
+    "running statistics": [InputConv2d(1, 2, 1), nn.BatchNorm2d(2, track_running_stats=False)],
+    "unknown": [InputConv2d(1, 2, 1), nn.PixelShuffle(1)],
+    "subclass": [InputConv2d(1, 2, 1), Squared()],
+    "only MaxPool2d": [InputConv2d(1, 2, 1), nn.AvgPool2d(2)],
+}
+
+
+@pytest.mark.parametrize("reason", REFUSED)
+def test_what_is_not_understood_must_be_refused_by_name(reason: str) -> None:
+    modules = REFUSED[reason]
+    with pytest.raises(ImportRefused, match=reason) as caught:
+        network_from_module(nn.Sequential(OrderedDict(part=nn.Sequential(*modules))), (4, 4, 1))
+    assert "'part." in str(caught.value)
+
+
+def test_float64_must_be_refused() -> None:
+    module = nn.Sequential(InputConv2d(1, 2, 1), Sign(), nn.Flatten(), BinaryLinear(2, 2)).double()
+    with pytest.raises(ImportRefused, match="float32"):
+        network_from_module(module, (1, 1, 1))
+
+
+@pytest.mark.parametrize(
+    ("modules", "message"),
+    [
+        ([InputConv2d(3, 2, 1)], "takes 3 channels"),
+        ([InputConv2d(1, 2, 9)], "does not fit"),
+        ([InputConv2d(1, 2, 1), Sign(), nn.Flatten(), BinaryLinear(9, 2)], "takes 9 features"),
+        ([InputConv2d(1, 2, 1), nn.BatchNorm2d(3)], "takes 3 channels"),
+        ([InputConv2d(1, 2, 1)], "not one score a class"),
+        ([InputConv2d(1, 2, 1), nn.MaxPool2d(6)], "does not fit"),
+    ],
+)
+def test_shapes_that_do_not_fit_must_be_named(modules: list[nn.Module], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        network_from_module(nn.Sequential(*modules), (4, 4, 1))
