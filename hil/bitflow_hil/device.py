@@ -19,8 +19,18 @@ import numpy as np
 import numpy.typing as npt
 
 from bitflow.errors import DeviceError
-from bitflow_hil.frames import STATUS_SESSION, Decoder, Frame, Info, Kind, Missing, Scores
-from bitflow_hil.frames import chunks_of, encode, status_text
+from bitflow_hil.frames import (
+    STATUS_SESSION,
+    Decoder,
+    Frame,
+    Info,
+    Kind,
+    Missing,
+    Scores,
+    chunks_of,
+    encode,
+    status_text,
+)
 from bitflow_hil.transport import Transport
 
 __all__ = ["Device", "Run"]
@@ -39,7 +49,7 @@ _LAST = 1
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a device made of one image: int32 scores [classes], and ticks of its timer from bf_run's entry to its end."""
+    """What a device made of one image: int32 scores [classes], and ticks of its timer while bf_run was running."""
 
     scores: npt.NDArray[np.int32]
     ticks: int
@@ -181,9 +191,7 @@ class Device:
         )
         return self._scores(flight.number, answer)
 
-    def _complete(
-        self, answer: Frame, number: int, again: Callable[[int], None], ask: Callable[[], Frame]
-    ) -> Frame:
+    def _complete(self, answer: Frame, number: int, again: Callable[[int], None], ask: Callable[[], Frame]) -> Frame:
         """Send the chunks again that an answer misses, and they alone, until another answer comes."""
         left, stuck = 1 << 32, 0
         while answer.kind == Kind.MISSING:

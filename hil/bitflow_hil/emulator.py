@@ -50,9 +50,9 @@ def _dies_with_parent() -> Callable[[], None]:
 class Emulator:
     """An emulated board that runs a firmware. Use it in a `with` statement or stop() it.
 
-    port: path of the pty; any number of programs may open and close it one after the other. The pty is made here, not by
-    QEMU, which looks only once a second whether somebody opened its own. The emulator ends with the thread that
-    started it, whatever ends that: return, exception, crash or SIGKILL.
+    port: path of the pty; programs may open and close it one after the other. The pty is made here, not by QEMU, which
+    looks only once a second whether somebody opened its own. The emulator ends with the thread that started it,
+    whatever ends that: return, exception, crash or SIGKILL.
     """
 
     def __init__(self, board: Board, elf: Path) -> None:

@@ -74,7 +74,8 @@ class Frame:
 def encode(frame: Frame) -> bytes:
     """The bytes of a frame on the line, with the 0x00 at both ends."""
     payload = bytes((frame.kind, frame.sequence)) + frame.body
-    return b"\0" + cobs.encode(payload + struct.pack("<I", zlib.crc32(payload))) + b"\0"
+    code: bytes = cobs.encode(payload + struct.pack("<I", zlib.crc32(payload)))
+    return b"\0" + code + b"\0"
 
 
 class Decoder:

@@ -48,7 +48,8 @@ def commands_for(data: bytes) -> list[str]:
 
 def parse(text: str) -> list[Answer]:
     """Whole answers in a text, in order; what has no ready line yet is left out."""
-    answers, lines = [], []
+    answers: list[Answer] = []
+    lines: list[str] = []
     for line in text.splitlines():
         if line == READY:
             answers.append(Answer(tuple(lines)))

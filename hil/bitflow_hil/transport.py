@@ -72,9 +72,7 @@ class MemoryTransport:
     `damage` may change the bytes on their way, in either direction, to try how lost and torn frames are met.
     """
 
-    def __init__(
-        self, respond: Callable[[bytes], bytes], damage: Callable[[bytes], bytes] = lambda data: data
-    ) -> None:
+    def __init__(self, respond: Callable[[bytes], bytes], damage: Callable[[bytes], bytes] = lambda data: data) -> None:
         self.name = "memory"
         self._respond, self._damage = respond, damage
         self._waiting = b""

@@ -1,0 +1,216 @@
+"""The commands that build for a board and talk to one: build, flash, emulate, hil, boards, doctor."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import typer
+
+from bitflow import project
+from bitflow.check.host import HostEngine
+from bitflow.cli import model as host
+from bitflow.cli import options, output
+from bitflow.deploy import boards as table
+from bitflow.deploy import build as builder
+from bitflow.deploy import doctor as examiner
+from bitflow.deploy import flash as flasher
+from bitflow.deploy.boards import Board
+from bitflow.deploy.build import Built
+from bitflow.errors import CheckFailed, InputError, MissingError
+from bitflow.ir import PackedNetwork
+from bitflow.lower import image
+
+__all__ = ["boards", "build", "doctor", "emulate", "flash", "hil"]
+
+Runtime = Annotated[Literal["firmware", "micropython"], typer.Option(help="What runs the network on the board.")]
+Port = Annotated[
+    str | None, typer.Option(metavar="URL", help="Serial port of a board that runs: a path or any pyserial URL.")
+]
+
+
+def build(
+    model: options.Model = None,
+    board_name: options.Board = None,
+    runtime: Runtime = "firmware",
+    as_json: options.Json = False,
+) -> None:
+    """Build the firmware of a network for a board, in .bitflow/ of the project; print its flash and RAM.
+
+    Example: bitflow build builtin:digits --board qemu-m7
+    """
+    built = _build(*_asked(model, board_name, runtime))
+    facts = {"board": built.board, "crc32": f"{built.crc32:08x}", "flash_bytes": built.flash_bytes}
+    facts |= {"ram_bytes": built.ram_bytes, "stack_bytes": built.stack_bytes, "firmware": str(built.elf)}
+    (output.print_json if as_json else output.print_facts)(facts)
+
+
+def flash(
+    model: options.Model = None,
+    board_name: options.Board = None,
+    runtime: Runtime = "firmware",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print each external command, run none.")] = False,
+    as_json: options.Json = False,
+) -> None:
+    """Build, put the firmware on the board, and run its self-test. An emulated board is booted once and stopped.
+
+    Examples: bitflow flash; bitflow flash builtin:digits --board qemu-m0 --dry-run
+    """
+    network, target = _asked(model, board_name, runtime)
+    if dry_run:
+        for line in flasher.commands(network, target, _folder()):
+            typer.echo(line)
+        return
+    flashed = flasher.flash(_build(network, target), target)
+    facts = {"board": flashed.board, "crc32": f"{flashed.crc32:08x}", "build_id": flashed.build_id}
+    facts |= {"cpuid": f"{flashed.cpuid:08x}", "self_test": "passed"}
+    (output.print_json if as_json else output.print_facts)(facts)
+
+
+def emulate(model: options.Model = None, board_name: options.Board = None, runtime: Runtime = "firmware") -> None:
+    """Run an emulated board in the foreground and print its serial port. Ctrl-C ends it.
+
+    Example: bitflow emulate builtin:digits --board qemu-m4
+    """
+    network, target = _asked(model, board_name, runtime)
+    with _emulated(_build(network, target), target) as emulator, contextlib.suppress(KeyboardInterrupt):
+        typer.echo(emulator.port)
+        output.note(f"{target.name} runs {network.name} at {emulator.port}; Ctrl-C ends it")
+        emulator.wait()
+
+
+def hil(
+    model: options.Model = None,
+    board_name: options.Board = None,
+    data: options.Data = None,
+    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="Only the first N test images.")] = None,
+    port: Port = None,
+    runtime: Runtime = "firmware",
+    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the result as JUnit XML.")] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Send test images to a board and compare every score with the host's, bit for bit. Exit 1 on a mismatch.
+
+    Without --port an emulated board is built and started. Example: bitflow hil builtin:digits --data digits
+    """
+    network, target = _asked(model, board_name, runtime)
+    result, seconds = _check(network, target, data, limit, port)
+    if junit is not None:
+        from bitflow_hil.results import write_junit
+
+        write_junit(result, seconds, junit)
+    _show(result, seconds, as_json)
+    if result.mismatches:
+        raise CheckFailed(f"{result.mismatches} of {result.images} images have other scores on {target.name}")
+
+
+def boards(as_json: options.Json = False) -> None:
+    """List the boards, and how far each was tried."""
+    if as_json:
+        rows = [{name: getattr(row, name) for name in Board.__dataclass_fields__} for row in table.boards()]
+        output.print_json({"boards": rows})
+        return
+    columns = ("board", "core", "flash", "RAM", "what", "status")
+    names = (" = ".join((row.name, *row.aliases)) for row in table.boards())
+    output.print_table(
+        columns,
+        (
+            (name, row.cpu or "", row.flash or "", row.ram or "", row.title, row.says)
+            for name, row in zip(names, table.boards(), strict=True)
+        ),
+    )
+
+
+def doctor(as_json: options.Json = False) -> None:
+    """Say which tools are there, which are missing, and the command that gets each."""
+    tools = examiner.examine()
+    if as_json:
+        output.print_json({"tools": [{"name": t.name, "found": t.found, "get": t.get} for t in tools]})
+        return
+    output.print_table(("tool", "for", "found"), ((t.name, t.purpose, t.found or f"missing: {t.get}") for t in tools))
+
+
+def _asked(model: str | None, name: str | None, runtime: str) -> tuple[PackedNetwork, Board]:
+    """The network and the board of a command: as given, as in the project, or the default."""
+    if runtime != "firmware":
+        raise MissingError("--runtime micropython is not there yet: use --runtime firmware")
+    settings = project.find_project()
+    target = table.board(name or (settings.board if settings else table.DEFAULT_BOARD))
+    return image.load(project.resolve_model(model, settings)), target
+
+
+def _folder() -> Path:
+    settings = project.find_project()
+    return settings.folder if settings else Path.cwd()
+
+
+def _build(network: PackedNetwork, target: Board) -> Built:
+    from rich.console import Console
+
+    settings = project.find_project()
+    budgets = (settings.flash_budget, settings.ram_budget) if settings else (0, 0)
+    with Console(stderr=True).status(f"building {network.name} for {target.name}"):
+        return builder.build(network, target, _folder(), *budgets)
+
+
+def _emulated(built: Built, target: Board) -> Any:
+    from bitflow_hil.emulator import Emulator
+
+    return Emulator(target, built.elf)
+
+
+@contextlib.contextmanager
+def _device(network: PackedNetwork, target: Board, port: str | None) -> Iterator[Any]:
+    """The device at a port, or an emulated one that is built and started, and stopped afterwards."""
+    from bitflow_hil.device import Device
+    from bitflow_hil.transport import SerialTransport
+
+    with contextlib.ExitStack() as stack:
+        if port is None:
+            if not target.emulated:
+                raise InputError(f"{target.name} is not emulated: say --port of the board")
+            emulator = stack.enter_context(_emulated(_build(network, target), target))
+            port = emulator.port
+        yield stack.enter_context(Device(SerialTransport(port, target.baud)))
+
+
+def _check(
+    network: PackedNetwork, target: Board, data: str | None, limit: int | None, port: str | None
+) -> tuple[Any, float]:
+    """The result of a check on a device, and the seconds that its images took."""
+    from bitflow_hil import runner
+
+    settings = project.find_project()
+    test = host.load_test(network, data, settings)
+    test = test.take(np.arange(min(limit or len(test), len(test))))
+    known = host._float_labels(network, test, None, settings)
+    float_accuracy = None if known is None else float(np.mean(known == test.labels))
+    scores = HostEngine(network).scores(test.images)
+    with _device(network, target, port) as device:
+        start = time.monotonic()
+        result = runner.check(device, target, network, test.images, test.labels, scores, float_accuracy, _progress)
+        return result, time.monotonic() - start
+
+
+def _progress(images: Iterable[Any]) -> Iterable[Any]:
+    """The images, with a bar on stderr while somebody looks at it."""
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    return track(images, "images", console=console, transient=True, disable=not console.is_terminal)
+
+
+def _show(result: Any, seconds: float, as_json: bool) -> None:
+    facts = result.facts()
+    if as_json:
+        output.print_json({**facts, "seconds": round(seconds, 3)})
+        return
+    for name in ("accuracy", "host_accuracy", "float_accuracy"):
+        facts[name] = "unknown" if facts[name] is None else f"{facts[name]:.2%}"
+    facts.pop("examples")
+    output.print_facts({**facts, "images_per_second": round(result.images / seconds)})

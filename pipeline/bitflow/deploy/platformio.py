@@ -1,0 +1,101 @@
+"""Runs PlatformIO: offline where a board needs nothing of its registry, without telemetry and update checks."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from bitflow import resources
+from bitflow.errors import BitflowError, CheckFailed, MissingError
+
+__all__ = ["COMPILER", "COMPILER_HINT", "command", "run"]
+
+COMPILER = "arm-none-eabi-gcc"
+COMPILER_HINT = "sudo apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi"
+
+_QUIET = {
+    "PLATFORMIO_SETTING_ENABLE_TELEMETRY": "no",
+    "PLATFORMIO_SETTING_CHECK_PLATFORMIO_INTERVAL": "36500",  # days
+    "PLATFORMIO_SETTING_CHECK_PRUNE_SYSTEM_THRESHOLD": "0",
+    "PLATFORMIO_DISABLE_PROGRESSBAR": "yes",
+    "PLATFORMIO_NO_ANSI": "yes",
+}
+_OVERFLOW = re.compile(r"region `(\w+)' overflowed by (\d+) bytes")
+_FULL = "RAM is full"  # of sections.ld
+
+
+def command(folder: Path, environment: str) -> list[str]:
+    """The command that builds an environment of a project."""
+    return [sys.executable, "-m", "platformio", "run", "-d", str(folder), "-e", environment]
+
+
+def run(folder: Path, environment: str) -> None:
+    """Build. The output goes to build.log in the folder.
+
+    Raises MissingError without PlatformIO or the compiler, CheckFailed where the program does not fit the memories,
+    BitflowError with the first error otherwise.
+    """
+    if importlib.util.find_spec("platformio") is None:
+        raise MissingError("platformio is not installed: pip install 'bitflow-net[firmware]'")
+    if shutil.which(COMPILER) is None:
+        raise MissingError(f"{COMPILER} is missing: {COMPILER_HINT}")
+    core = resources.cache_folder() / "platformio"
+    _provide_scons(core)
+    # Each project keeps its own link to the platform folder inside it: a common one would serve the first project only.
+    own = {"PLATFORMIO_CORE_DIR": str(core), "PLATFORMIO_PLATFORMS_DIR": str(folder / ".pio" / "platforms")}
+    log = folder / "build.log"
+    with log.open("w") as output:
+        done = subprocess.run(
+            command(folder, environment),
+            env={**os.environ, **_QUIET, **own},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    if done.returncode:
+        raise _failure(log)
+
+
+def _failure(log: Path) -> BitflowError:
+    lines = log.read_text(errors="replace").splitlines()
+    for line in lines:
+        if match := _OVERFLOW.search(line):
+            return CheckFailed(f"the firmware does not fit: {match[2]} bytes too many for {match[1]} (see {log})")
+        if _FULL in line:
+            return CheckFailed(f"the firmware does not fit: {line[line.index(_FULL) :]} (see {log})")
+    first = next((line for line in lines if re.search(r"\b[Ee]rror\b", line)), lines[-1] if lines else "no output")
+    return BitflowError(f"PlatformIO failed: {first.strip()} (see {log})")
+
+
+def _provide_scons(core: Path) -> None:
+    """Make SCons of the Python environment PlatformIO's own package, so that it asks no registry for it.
+
+    Nothing is done where the package is there, or where the environment has no SCons: then PlatformIO fetches it.
+    """
+    package = core / "packages" / "tool-scons"
+    if package.exists() or importlib.util.find_spec("SCons") is None:
+        return
+    from platformio.dependencies import get_core_dependencies
+
+    version = get_core_dependencies()["tool-scons"].lstrip("~^=")
+    spec = {"owner": "platformio", "id": None, "name": "tool-scons", "requirements": None, "uri": None}
+    files = {
+        "package.json": json.dumps({"name": "tool-scons", "version": version, "description": "SCons of Python"}),
+        "scons.py": "from SCons.Script import main\n\nmain()\n",
+        ".piopm": json.dumps({"type": "tool", "name": "tool-scons", "version": version, "spec": spec}),
+    }
+    fresh = package.with_name(f"tool-scons.{os.getpid()}.new")
+    fresh.mkdir(parents=True)
+    for name, text in files.items():
+        (fresh / name).write_text(text)
+    try:
+        fresh.rename(package)
+    except OSError:  # another process was faster
+        shutil.rmtree(fresh)
