@@ -1,0 +1,71 @@
+# What a developer needs. `make demo` and `make test` do all set-up themselves.
+#
+# Paths are relative, so that a checkout may lie in a folder with a space in its name.
+
+PYTHON ?= python3
+BIN := .venv/bin
+BITFLOW := ../$(BIN)/bitflow
+SOURCES := pipeline hil tests
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help setup demo test lint format fuzz speed builtin wheel clean
+
+# A checkout that was moved needs a new environment: scripts in it carry the old path.
+ifneq ($(shell cat .venv/.installed 2>/dev/null),$(CURDIR))
+$(shell rm -f .venv/.installed)
+endif
+
+help: ## Show the targets.
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
+
+.venv/.installed: constraints.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "BitFlow needs Python 3.11 or newer: make PYTHON=..." >&2; exit 3; }
+	@$(PYTHON) -c 'import ensurepip, venv' || { echo "Python has no venv module: apt-get install python3-venv" >&2; exit 3; }
+	test -e .venv/.installed || $(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@pwd > .venv/.installed
+
+setup: .venv/.installed ## Make the virtual environment .venv with everything in it.
+
+demo: .venv/.installed ## Train digits, build firmware, check all 360 test images on an emulated Cortex-M4.
+	@.ci/packages demo
+	mkdir -p .demo
+	cd .demo && { test -e bitflow.toml || $(BITFLOW) init; }
+	cd .demo && { test -e model.pt || $(BITFLOW) train; }
+	cd .demo && $(BITFLOW) fuse model.pt -o model.bfn
+	cd .demo && $(BITFLOW) verify
+	cd .demo && $(BITFLOW) hil --board qemu-m4
+
+test: .venv/.installed ## Lint, check types, run all tests and show coverage.
+	@.ci/packages test
+	@$(MAKE) --no-print-directory lint
+	$(BIN)/python -m pytest --cov=bitflow --cov=bitflow_hil --cov-report=term:skip-covered $(ARGS)
+
+lint: .venv/.installed ## Check style and types.
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run --Werror $$(git ls-files '*.c' '*.h')
+
+format: .venv/.installed ## Format Python and C.
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/clang-format -i $$(git ls-files '*.c' '*.h')
+
+speed: .venv/.installed ## Images per second over the link of an emulated board.
+	@.ci/packages demo
+	cd pipeline && $(BITFLOW) hil builtin:digits --board qemu-m4 --data digits
+
+builtin: .venv/.installed ## Train builtin:digits anew; commit what it writes.
+	mkdir -p .demo/builtin pipeline/bitflow/builtin
+	cd .demo/builtin && ../$(BITFLOW) init --force && ../$(BITFLOW) train
+	cp .demo/builtin/model.bfn pipeline/bitflow/builtin/digits.bfn
+
+wheel: .venv/.installed ## Build the wheel into dist/.
+	$(BIN)/python -m build --wheel
+
+clean: ## Remove all that can be made again.
+	rm -rf .venv .demo .bitflow dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
+	find pipeline hil tests -name __pycache__ -type d -prune -exec rm -rf {} +
