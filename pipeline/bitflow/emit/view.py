@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bitflow import __version__
+from bitflow._version import __version__
 from bitflow.errors import InputError
 from bitflow.ir import LayerKind, PackedLayer, PackedNetwork
 from bitflow.lower import image

@@ -45,7 +45,9 @@ def fuse(network: Network) -> IntegerNetwork:
 def _fuse_layer(layer: Layer) -> IntegerLayer:
     accumulation = layer.accumulation
     reach = accumulation.reach
-    if not np.isfinite(arithmetic.value(layer, np.array([[-reach], [reach]]))).all():
+    with np.errstate(over="ignore", invalid="ignore"):
+        ends = arithmetic.value(layer, np.array([[-reach], [reach]]))
+    if not np.isfinite(ends).all():
         raise FusionError(f"{layer.name}: float32 overflows on accumulators up to {reach}; check its BatchNorm")
     if not layer.sign:
         return IntegerLayer(layer.name, accumulation, scores.fit(layer))

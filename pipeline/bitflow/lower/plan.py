@@ -11,7 +11,10 @@ from bitflow import bits
 from bitflow.geometry import Shape
 from bitflow.ir import LayerKind, PackedLayer, PackedNetwork
 
-__all__ = ["LayerPlan", "Plan", "plan"]
+__all__ = ["CODE_BYTES", "LayerPlan", "Plan", "plan"]
+
+# Code of the C library that a generated network links, at most, on any supported core (tested on all of them).
+CODE_BYTES = 3072
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,94 @@
+"""What a network costs on a board: flash, RAM, operations, the kernel of each layer and why, and whether it fits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bitflow.ir import PackedNetwork
+from bitflow.lower import image
+from bitflow.lower.plan import CODE_BYTES, plan
+
+__all__ = ["LayerRow", "Report", "report"]
+
+
+@dataclass(frozen=True, slots=True)
+class LayerRow:
+    """A layer. bytes: of its arrays in flash. output_bytes, scratch_bytes: in the arena while it runs."""
+
+    name: str
+    kind: str
+    shape: str
+    macs: int
+    bytes: int
+    output_bytes: int
+    scratch_bytes: int
+    kernel: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Costs of a network on a board.
+
+    flash_bytes: image and C library. ram_bytes: arena, one input and the scores. What else a firmware holds (link,
+    buffers, stack) is not the network's: `bitflow build` measures the whole.
+    """
+
+    board: str
+    flash_bytes: int
+    ram_bytes: int
+    arena_bytes: int
+    image_bytes: int
+    flash_budget: int | None
+    ram_budget: int | None
+    layers: tuple[LayerRow, ...]
+
+    @property
+    def macs(self) -> int:
+        return sum(row.macs for row in self.layers)
+
+    @property
+    def fits(self) -> bool:
+        return not self.advice
+
+    @property
+    def advice(self) -> tuple[str, ...]:
+        """What would have to change, one line for each budget that is exceeded; empty where the network fits."""
+        lines = []
+        if self.flash_budget is not None and self.flash_bytes > self.flash_budget:
+            worst = max(self.layers, key=lambda row: row.bytes)
+            lines.append(
+                f"flash: {self.flash_bytes} of {self.flash_budget} bytes; {self.flash_bytes - self.flash_budget} too "
+                f"many. Layer {worst.name} takes {worst.bytes}: fewer channels there help most"
+            )
+        if self.ram_budget is not None and self.ram_bytes > self.ram_budget:
+            worst = max(self.layers, key=lambda row: row.output_bytes + row.scratch_bytes)
+            lines.append(
+                f"RAM: {self.ram_bytes} of {self.ram_budget} bytes; {self.ram_bytes - self.ram_budget} too many. Layer "
+                f"{worst.name} takes {worst.output_bytes + worst.scratch_bytes}: a smaller map or a stride there helps"
+            )
+        return tuple(lines)
+
+
+def report(
+    network: PackedNetwork, board: str, flash_budget: int | None = None, ram_budget: int | None = None
+) -> Report:
+    """Count what a network takes. Budgets in bytes, None: unlimited."""
+    planned = plan(network)
+    rows = tuple(
+        LayerRow(
+            layer.name,
+            layer.kind.name.lower(),
+            f"{layer.source} -> {layer.target}",
+            layer.macs,
+            layer.nbytes,
+            choice.output_bytes,
+            choice.scratch_bytes,
+            choice.kernel,
+            choice.reason,
+        )
+        for layer, choice in zip(network.layers, planned.layers, strict=True)
+    )
+    size = image.place(network).size
+    ram = planned.arena_bytes + network.contract.shape.size + 4 * network.classes
+    return Report(board, size + CODE_BYTES, ram, planned.arena_bytes, size, flash_budget, ram_budget, rows)

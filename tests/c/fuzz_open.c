@@ -1,0 +1,96 @@
+/*
+ * fuzz_open.c - libFuzzer target: whatever bytes come in, bf_open() says yes or no, and what it accepts runs.
+ *
+ * The mutator repairs size and CRC most of the time, so that mutations reach the checks behind them. Every buffer is
+ * allocated to the byte, so that AddressSanitizer sees one step outside.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "bitflow.h"
+
+#define MACS_LIMIT  300000u /* work of one run: the fuzzer should see many images, not large ones */
+#define ARENA_LIMIT 0x100000u
+
+size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed) {
+    if (seed % 4u && size > sizeof(bf_header)) {
+        /* In place, mostly in header and records: a changed length moves every array. */
+        const size_t records = sizeof(bf_header) + 8 * sizeof(bf_layer);
+        const size_t window = seed % 4u == 1 && size > records ? records : size;
+        (void)LLVMFuzzerMutate(data, window, window);
+    } else {
+        size = LLVMFuzzerMutate(data, size, max_size);
+    }
+    size &= ~(size_t)3u;
+    if (seed % 32u && size >= sizeof(bf_header) + 4) {
+        const uint32_t length = (uint32_t)size;
+        memcpy(data + offsetof(bf_header, size), &length, sizeof length);
+        const uint32_t crc = bf_crc32(0, data, size - 4);
+        memcpy(data + size - 4, &crc, sizeof crc);
+    }
+    return size;
+}
+
+static uint64_t macs_of(const bf_model *model) {
+    uint64_t macs = 0;
+    for (uint32_t i = 0; i < model->layer_count; i++) {
+        const bf_layer *l = &model->layers[i];
+        const uint64_t taps = (uint64_t)l->kernel_h * l->kernel_w * (l->in_c / l->groups);
+        macs += ((taps + 31) * l->out_c + (uint64_t)l->pool_h * l->pool_w) * l->conv_h * l->conv_w;
+    }
+    return macs;
+}
+
+static void run(const bf_model *model) {
+    const size_t arena_size = bf_arena_size(model);
+    uint32_t *arena = malloc(arena_size);
+    uint8_t *input = malloc(bf_input_size(model));
+    int32_t *scores = malloc(bf_classes(model) * sizeof *scores);
+    if (!arena || !input || !scores) {
+        abort();
+    }
+    memset(input, 0xA5, bf_input_size(model));
+    if (bf_run(model, input, scores, arena, arena_size) != BF_OK || bf_argmax(scores, bf_classes(model)) >= 65535u) {
+        abort();
+    }
+    for (unsigned layer = 0; layer + 1 < model->layer_count; layer++) {
+        const size_t n = bf_output_words(model, layer);
+        uint32_t *words = malloc(n * sizeof *words);
+        if (!words || bf_run_to(model, input, layer + 1, arena, arena_size) != BF_OK ||
+            bf_output(model, layer, arena, words, n) != BF_OK) {
+            abort();
+        }
+        free(words);
+    }
+    free(scores);
+    free(input);
+    free(arena);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    uint8_t *image = malloc(size ? size : 1);
+    bf_model model;
+    if (!image) {
+        abort();
+    }
+    memcpy(image, data, size);
+    if (bf_open(&model, NULL, size) != BF_ERR_ARGUMENT || bf_open(&model, image + 1, size) != BF_ERR_ALIGNMENT) {
+        abort();
+    }
+    if (bf_open(&model, image, size) == BF_OK) {
+        size_t text = strlen(bf_name(&model)) + strlen(bf_layer_name(&model, 0)) + strlen(bf_label(&model, 0));
+        text += strlen(bf_label(&model, bf_classes(&model) - 1));
+        if (text > size) {
+            abort();
+        }
+        if (macs_of(&model) <= MACS_LIMIT && bf_arena_size(&model) <= ARENA_LIMIT) {
+            run(&model);
+        }
+    }
+    free(image);
+    return 0;
+}

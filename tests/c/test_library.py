@@ -1,0 +1,203 @@
+"""The C library: one unit test natively, with sanitizers and on emulated cores; hostile images; the fuzzer."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.c import hostile
+
+from bitflow import resources
+from bitflow.check.host import library
+from bitflow.check.random_networks import SEEDS, random_images, random_network
+from bitflow.check.reference import run_packed
+from bitflow.emit.codegen import render_model
+from bitflow.emit.view import rows
+from bitflow.errors import ImageError
+from bitflow.ir import PackedNetwork
+from bitflow.lower import image
+from bitflow.lower.fuse import fuse
+from bitflow.lower.pack import pack
+from bitflow.lower.plan import CODE_BYTES
+
+HERE = Path(__file__).parent
+WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wpedantic", "-Werror")
+SANITIZERS = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+ARM = ("arm-none-eabi-gcc", "-mthumb", "-O2", "--specs=rdimon.specs", "-Wl,--section-start=.vectors=0")
+STATUS = dict(re.findall(r"X\(BF_ERR_(\w+), (-\d+)", (resources.c_library() / "include" / "bitflow.h").read_text()))
+
+
+def sources() -> list[str]:
+    return sorted(str(path) for path in (resources.c_library() / "src").glob("*.c"))
+
+
+def compile_c(compiler: tuple[str, ...], out: Path, files: list[str], *includes: Path) -> None:
+    flags = [f"-I{path}" for path in (resources.c_library() / "include", *includes)]
+    done = subprocess.run([*compiler, *WARNINGS, *flags, *files, "-o", str(out)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def golden(tmp_path_factory) -> Path:
+    """A network with a pool by AND, groups and exact zero padding, with what every layer must give."""
+    folder = tmp_path_factory.mktemp("golden")
+    random = pack(fuse(random_network(8)))
+    network = PackedNetwork("golden", random.contract, random.layers, random.labels)
+    images = random_images(network.contract, 4, seed=1)
+    trace = run_packed(network, images)
+    for name, text in render_model(network).items():
+        (folder / name).write_text(text)
+    hidden = np.concatenate([h.reshape(len(images), -1) for h in trace.hidden], axis=1)
+    largest = max(h[0].size for h in trace.hidden)
+    text = [
+        f"#define GOLDEN_IMAGES {len(images)}u",
+        f"#define GOLDEN_HIDDEN_WORDS {largest}u",
+        f"static const uint8_t golden_images[][{images[0].size}] = {{",
+        *("{" + " ".join(rows(i.reshape(-1).view(np.uint8), 1000)) + "}," for i in images),
+        f"}};\nstatic const uint32_t golden_hidden[][{hidden.shape[1]}] = {{",
+        *("{" + " ".join(rows(h, 1000)) + "}," for h in hidden),
+        f"}};\nstatic const int32_t golden_scores[][{network.classes}] = {{",
+        *("{" + " ".join(rows(s)) + "}," for s in trace.scores),
+        "};",
+    ]
+    (folder / "golden_cases.h").write_text("\n".join(text) + "\n")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "compiler",
+    [("gcc", "-O3"), ("gcc", "-O0", "-DBF_NO_BUILTINS"), ("gcc", *SANITIZERS), ("clang", *SANITIZERS)],
+    ids=["gcc", "gcc-plain", "gcc-sanitized", "clang-sanitized"],
+)
+def test_library_must_hold_on_the_host(golden, tmp_path, compiler):
+    compile_c(compiler, tmp_path / "unit", [*sources(), str(golden / "golden.c"), str(HERE / "unit.c")], golden)
+    done = subprocess.run([tmp_path / "unit"], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "0 failures\n"), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("cpu", "machine"),
+    [
+        ("cortex-m0", "mps2-an385"),
+        ("cortex-m3", "mps2-an385"),
+        ("cortex-m4", "mps2-an386"),
+        ("cortex-m7", "mps2-an500"),
+    ],
+)
+def test_library_must_hold_on_an_emulated_core(golden, tmp_path, cpu, machine):
+    elf = tmp_path / "unit.elf"
+    files = [*sources(), str(golden / "golden.c"), str(HERE / "unit.c"), str(HERE / "vectors.c")]
+    compile_c((*ARM, f"-mcpu={cpu}"), elf, files, golden)
+    qemu = ["qemu-system-arm", "-M", machine, "-nographic", "-monitor", "none", "-serial", "none"]
+    semihosting = ["-semihosting-config", "enable=on,target=native", "-kernel", str(elf)]
+    done = subprocess.run([*qemu, *semihosting], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "0 failures\n")
+
+
+def test_library_must_need_no_libc_and_no_writable_memory(tmp_path):
+    """Undefined symbols are the library's own and the compiler's arithmetic; .data and .bss are empty."""
+    for cpu in ("cortex-m0", "cortex-m4", "cortex-m55"):
+        linked = tmp_path / f"{cpu}.o"
+        flags = ("-mthumb", f"-mcpu={cpu}", "-Os", "-r", "-nostdlib")
+        compile_c(("arm-none-eabi-gcc", *flags), linked, sources())
+        undefined = subprocess.run(
+            ["arm-none-eabi-nm", "-u", linked], capture_output=True, text=True, check=True
+        ).stdout
+        assert [s for s in undefined.split() if s != "U" and not s.startswith("__aeabi_")] == []
+        assert not re.search(r"memcpy|memset|memmove", undefined)
+        sizes = subprocess.run(["arm-none-eabi-size", linked], capture_output=True, text=True, check=True).stdout
+        _, data, bss = (int(n) for n in sizes.splitlines()[1].split()[:3])
+        assert (data, bss) == (0, 0)
+
+
+@pytest.mark.parametrize("cpu", ["cortex-m0", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55"])
+def test_generated_network_must_link_no_more_code_than_the_report_counts(golden, tmp_path, cpu):
+    main = tmp_path / "main.c"
+    main.write_text(
+        '#include "golden.h"\nextern int32_t s[];\nint32_t s[GOLDEN_CLASSES];\nextern uint32_t a[];\n'
+        "uint32_t a[GOLDEN_ARENA_WORDS];\nint main(void);\n"
+        "int main(void) {\n    return bf_run(&golden_model, s, s, a, sizeof a);\n}\n"
+    )
+    empty = tmp_path / "empty.c"
+    empty.write_text("int main(void);\nint main(void) {\n    return 0;\n}\n")
+    code = []
+    for name, files in (("full", [*sources(), str(golden / "golden.c"), str(main)]), ("empty", [str(empty)])):
+        flags = ("-mthumb", f"-mcpu={cpu}", "-Os", "-ffunction-sections", "-fdata-sections", "-Wl,--gc-sections")
+        compile_c(("arm-none-eabi-gcc", *flags, "--specs=nosys.specs"), tmp_path / name, files, golden)
+        output = subprocess.run(["arm-none-eabi-size", tmp_path / name], capture_output=True, text=True, check=True)
+        code.append(int(output.stdout.splitlines()[1].split()[0]))
+    with_image = code[0] - code[1]
+    image_bytes = int(re.search(r"IMAGE_BYTES (\d+)u", (golden / "golden.h").read_text())[1])
+    print(f"{cpu}: {with_image - image_bytes} bytes of library code")
+    assert with_image - image_bytes <= CODE_BYTES
+
+
+def opened(data: bytes) -> int:
+    words = np.zeros(len(data) // 4 + 1, dtype=np.uint32)
+    words.view(np.uint8)[: len(data)] = np.frombuffer(data, dtype=np.uint8)
+    return int(library().bitflow_host_open(words.ctypes.data_as(ctypes.c_void_p), len(data)))
+
+
+@pytest.mark.parametrize(("data", "status"), [c[1:] for c in hostile.cases()], ids=[c[0] for c in hostile.cases()])
+def test_hostile_image_must_be_refused_with_its_reason(data, status):
+    assert opened(data) == int(STATUS[status])
+    with pytest.raises(ImageError):
+        image.decode(data)
+
+
+@pytest.fixture(scope="module")
+def fuzzed(tmp_path_factory) -> Path:
+    """The fuzz target with sanitizers and coverage, run for a fixed number of images from a fixed seed."""
+    folder = tmp_path_factory.mktemp("fuzz")
+    seeds = folder / "seeds"
+    seeds.mkdir()
+    for seed in range(SEEDS):
+        data = image.encode(pack(fuse(random_network(seed))))
+        if len(data) < 4096:
+            (seeds / f"valid-{seed}").write_bytes(data)
+    for name, data, _ in hostile.cases():
+        (seeds / name.replace(" ", "-")).write_bytes(data)
+    flags = ("-g", "-O1", "-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all")
+    flags += ("-fprofile-instr-generate", "-fcoverage-mapping")
+    compile_c(("clang", *flags), folder / "fuzz", [*sources(), str(HERE / "fuzz_open.c")])
+    command = [folder / "fuzz", "-runs=20000", "-seed=1", "-max_len=4096", "-print_final_stats=1", seeds]
+    environment = {"LLVM_PROFILE_FILE": str(folder / "raw")}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder
+
+
+def llvm(tool: str) -> str:
+    """llvm-cov and llvm-profdata of the clang that is used: Debian names them with or without a version."""
+    version = re.search(r"version (\d+)", subprocess.run(["clang", "--version"], capture_output=True, text=True).stdout)
+    found = shutil.which(f"{tool}-{version[1]}" if version else tool) or shutil.which(tool)
+    assert found, f"{tool} is missing: apt-get install llvm"
+    return found
+
+
+def test_fuzzer_must_find_nothing_and_reach_every_refusal(fuzzed):
+    profile, binary = fuzzed / "profile", fuzzed / "fuzz"
+    subprocess.run([llvm("llvm-profdata"), "merge", fuzzed / "raw", "-o", profile], check=True)
+    command = [llvm("llvm-cov"), "export", binary, f"-instr-profile={profile}"]
+    exported = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    files = {Path(f["filename"]).name: f for f in exported["data"][0]["files"]}
+    text = (resources.c_library() / "src" / "open.c").read_text().splitlines()
+    checks = [e for e in files["open.c"]["expansions"] if "BF_CHECK" in text[e["source_region"][0] - 1]]
+    # A region is [line, column, end line, end column, count, file, expanded file, kind]; those of the expansion's own
+    # file are the macro's body, and the least of their counts is that of the refusal.
+    reached: dict[int, int] = {}
+    for check in checks:
+        line, own = check["source_region"][0], check["source_region"][6]
+        count = min(region[4] for region in check["target_regions"] if region[5] == own and region[7] == 0)
+        reached[line] = min(count, reached.get(line, count))
+    unreached = sorted(line for line, count in reached.items() if count == 0)
+    print(f"bf_open: {len(reached)} lines with checks, never refused: {[text[line - 1].strip() for line in unreached]}")
+    assert unreached == []
+    for name in ("conv.c", "input_conv.c", "emit.c"):
+        assert files[name]["summary"]["lines"]["percent"] == 100, name
