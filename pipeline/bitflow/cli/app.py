@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import bitflow
-from bitflow.cli import model, output, train
+from bitflow.cli import check, device, emit, model, output, train
 from bitflow.errors import BitflowError
 
 __all__ = ["app", "main"]
@@ -37,6 +37,15 @@ app.command("fuse")(train.fuse)
 app.command("inspect")(model.inspect)
 app.command("predict")(model.predict)
 app.command("eval")(model.evaluate)
+app.command("verify")(check.verify)
+app.command("report")(emit.report)
+app.command("generate")(emit.generate)
+app.command("build")(device.build)
+app.command("flash")(device.flash)
+app.command("emulate")(device.emulate)
+app.command("hil")(device.hil)
+app.command("boards")(device.boards)
+app.command("doctor")(device.doctor)
 
 
 def _show_version(asked: bool) -> None:

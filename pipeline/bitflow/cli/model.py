@@ -22,7 +22,7 @@ from bitflow.lower import image
 from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack
 
-__all__ = ["evaluate", "inspect", "predict"]
+__all__ = ["evaluate", "float_labels", "inspect", "load_test", "predict", "trained"]
 
 Engine = Annotated[
     Literal["c", "numpy"], typer.Option(help="c: the C library, as on a device; numpy: the reference, slow.")
@@ -73,10 +73,7 @@ def predict(
 def evaluate(
     model: options.Model = None,
     data: options.Data = None,
-    against: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="The float network. [the project's model.pt, if it fuses to this]"),
-    ] = None,
+    against: options.Against = None,
     engine: Engine = "c",
     as_json: options.Json = False,
 ) -> None:
@@ -89,7 +86,7 @@ def evaluate(
     test = load_test(network, data, settings)
     labels = np.argmax(_scores(network, test.images, engine), axis=1)
     accuracy = float(np.mean(labels == test.labels))
-    wanted = _float_labels(network, test, against, settings)
+    wanted = float_labels(network, test, against, settings)
     mismatches = None if wanted is None else int(np.count_nonzero(labels != wanted))
     facts = {"images": len(test), "accuracy": accuracy, "mismatches": mismatches}
     if as_json:
@@ -121,19 +118,27 @@ def _scores(network: PackedNetwork, images: npt.NDArray[Any], engine: Literal["c
     return HostEngine(network).scores(images) if engine == "c" else reference.run_packed(network, images).scores
 
 
-def _float_labels(
+def trained(network: PackedNetwork, against: Path | None, settings: project.Project | None) -> Path | None:
+    """The trained module that a network was made from: as given, or the project's if it fuses to the same image."""
+    if against is not None:
+        return against
+    path = settings.module_path if settings else None
+    if path is None or not path.is_file() or not _fuses_to(path, network):
+        return None
+    return path
+
+
+def float_labels(
     network: PackedNetwork, test: Split, against: Path | None, settings: project.Project | None
 ) -> npt.NDArray[Any] | None:
     """Labels that torch gives for the trained module; None where no trained module is known."""
-    if against is None:
-        path = settings.module_path if settings else None
-        if path is None or not path.is_file() or not _fuses_to(path, network):
-            return None
-        against = path
+    path = trained(network, against, settings)
+    if path is None:
+        return None
     from bitflow.learn.checkpoint import load_module
     from bitflow.learn.train import predict as predict_float
 
-    return predict_float(load_module(against)[0], test.images)
+    return predict_float(load_module(path)[0], test.images)
 
 
 def _fuses_to(path: Path, network: PackedNetwork) -> bool:
@@ -201,3 +206,6 @@ def _layer_facts(layer: PackedLayer) -> dict[str, Any]:
         "macs": layer.macs,
         "bytes": layer.nbytes,
     }
+
+
+_float_labels = float_labels

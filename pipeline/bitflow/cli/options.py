@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Board", "Data", "Json", "Model", "OutputFile"]
+__all__ = ["Against", "Board", "Data", "Json", "Model", "OutputFile"]
 
 Model = Annotated[
     str | None,
@@ -18,6 +18,10 @@ Data = Annotated[
     typer.Option(
         "--data", metavar="SOURCE", help="digits, idx:DIR, npz:FILE or folder:DIR. [the project's, or digits]"
     ),
+]
+Against = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="The float network. [the project's model.pt, if it fuses to this network]"),
 ]
 Board = Annotated[
     str | None, typer.Option("--board", metavar="NAME", help="See: bitflow boards. [the project's, or qemu-m4]")

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -27,7 +28,7 @@ from bitflow.learn.data import Dataset, Labels, Split, stratified_split
 from bitflow.learn.recipe import Recipe
 from bitflow.nn import BinaryLinear, clip_latent
 
-__all__ = ["Result", "accuracy", "as_input", "predict", "train"]
+__all__ = ["Result", "accuracy", "as_input", "logits", "predict", "train"]
 
 # The logits of the last layer are alpha * x, and x has the spread sqrt(features). Cross entropy learns best from logits
 # of a few units; alpha, which the training moves, does the rest.
@@ -97,12 +98,17 @@ def as_input(images: np.ndarray[Any, Any]) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)).astype(np.float32))
 
 
-def predict(module: nn.Module, images: np.ndarray[Any, Any], batch: int = 1000) -> Labels:
-    """Labels int64 [N] that a module in eval mode gives for images [N, H, W, C]; of equal logits the first."""
+def logits(module: nn.Module, images: np.ndarray[Any, Any], batch: int = 1000) -> npt.NDArray[np.float32]:
+    """Logits float32 [N, classes] that a module in eval mode gives for images [N, H, W, C]."""
     module.eval()
     with torch.inference_mode():
         parts = [module(as_input(images[at : at + batch])).numpy() for at in range(0, len(images), batch)]
-    return np.concatenate([np.argmax(logits, axis=1) for logits in parts])
+    return np.concatenate(parts)
+
+
+def predict(module: nn.Module, images: np.ndarray[Any, Any]) -> Labels:
+    """Labels int64 [N] of images [N, H, W, C]: the largest logit, of equal ones the first."""
+    return np.asarray(np.argmax(logits(module, images), axis=1))
 
 
 def accuracy(module: nn.Module, split: Split) -> float:

@@ -1,0 +1,68 @@
+"""The commands that tell and write what a board gets: report and generate."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from bitflow import project
+from bitflow.cli import options, output
+from bitflow.deploy import boards
+from bitflow.emit import codegen
+from bitflow.errors import CheckFailed
+from bitflow.lower import image
+from bitflow.show import report as reporting
+
+__all__ = ["generate", "report"]
+
+_COLUMNS = ("name", "kind", "shape", "macs", "bytes", "output_bytes", "scratch_bytes", "kernel", "reason")
+
+
+def report(model: options.Model = None, board_name: options.Board = None, as_json: options.Json = False) -> None:
+    """Tell what a network costs on a board and whether it fits. Exit 1 if it does not.
+
+    Examples: bitflow report; bitflow report builtin:digits --board qemu-m0 --json
+    """
+    settings = project.find_project()
+    network = image.load(project.resolve_model(model, settings))
+    board = boards.board(board_name or (settings.board if settings else boards.DEFAULT_BOARD))
+    budgets = (settings.flash_budget, settings.ram_budget) if settings else (0, 0)
+    flash, ram = _least(board.flash, budgets[0]), _least(board.ram, budgets[1])
+    _show(reporting.report(network, board.name, flash, ram), as_json)
+
+
+def generate(
+    model: options.Model = None,
+    target: Annotated[Literal["c", "platformio"], typer.Option(help="C sources, or a PlatformIO project.")] = "c",
+    folder: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Where the sources go.")] = Path("src"),
+    prefix: Annotated[str | None, typer.Option(help="Of all names in the C code. [from the network's name]")] = None,
+) -> None:
+    """Write sources that a person can read and keep. A PlatformIO project builds by plain `pio run`.
+
+    Example: bitflow generate builtin:digits --target platformio -o digits
+    """
+    network = image.load(project.resolve_model(model))
+    for path in codegen.generate(network, target, folder, prefix):
+        output.note(f"wrote {path}")
+
+
+def _least(memory: int | None, budget: int) -> int | None:
+    """The smaller of a board's memory and a budget, in bytes; of either 0 or None means: no limit."""
+    limits = [limit for limit in (memory, budget) if limit]
+    return min(limits, default=None)
+
+
+def _show(found: reporting.Report, as_json: bool) -> None:
+    facts = {key: value for key, value in asdict(found).items() if key != "layers"}
+    facts |= {"macs": found.macs, "fits": found.fits, "advice": list(found.advice)}
+    if as_json:
+        output.print_json({**facts, "layers": [asdict(row) for row in found.layers]})
+    else:
+        facts["advice"] = "; ".join(found.advice) or "none needed"
+        output.print_facts(facts)
+        output.print_table(_COLUMNS, ([getattr(row, column) for column in _COLUMNS] for row in found.layers))
+    if not found.fits:
+        raise CheckFailed(f"does not fit {found.board}: {'; '.join(found.advice)}")
