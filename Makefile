@@ -54,6 +54,10 @@ format: .venv/.installed ## Format Python and C.
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/clang-format -i $$(git ls-files '*.c' '*.h')
 
+fuzz: .venv/.installed ## Fuzz bf_open with a million images (RUNS=...).
+	@.ci/packages test
+	$(BIN)/python -m tests.c.fuzzing $(or $(RUNS),1000000)
+
 speed: .venv/.installed ## Images per second over the link of an emulated board.
 	@.ci/packages demo
 	cd pipeline && $(BITFLOW) hil builtin:digits --board qemu-m4 --data digits

@@ -1,5 +1,47 @@
-"""BitFlow: fully binary networks on microcontrollers, with proof that the chip computes what was trained."""
+"""BitFlow: fully binary networks on microcontrollers, with proof that the chip computes what was trained.
 
-__version__ = "0.1.0"
+    net = bitflow.load("model.bfn")
+    net.predict(images)
 
-__all__ = ["__version__"]
+Layers to train with are in `bitflow.nn`, which needs torch; nothing else here does.
+"""
+
+import importlib
+
+from bitflow._version import __version__
+from bitflow.api import Model, fuse, load, report
+from bitflow.errors import (
+    BitflowError,
+    CheckFailed,
+    DeviceError,
+    FusionError,
+    ImageError,
+    ImportRefused,
+    InputError,
+    MissingError,
+)
+from bitflow.ir import PackedNetwork
+
+__all__ = [
+    "BitflowError",
+    "CheckFailed",
+    "DeviceError",
+    "FusionError",
+    "ImageError",
+    "ImportRefused",
+    "InputError",
+    "MissingError",
+    "Model",
+    "PackedNetwork",
+    "__version__",
+    "fuse",
+    "load",
+    "report",
+]
+
+
+def __getattr__(name: str) -> object:
+    """`bitflow.nn` on first use: it imports torch, and most who import bitflow have none."""
+    if name == "nn":
+        return importlib.import_module("bitflow.nn")
+    raise AttributeError(f"module 'bitflow' has no attribute {name!r}")

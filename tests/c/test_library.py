@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.c import hostile
+from tests.c import fuzzing, hostile
 
 from bitflow import resources
 from bitflow.check.host import library
-from bitflow.check.random_networks import SEEDS, random_images, random_network
+from bitflow.check.random_networks import random_images, random_network
 from bitflow.check.reference import run_packed
 from bitflow.emit.codegen import render_model
 from bitflow.emit.view import rows
@@ -155,21 +155,12 @@ def test_hostile_image_must_be_refused_with_its_reason(data, status):
 def fuzzed(tmp_path_factory) -> Path:
     """The fuzz target with sanitizers and coverage, run for a fixed number of images from a fixed seed."""
     folder = tmp_path_factory.mktemp("fuzz")
-    seeds = folder / "seeds"
-    seeds.mkdir()
-    for seed in range(SEEDS):
-        data = image.encode(pack(fuse(random_network(seed))))
-        if len(data) < 4096:
-            (seeds / f"valid-{seed}").write_bytes(data)
-    for name, data, _ in hostile.cases():
-        (seeds / name.replace(" ", "-")).write_bytes(data)
-    flags = ("-g", "-O1", "-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all")
-    flags += ("-fprofile-instr-generate", "-fcoverage-mapping")
-    compile_c(("clang", *flags), folder / "fuzz", [*sources(), str(HERE / "fuzz_open.c")])
-    command = [folder / "fuzz", "-runs=20000", "-seed=1", "-max_len=4096", "-print_final_stats=1", seeds]
-    environment = {"LLVM_PROFILE_FILE": str(folder / "raw")}
-    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
+    fuzzing.write_seeds(folder / "seeds")
+    fuzzing.build(folder / "fuzz", "-fprofile-instr-generate", "-fcoverage-mapping")
+    monkeypatch = pytest.MonkeyPatch()
+    monkeypatch.setenv("LLVM_PROFILE_FILE", str(folder / "raw"))
+    fuzzing.run(folder / "fuzz", folder / "seeds", 20_000)
+    monkeypatch.undo()
     return folder
 
 
