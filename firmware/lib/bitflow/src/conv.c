@@ -72,24 +72,33 @@ static uint32_t count_ones(const uint32_t *words, uint32_t n) {
     return count;
 }
 
-static uint32_t count_differences(const uint32_t *a, const uint32_t *w, const uint32_t *mask, uint32_t n) {
+/* Where every tap counts; the unused bits above the last tap are 0 on both sides. */
+static inline uint32_t count_differences(const uint32_t *a, const uint32_t *w, uint32_t n) {
     uint32_t count = 0;
-    while (n--) {
-        count += bf_popcount((*a++ ^ *w++) & *mask++);
+    for (uint32_t i = 0; i < n; i++) {
+        count += bf_popcount(a[i] ^ w[i]);
+    }
+    return count;
+}
+
+static inline uint32_t count_masked(const uint32_t *a, const uint32_t *w, const uint32_t *mask, uint32_t n) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        count += bf_popcount((a[i] ^ w[i]) & mask[i]);
     }
     return count;
 }
 
 static void conv_run(const bf_job *job) {
     const bf_layer *layer = job->layer;
-    const uint32_t words = bf_words(bf_taps(layer));
+    const uint32_t taps = bf_taps(layer);
+    const uint32_t words = bf_words(taps);
     const uint32_t filters = (uint32_t)(layer->out_c / layer->groups);
     uint32_t *window = job->scratch + bf_unpooled_size(layer) / sizeof(uint32_t);
     uint32_t *mask = window + words;
-    uint32_t pixel = 0;
-    bf_emit_begin(job);
+    bf_sink sink = bf_sink_of(job);
     for (int32_t y = 0; y < layer->conv_h; y++) {
-        for (int32_t x = 0; x < layer->conv_w; x++, pixel++) {
+        for (int32_t x = 0; x < layer->conv_w; x++) {
             const uint32_t *weights = (const uint32_t *)bf_at(job->model, layer->weights);
             for (uint32_t group = 0, c = 0; group < layer->groups; group++) {
                 uint32_t valid;
@@ -97,10 +106,12 @@ static void conv_run(const bf_job *job) {
                 gather(job, y, x, group, window, mask);
                 valid = count_ones(mask, words);
                 for (uint32_t f = 0; f < filters; f++, c++, weights += words) {
-                    const uint32_t differences = count_differences(window, weights, mask, words);
-                    bf_emit(job, pixel, c, (int32_t)valid - 2 * (int32_t)differences);
+                    const uint32_t differences = valid == taps ? count_differences(window, weights, words)
+                                                               : count_masked(window, weights, mask, words);
+                    bf_put(&sink, c, (int32_t)valid - 2 * (int32_t)differences);
                 }
             }
+            bf_put_end(&sink, layer->out_c);
         }
     }
     bf_pool(job);

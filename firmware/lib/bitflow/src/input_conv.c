@@ -57,17 +57,17 @@ static void input_conv_run(const bf_job *job) {
     const uint32_t words = bf_words(taps);
     const uint32_t filters = (uint32_t)(layer->out_c / layer->groups);
     int16_t *window = (int16_t *)(void *)((uint8_t *)job->scratch + bf_unpooled_size(layer));
-    uint32_t pixel = 0;
-    bf_emit_begin(job);
+    bf_sink sink = bf_sink_of(job);
     for (int32_t y = 0; y < layer->conv_h; y++) {
-        for (int32_t x = 0; x < layer->conv_w; x++, pixel++) {
+        for (int32_t x = 0; x < layer->conv_w; x++) {
             const uint32_t *weights = (const uint32_t *)bf_at(job->model, layer->weights);
             for (uint32_t group = 0, c = 0; group < layer->groups; group++) {
                 const int32_t sum = gather(job, y, x, group, window);
                 for (uint32_t f = 0; f < filters; f++, c++, weights += words) {
-                    bf_emit(job, pixel, c, accumulate(window, taps, weights, sum));
+                    bf_put(&sink, c, accumulate(window, taps, weights, sum));
                 }
             }
+            bf_put_end(&sink, layer->out_c);
         }
     }
     bf_pool(job);

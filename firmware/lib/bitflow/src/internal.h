@@ -48,12 +48,40 @@ static inline const void *bf_at(const bf_model *model, uint32_t offset) {
 }
 
 /*
- * What the plain kernels share. The map of bits before the pool is scratch's first part where there is a pool, else
- * the output itself. bf_emit() takes the accumulator of channel c at pixel `pixel` of that map and sets the bit (the
- * map starts all 0), or writes the score. bf_pool() ends the layer.
+ * Where the accumulators of a pixel go, channel after channel: the next word of bits, or the scores. The map of bits
+ * before a pool is the first part of scratch, without a pool it is the output itself.
  */
-void bf_emit_begin(const bf_job *job);
-void bf_emit(const bf_job *job, uint32_t pixel, uint32_t c, int32_t accumulator);
+typedef struct bf_sink {
+    const uint32_t *shift;  /* BatchShift, or scale of the scores */
+    const uint32_t *offset; /* of the scores; NULL: bits */
+    uint32_t *to;           /* next word of bits, or next score */
+    uint32_t word;          /* bits so far */
+} bf_sink;
+
+bf_sink bf_sink_of(const bf_job *job);
+
+static inline void bf_put(bf_sink *sink, uint32_t c, int32_t accumulator) {
+    if (sink->offset) {
+        /* Unsigned, so that not even an image that was changed after bf_open() makes this overflow. */
+        *sink->to++ = sink->shift[c] * (uint32_t)accumulator + sink->offset[c];
+    } else {
+        sink->word |= (uint32_t)(accumulator >= (int32_t)(0u - sink->shift[c])) << (c % BF_WORD_BITS);
+        if (c % BF_WORD_BITS == BF_WORD_BITS - 1u) {
+            *sink->to++ = sink->word;
+            sink->word = 0;
+        }
+    }
+}
+
+/* All channels of a pixel are there. */
+static inline void bf_put_end(bf_sink *sink, uint32_t channels) {
+    if (!sink->offset && channels % BF_WORD_BITS) {
+        *sink->to++ = sink->word;
+        sink->word = 0;
+    }
+}
+
+/* Max-pool of the map of bits in scratch, where the layer has one. */
 void bf_pool(const bf_job *job);
 
 #endif

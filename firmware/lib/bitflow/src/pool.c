@@ -1,31 +1,18 @@
 /*
- * emit.c - what becomes of an accumulator: BatchShift and packing, scores, max-pool on bits.
+ * pool.c - where accumulators go, and the max-pool on bits.
  * SPDX-License-Identifier: MIT
  */
 #include "internal.h"
 
-/* The map of bits before the pool. */
-static uint32_t *bits_of(const bf_job *job) {
-    return job->layer->pool_h ? job->scratch : (uint32_t *)job->output;
-}
-
-void bf_emit_begin(const bf_job *job) {
+bf_sink bf_sink_of(const bf_job *job) {
     const bf_layer *layer = job->layer;
-    if (layer->output == BF_BITS) {
-        bf_fill(bits_of(job), 0, bf_map_size(layer->conv_h, layer->conv_w, layer->out_c));
-    }
-}
-
-void bf_emit(const bf_job *job, uint32_t pixel, uint32_t c, int32_t accumulator) {
-    const bf_layer *layer = job->layer;
-    const uint32_t shift = ((const uint32_t *)bf_at(job->model, layer->shift))[c];
+    bf_sink sink = {NULL, NULL, NULL, 0};
+    sink.shift = (const uint32_t *)bf_at(job->model, layer->shift);
     if (layer->output == BF_SCORES) {
-        /* Unsigned, so that not even an image that was changed after bf_open() makes this overflow. */
-        const uint32_t offset = ((const uint32_t *)bf_at(job->model, layer->offset))[c];
-        ((int32_t *)job->output)[c] = (int32_t)(shift * (uint32_t)accumulator + offset);
-    } else if (accumulator >= (int32_t)(0u - shift)) {
-        bits_of(job)[pixel * bf_words(layer->out_c) + c / BF_WORD_BITS] |= 1u << c % BF_WORD_BITS;
+        sink.offset = (const uint32_t *)bf_at(job->model, layer->offset);
     }
+    sink.to = layer->pool_h ? job->scratch : (uint32_t *)job->output;
+    return sink;
 }
 
 /* OR over the window; a channel pooled by AND is inverted before and after: AND is NOT OR NOT. */
