@@ -14,7 +14,7 @@ from bitflow.ir import LayerKind, PackedLayer, PackedNetwork
 __all__ = ["CODE_BYTES", "LayerPlan", "Plan", "plan"]
 
 # Code of the C library that a generated network links, at most, on any supported core (tested on all of them).
-CODE_BYTES = 3072
+CODE_BYTES = 3584
 
 
 @dataclass(frozen=True, slots=True)
