@@ -52,8 +52,11 @@ uint32_t board_calibrate(uint32_t n);
 
 /* ---- For the receive interrupt. ---------------------------------------------------------------------------------- */
 
-/* Keeps a byte. False: no room for another one after it, hold the interrupt back until board_drained(). */
-bool board_received(uint8_t byte);
+/* Room for a received byte. False: leave it in the UART and hold the interrupt back until board_drained(). */
+bool board_room(void);
+
+/* Keeps a received byte; there is room for it. */
+void board_received(uint8_t byte);
 
 /* board_read() made room again. */
 void board_drained(void);

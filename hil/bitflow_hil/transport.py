@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Protocol, Self
@@ -11,7 +12,7 @@ import serial
 
 from bitflow.errors import DeviceError, InputError
 
-__all__ = ["MemoryTransport", "SerialTransport", "Transport"]
+__all__ = ["DamagedTransport", "MemoryTransport", "SerialTransport", "Transport"]
 
 
 class Transport(Protocol):
@@ -67,22 +68,38 @@ class SerialTransport:
 
 
 class MemoryTransport:
-    """A line to a function: what is written goes to `respond`, what it returns is read.
+    """A line to a function: what is written goes to `respond`, what it returns is read."""
 
-    `damage` may change the bytes on their way, in either direction, to try how lost and torn frames are met.
-    """
-
-    def __init__(self, respond: Callable[[bytes], bytes], damage: Callable[[bytes], bytes] = lambda data: data) -> None:
+    def __init__(self, respond: Callable[[bytes], bytes]) -> None:
         self.name = "memory"
-        self._respond, self._damage = respond, damage
+        self._respond = respond
         self._waiting = b""
 
     def write(self, data: bytes) -> None:
-        self._waiting += self._damage(self._respond(self._damage(data)))
+        self._waiting += self._respond(data)
 
     def read(self, timeout: float) -> bytes:
+        if not self._waiting:
+            time.sleep(timeout)
         data, self._waiting = self._waiting, b""
         return data
 
     def close(self) -> None:
         pass
+
+
+class DamagedTransport:
+    """A line that `damage` spoils in both directions, to try how lost, doubled and torn frames are met."""
+
+    def __init__(self, line: Transport, damage: Callable[[bytes], bytes]) -> None:
+        self.name = line.name
+        self._line, self._damage = line, damage
+
+    def write(self, data: bytes) -> None:
+        self._line.write(self._damage(data))
+
+    def read(self, timeout: float) -> bytes:
+        return self._damage(self._line.read(timeout))
+
+    def close(self) -> None:
+        self._line.close()

@@ -21,10 +21,11 @@ void uart_handler(void);
 void uart_handler(void) {
     UART->interrupt = INTERRUPT_RX;
     while (UART->state & STATE_RX_FULL) {
-        if (!board_received((uint8_t)UART->data)) {
+        if (!board_room()) {
             UART->control = CONTROL_TX | CONTROL_RX;
-            break;
+            return;
         }
+        board_received((uint8_t)UART->data);
     }
 }
 

@@ -76,11 +76,14 @@ static uint8_t ring[RING];
 static volatile uint32_t ring_in, ring_out;
 static volatile bool ring_held;
 
-bool board_received(uint8_t byte) {
-    ring[ring_in % RING] = byte;
-    ring_in++;
+bool board_room(void) {
     ring_held = ring_in - ring_out == RING;
     return !ring_held;
+}
+
+void board_received(uint8_t byte) {
+    ring[ring_in % RING] = byte;
+    ring_in++;
 }
 
 int board_read(void) {

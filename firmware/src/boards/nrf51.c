@@ -26,11 +26,12 @@ void uart_handler(void);
 
 void uart_handler(void) {
     while (RX_READY) {
-        RX_READY = 0;
-        if (!board_received((uint8_t)RX_DATA)) {
+        if (!board_room()) {
             INTERRUPT_CLEAR = INTERRUPT_RX;
-            break;
+            return;
         }
+        RX_READY = 0;
+        board_received((uint8_t)RX_DATA);
     }
 }
 

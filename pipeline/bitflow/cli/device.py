@@ -175,7 +175,9 @@ def _device(network: PackedNetwork, target: Board, port: str | None) -> Iterator
                 raise InputError(f"{target.name} is not emulated: say --port of the board")
             emulator = stack.enter_context(_emulated(_build(network, target), target))
             port = emulator.port
-        yield stack.enter_context(Device(SerialTransport(port, target.baud)))
+        device = stack.enter_context(Device(SerialTransport(port, target.baud)))
+        yield device
+        device.reset()  # the next one at the port may speak text
 
 
 def _check(
@@ -187,7 +189,7 @@ def _check(
     settings = project.find_project()
     test = host.load_test(network, data, settings)
     test = test.take(np.arange(min(limit or len(test), len(test))))
-    known = host._float_labels(network, test, None, settings)
+    known = host.float_labels(network, test, None, settings)
     float_accuracy = None if known is None else float(np.mean(known == test.labels))
     scores = HostEngine(network).scores(test.images)
     with _device(network, target, port) as device:

@@ -1,0 +1,86 @@
+"""Each emulated core: the right one answers, counts instructions, and computes what the host computes."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from bitflow.check.host import HostEngine
+from bitflow.check.random_networks import random_images, random_network
+from bitflow.deploy.boards import board
+from bitflow.ir import PackedNetwork
+from bitflow.lower import image
+from bitflow.lower.fuse import fuse
+from bitflow.lower.pack import pack
+from bitflow_hil import runner
+from bitflow_hil.device import Device
+from bitflow_hil.emulator import Emulator
+
+
+def test_hello_tells_core_board_and_network(device: Device, emulator: Emulator, network: PackedNetwork) -> None:
+    info = device.info()
+    assert emulator.board.is_core(info.cpuid)
+    assert (info.board, info.name, info.labels) == (emulator.board.name, network.name, network.labels)
+    assert info.crc32 == image.crc32(network)
+    assert info.model_bytes == len(image.encode(network))
+    assert not info.loaded
+    assert info.input_bytes == network.contract.shape.size
+
+
+def test_ticks_count_instructions(device: Device) -> None:
+    for loops in (1, 100, 10_000, 1_000_000):
+        assert device.instructions(device.calibrate(loops)) - 2 * loops in (0, 1, 2)
+
+
+def test_scores_and_hidden_bits_equal_the_hosts(device: Device, network: PackedNetwork) -> None:
+    images = random_images(network.contract, 20, 3)
+    engine = HostEngine(network)
+    assert np.array_equal([run.scores for run in device.run(images)], engine.scores(images))
+    hidden = engine.hidden(images[:1])
+    for got, want in zip(device.hidden(images[0]), hidden, strict=True):
+        assert np.array_equal(got, want.reshape(-1))
+
+
+def test_count_repeats_to_the_instruction(device: Device, network: PackedNetwork) -> None:
+    images = np.repeat(random_images(network.contract, 1, 0), 6, axis=0)
+    counts = {device.instructions(run.ticks) for run in device.run(images)}
+    assert max(counts) - min(counts) <= 1  # a tick is more or less than an instruction
+    layers = device.profile(images[0])
+    assert sum(map(device.instructions, layers)) == pytest.approx(min(counts), rel=0.01)
+
+
+def test_self_test_passes_and_stack_has_room(device: Device) -> None:
+    assert device.self_test() == 0
+    info = device.info()
+    assert 0 < info.stack_used < info.stack_bytes
+
+
+def test_loaded_networks_equal_the_host(device: Device) -> None:
+    loaded = 0
+    for seed in range(2, 26):
+        network = pack(fuse(random_network(seed)))
+        data = image.encode(network)
+        if len(data) > device.info().load_bytes // 2:
+            continue  # the 16 KB of the micro:bit
+        images = random_images(network.contract, 3, seed)
+        assert device.load(data).name == network.name
+        engine = HostEngine(network)
+        assert np.array_equal([run.scores for run in device.run(images)], engine.scores(images)), network.name
+        for got, want in zip(device.hidden(images[0]), engine.hidden(images[:1]), strict=True):
+            assert np.array_equal(got, want.reshape(-1)), network.name
+        loaded += 1
+    assert loaded >= 3
+
+
+def test_flipped_weight_bit_is_caught(device: Device, emulator: Emulator, network: PackedNetwork) -> None:
+    last = network.layers[-1]
+    weights = last.weights.copy()
+    weights[0, 0] ^= 1
+    spoiled = dataclasses.replace(network, layers=(*network.layers[:-1], dataclasses.replace(last, weights=weights)))
+    images = random_images(network.contract, 20, 3)
+    right = HostEngine(network).scores(images)
+    device.load(image.encode(spoiled))
+    result = runner.check(device, board(emulator.board.name), spoiled, images, right.argmax(axis=1), right)
+    assert result.mismatches == 20
