@@ -14,7 +14,7 @@ from pathlib import Path
 from bitflow import resources
 from bitflow.errors import BitflowError, CheckFailed, MissingError
 
-__all__ = ["COMPILER", "COMPILER_HINT", "command", "run"]
+__all__ = ["COMPILER", "COMPILER_HINT", "command", "core_folder", "run"]
 
 COMPILER = "arm-none-eabi-gcc"
 COMPILER_HINT = "sudo apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi"
@@ -28,6 +28,11 @@ _QUIET = {
 }
 _OVERFLOW = re.compile(r"region `(\w+)' overflowed by (\d+) bytes")
 _FULL = "RAM is full"  # of sections.ld
+
+
+def core_folder() -> Path:
+    """PlatformIO's own folder, in the user's cache."""
+    return resources.cache_folder() / "platformio"
 
 
 def command(folder: Path, environment: str) -> list[str]:
@@ -45,7 +50,7 @@ def run(folder: Path, environment: str) -> None:
         raise MissingError("platformio is not installed: pip install 'bitflow-net[firmware]'")
     if shutil.which(COMPILER) is None:
         raise MissingError(f"{COMPILER} is missing: {COMPILER_HINT}")
-    core = resources.cache_folder() / "platformio"
+    core = core_folder()
     _provide_scons(core)
     # Each project keeps its own link to the platform folder inside it: a common one would serve the first project only.
     own = {"PLATFORMIO_CORE_DIR": str(core), "PLATFORMIO_PLATFORMS_DIR": str(folder / ".pio" / "platforms")}

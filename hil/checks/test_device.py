@@ -1,0 +1,40 @@
+"""Checks that run against any device: pytest hil/checks --bitflow-board NAME [--bitflow-port URL]."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bitflow.check.host import HostEngine
+from bitflow.check.random_networks import random_images
+from bitflow.deploy.boards import Board
+from bitflow.ir import PackedNetwork
+from bitflow.lower import image
+from bitflow_hil.device import Device
+
+
+def test_device_has_the_core_of_the_board(device: Device, bitflow_board: Board) -> None:
+    assert bitflow_board.is_core(device.info().cpuid)
+
+
+def test_device_runs_the_network(device: Device, bitflow_network: PackedNetwork) -> None:
+    assert device.info().crc32 == image.crc32(bitflow_network)
+
+
+def test_self_test_passes(device: Device) -> None:
+    assert device.self_test() == 0
+
+
+def test_scores_equal_the_hosts(device: Device, bitflow_network: PackedNetwork) -> None:
+    images = random_images(bitflow_network.contract, 50, seed=1)
+    assert np.array_equal([run.scores for run in device.run(images)], HostEngine(bitflow_network).scores(images))
+
+
+def test_hidden_bits_equal_the_hosts(device: Device, bitflow_network: PackedNetwork) -> None:
+    images = random_images(bitflow_network.contract, 1, seed=2)
+    for got, want in zip(device.hidden(images[0]), HostEngine(bitflow_network).hidden(images), strict=True):
+        assert np.array_equal(got, want.reshape(-1))
+
+
+def test_stack_has_room(device: Device) -> None:
+    info = device.info()
+    assert info.stack_used < info.stack_bytes

@@ -1,0 +1,78 @@
+"""Building: found again, checked against budgets, and by hand with plain `pio run`."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bitflow.deploy import flash, platformio
+from bitflow.deploy.boards import board
+from bitflow.deploy.build import Built, build
+from bitflow.emit import codegen
+from bitflow.errors import CheckFailed, InputError, MissingError
+from bitflow.ir import PackedNetwork
+
+
+def test_second_build_is_found(firmware: Callable[[str], Built]) -> None:
+    firmware("qemu-m4")
+    start = time.monotonic()
+    assert not firmware("qemu-m4").fresh
+    assert time.monotonic() - start < 1
+
+
+def test_sizes_are_those_of_the_elf(firmware: Callable[[str], Built]) -> None:
+    built = firmware("qemu-m0")
+    words = (
+        subprocess.run(("arm-none-eabi-size", str(built.elf)), capture_output=True, text=True, check=True)
+        .stdout.splitlines()[1]
+        .split()
+    )
+    assert built.flash_bytes == int(words[0]) + int(words[1])
+    assert built.ram_bytes == int(words[1]) + int(words[2]) + built.stack_bytes
+
+
+def test_flash_tests_an_emulated_board(firmware: Callable[[str], Built]) -> None:
+    flashed = flash.flash(firmware("qemu-m4"), board("qemu-m4"))
+    assert flashed.crc32 == firmware("qemu-m4").crc32
+
+
+@pytest.mark.parametrize("budgets", [(1000, 0), (0, 1000)])
+def test_budget_that_is_exceeded_fails(
+    network: PackedNetwork, firmware: Callable[[str], Built], budgets: tuple[int, int]
+) -> None:
+    folder = firmware("qemu-m4").folder.parents[2]
+    with pytest.raises(CheckFailed, match="1000 are allowed on qemu-m4"):
+        build(network, board("qemu-m4"), folder, *budgets)
+
+
+def test_board_without_firmware_is_refused(network: PackedNetwork, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="boards to build for"):
+        build(network, board("stm32h7"), tmp_path)
+
+
+def test_missing_compiler_says_how_to_get_it(
+    network: PackedNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(MissingError, match="apt-get install gcc-arm-none-eabi"):
+        build(network, board("qemu-m4"), tmp_path)
+
+
+def test_generated_project_builds_by_plain_pio(
+    network: PackedNetwork, firmware: Callable[[str], Built], tmp_path: Path
+) -> None:
+    firmware("qemu-m4")  # PlatformIO's folder in the cache has its SCons now
+    project = tmp_path / "my project"
+    codegen.generate_platformio(network, project)
+    core = {"PLATFORMIO_CORE_DIR": str(platformio.core_folder()), "PYTHONPATH": ""}
+    command = (sys.executable, "-I", "-m", "platformio", "run", "-e", "qemu-m0", "-e", "qemu-m55")
+    done = subprocess.run(command, cwd=project, env={**os.environ, **core}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "warning" not in done.stdout + done.stderr
+    assert (project / ".pio" / "build" / "qemu-m0" / "firmware.elf").is_file()
