@@ -141,9 +141,9 @@ def train(
     # What decides which images are trained on: another one would let the run see its validation images.
     identity = f"{data.name}, {len(data.train)} images, seed {recipe.seed}, validation {recipe.validation}"
     run = _start(module, recipe, len(learning) // batch, identity)
-    log = _Log(folder / "metrics.csv", resume)
     if resume:
         _resume(run, folder / "last.pt")
+    log = _Log(folder / "metrics.csv", resume)
     interrupted = False
     before = run.seconds
     started = time.monotonic()

@@ -1,0 +1,35 @@
+"""What all tests share: where real data lies, and which reasons to skip a test are allowed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+ALLOWED = tuple(
+    line for line in (Path(__file__).parent / "allowed_skips.txt").read_text().splitlines() if line and line[0] != "#"
+)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data: BITFLOW_SHARED, or `shared` beside the checkout."""
+    folder = Path(os.environ.get("BITFLOW_SHARED", ROOT.parent / "shared")) / "data"
+    if not folder.is_dir():
+        pytest.skip("real data is not on this machine")
+    return folder
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A test that was skipped for a reason nobody allowed fails the run: a missing tool must not look like success."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None:
+        return
+    reasons = {str(report.longrepr[2]) for report in reporter.stats.get("skipped", [])}
+    stray = sorted(reason for reason in reasons if not any(allowed in reason for allowed in ALLOWED))
+    for reason in stray:
+        reporter.write_line(f"not in tests/allowed_skips.txt: {reason}", red=True)
+    if stray and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
