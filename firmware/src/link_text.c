@@ -227,6 +227,11 @@ void text_drop(void) {
     length = 0;
 }
 
+void text_forget(void) {
+    expected = received = 0;
+    has_results = false;
+}
+
 void text_take(uint8_t byte) {
     if (byte < ' ' || byte > '~') {
         length = 0;

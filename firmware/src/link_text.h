@@ -17,4 +17,7 @@ void text_take(uint8_t byte);
 /* Forgets a command that began. */
 void text_drop(void);
 
+/* Forgets the input and the results: the network or its inputs were used otherwise. */
+void text_forget(void);
+
 #endif

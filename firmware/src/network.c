@@ -12,12 +12,15 @@
 
 #define SEEN_BYTES(size) (((size) + FRAME_CHUNK * 8u - 1u) / (FRAME_CHUNK * 8u))
 
+/* Two inputs, so that one travels while the other runs; one where two would take more than a quarter of the RAM. */
+#define BUILTIN_SLOTS (FIRMWARE_INPUT_BYTES > BOARD_RAM / 8u ? 1u : SLOTS)
+
 network net;
 
 static uint32_t builtin_arena[(FIRMWARE_ARENA_BYTES + 3u) / 4u];
-static uint8_t builtin_input[SLOTS][FIRMWARE_INPUT_BYTES];
-static uint8_t builtin_seen[SLOTS][SEEN_BYTES(FIRMWARE_INPUT_BYTES)];
-static int32_t builtin_scores[SLOTS][FIRMWARE_CLASSES];
+static uint8_t builtin_input[BUILTIN_SLOTS][FIRMWARE_INPUT_BYTES];
+static uint8_t builtin_seen[BUILTIN_SLOTS][SEEN_BYTES(FIRMWARE_INPUT_BYTES)];
+static int32_t builtin_scores[BUILTIN_SLOTS][FIRMWARE_CLASSES];
 
 /* ---- Inbox.
  * ----------------------------------------------------------------------------------------------------------- */
@@ -63,8 +66,8 @@ void network_clear(void) {
 
 void network_use_builtin(void) {
     net.model = &FIRMWARE_MODEL;
-    net.slot_count = SLOTS;
-    for (unsigned i = 0; i < SLOTS; i++) {
+    net.slot_count = BUILTIN_SLOTS;
+    for (unsigned i = 0; i < BUILTIN_SLOTS; i++) {
         net.slots[i].input = (inbox){builtin_input[i], FIRMWARE_INPUT_BYTES, builtin_seen[i], 0};
         net.slots[i].scores = builtin_scores[i];
     }

@@ -5,6 +5,7 @@
  */
 #include "requests.h"
 #include "board.h"
+#include "link_text.h"
 #include "network.h"
 
 #include "firmware_model.h"
@@ -327,6 +328,7 @@ static bool reset(void) {
     session = 0;
     frames_only = false;
     incoming_open = false;
+    text_forget();
     frames_forget();
     network_use_builtin();
     return true;

@@ -170,7 +170,7 @@ class Device:
         self._number = (self._number + 1) % 65536
         *first, (offset, last) = chunks_of(data)
         for at, chunk in first:
-            self._send(Frame(Kind.INPUT, self._next(), self._input(self._number, at, 0, chunk)))
+            self._send(self._chunk(self._number, at, chunk))
         ask = Frame(Kind.INPUT, self._next(), self._input(self._number, offset, _LAST, last))
         self._send(ask, wants_answer=True)
         return _Flight(self._number, data, ask)
@@ -179,12 +179,16 @@ class Device:
     def _input(number: int, offset: int, flags: int, chunk: bytes) -> bytes:
         return struct.pack("<HIB", number, offset, flags) + chunk
 
+    def _chunk(self, number: int, offset: int, chunk: bytes) -> Frame:
+        """A part of an image that gets no answer, and so takes no new sequence number."""
+        return Frame(Kind.INPUT, self._sequence, self._input(number, offset, 0, chunk))
+
     def _land(self, flight: _Flight) -> Run:
         chunks = chunks_of(flight.data)
 
         def again(index: int) -> None:
             offset, chunk = chunks[index]
-            self._send(Frame(Kind.INPUT, self._next(), self._input(flight.number, offset, 0, chunk)))
+            self._send(self._chunk(flight.number, offset, chunk))
 
         answer = self._complete(
             self._wait(flight.ask), flight.number, again, lambda: self._ask(Kind.RUN, struct.pack("<H", flight.number))
@@ -230,7 +234,8 @@ class Device:
         *first, last = chunks
 
         def frame(offset: int, flags: int, chunk: bytes) -> Frame:
-            return Frame(Kind.LOAD, self._next(), head + struct.pack("<IB", offset, flags) + chunk)
+            sequence = self._next() if flags else self._sequence
+            return Frame(Kind.LOAD, sequence, head + struct.pack("<IB", offset, flags) + chunk)
 
         def again(index: int) -> None:
             offset, chunk = chunks[index]

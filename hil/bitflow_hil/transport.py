@@ -15,6 +15,9 @@ from bitflow.errors import DeviceError, InputError
 __all__ = ["DamagedTransport", "MemoryTransport", "SerialTransport", "Transport"]
 
 
+_WRITE_TIMEOUT_S = 60  # a device that runs a large network leaves the line full for as long
+
+
 class Transport(Protocol):
     """A line of bytes. read() waits at most `timeout` seconds for the first byte and returns what is there."""
 
@@ -34,7 +37,7 @@ class SerialTransport:
         """Open the port; InputError for a URL of no kind, DeviceError for a port that cannot be opened."""
         self.name = url
         try:
-            self._port = serial.serial_for_url(url, baudrate=baud, timeout=0, write_timeout=5)
+            self._port = serial.serial_for_url(url, baudrate=baud, timeout=0, write_timeout=_WRITE_TIMEOUT_S)
         except ValueError as error:
             raise InputError(f"--port {url}: {error}") from None
         except OSError as error:

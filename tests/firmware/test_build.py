@@ -9,14 +9,22 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from bitflow.check.host import HostEngine
+from bitflow.check.random_networks import random_images
 from bitflow.deploy import flash, platformio
 from bitflow.deploy.boards import board
 from bitflow.deploy.build import Built, build
 from bitflow.emit import codegen
 from bitflow.errors import CheckFailed, InputError, MissingError
-from bitflow.ir import PackedNetwork
+from bitflow.geometry import InputContract, Shape, Window
+from bitflow.ir import BatchShift, BinaryDense, InputConv, IntegerLayer, IntegerNetwork, PackedNetwork, Scores
+from bitflow.lower.pack import pack
+from bitflow_hil.device import Device
+from bitflow_hil.emulator import Emulator
+from bitflow_hil.transport import SerialTransport
 
 
 def test_second_build_is_found(firmware: Callable[[str], Built]) -> None:
@@ -34,7 +42,7 @@ def test_sizes_are_those_of_the_elf(firmware: Callable[[str], Built]) -> None:
         .split()
     )
     assert built.flash_bytes == int(words[0]) + int(words[1])
-    assert built.ram_bytes == int(words[1]) + int(words[2]) + built.stack_bytes
+    assert built.ram_bytes == int(words[1]) + int(words[2])  # with the room for the stack
 
 
 def test_flash_tests_an_emulated_board(firmware: Callable[[str], Built]) -> None:
@@ -49,6 +57,36 @@ def test_budget_that_is_exceeded_fails(
     folder = firmware("qemu-m4").folder.parents[2]
     with pytest.raises(CheckFailed, match="1000 are allowed on qemu-m4"):
         build(network, board("qemu-m4"), folder, *budgets)
+
+
+def wide(side: int) -> PackedNetwork:
+    """A network whose input alone takes side * side bytes."""
+    rng = np.random.default_rng(0)
+    contract = InputContract(Shape(side, side, 1))
+    weights = rng.choice(np.array([-1, 1], np.int8), (4, side, side, 1))
+    window = Window((side, side))
+    first = InputConv(contract.shape, weights, window, contract)
+    last = BinaryDense(Shape(1, 1, 4), rng.choice(np.array([-1, 1], np.int8), (2, 1, 1, 4)))
+    layers = (
+        IntegerLayer("first", first, BatchShift(np.zeros(4, np.int32))),
+        IntegerLayer("last", last, Scores(np.ones(2, np.int32), np.zeros(2, np.int32))),
+    )
+    return pack(IntegerNetwork(f"wide-{side}", contract, layers))
+
+
+def test_input_that_fits_once_gets_one_slot(tmp_path: Path) -> None:
+    network = wide(60)
+    target = board("qemu-m0")
+    images = random_images(network.contract, 3, 0)
+    with Emulator(target, build(network, target, tmp_path).elf) as emulator:
+        device = Device(SerialTransport(emulator.port))
+        assert device.info().slots == 1
+        assert np.array_equal([run.scores for run in device.run(images)], HostEngine(network).scores(images))
+
+
+def test_network_that_does_not_fit_says_by_how_much(tmp_path: Path) -> None:
+    with pytest.raises(CheckFailed, match=r"does not fit: \d+ bytes too many for RAM"):
+        build(wide(150), board("qemu-m0"), tmp_path)
 
 
 def test_board_without_firmware_is_refused(network: PackedNetwork, tmp_path: Path) -> None:

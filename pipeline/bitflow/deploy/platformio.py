@@ -27,7 +27,6 @@ _QUIET = {
     "PLATFORMIO_NO_ANSI": "yes",
 }
 _OVERFLOW = re.compile(r"region `(\w+)' overflowed by (\d+) bytes")
-_FULL = "RAM is full"  # of sections.ld
 
 
 def core_folder() -> Path:
@@ -73,8 +72,6 @@ def _failure(log: Path) -> BitflowError:
     for line in lines:
         if match := _OVERFLOW.search(line):
             return CheckFailed(f"the firmware does not fit: {match[2]} bytes too many for {match[1]} (see {log})")
-        if _FULL in line:
-            return CheckFailed(f"the firmware does not fit: {line[line.index(_FULL) :]} (see {log})")
     first = next((line for line in lines if re.search(r"\b[Ee]rror\b", line)), lines[-1] if lines else "no output")
     return BitflowError(f"PlatformIO failed: {first.strip()} (see {log})")
 
