@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
@@ -68,6 +69,8 @@ def _root(
 
 def main() -> None:
     """Run the command line. Exit codes: 0 done, 1 a check failed, 2 bad use or input, 3 something is missing."""
+    # torch's threads spin while they wait. Where another program needs a core, that makes training many times slower.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
         code = app(arguments, prog_name="bitflow", standalone_mode=False)
