@@ -45,6 +45,10 @@ static uint64_t macs_of(const bf_model *model) {
     return macs;
 }
 
+static int small(const bf_model *model) {
+    return macs_of(model) <= MACS_LIMIT && bf_arena_size(model) <= ARENA_LIMIT;
+}
+
 static void run(const bf_model *model) {
     const size_t arena_size = bf_arena_size(model);
     uint32_t *arena = malloc(arena_size);
@@ -78,7 +82,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         abort();
     }
     memcpy(image, data, size);
-    if (bf_open(&model, NULL, size) != BF_ERR_ARGUMENT || bf_open(&model, image + 1, size) != BF_ERR_ALIGNMENT) {
+    if (bf_open(&model, NULL, size) != BF_ERR_ARGUMENT || bf_open(&model, image + 1, size) != BF_ERR_ALIGNMENT ||
+        bf_check(NULL) != BF_ERR_ARGUMENT) {
         abort();
     }
     if (bf_open(&model, image, size) == BF_OK) {
@@ -87,8 +92,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         if (text > size) {
             abort();
         }
-        if (macs_of(&model) <= MACS_LIMIT && bf_arena_size(&model) <= ARENA_LIMIT) {
+        if (small(&model)) {
             run(&model);
+        }
+        /* Somebody writes to the image after it was opened: what bf_check() lets through must still run. */
+        for (unsigned i = 0; i < 4; i++) {
+            const uint32_t noise = model.crc * (2654435761u + 2u * i);
+            const size_t limit = i % 2u ? size : sizeof(bf_header) + model.layer_count * sizeof(bf_layer);
+            image[noise % limit] ^= (uint8_t)(1u << (noise >> 29));
+            if (bf_check(&model) == BF_OK && small(&model)) {
+                run(&model);
+            }
         }
     }
     free(image);

@@ -67,6 +67,23 @@ static void open_must_make_the_same_model(void) {
     CHECK(opened.base == NULL && opened.layer_count == 0);
 }
 
+static void check_must_see_what_decides_on_memory_and_nothing_else(void) {
+    bf_model opened;
+    bf_layer *first;
+    memcpy(copy, golden_model.base, golden_model.size);
+    CHECK(bf_open(&opened, copy, golden_model.size) == BF_OK);
+    CHECK(bf_check(&opened) == BF_OK && bf_check(&golden_model) == BF_OK);
+    first = (bf_layer *)(void *)((uint8_t *)copy + sizeof(bf_header));
+    ((uint8_t *)copy)[first->weights] ^= 0xFFu;
+    CHECK(bf_check(&opened) == BF_OK);
+    first->in_h++;
+    CHECK(bf_check(&opened) == BF_ERR_SHAPE);
+    first->in_h--;
+    ((bf_header *)(void *)copy)->layer_count--;
+    CHECK(bf_check(&opened) != BF_OK);
+    CHECK(bf_check(NULL) == BF_ERR_ARGUMENT);
+}
+
 static void bad_arguments_must_be_refused(const bf_model *model) {
     bf_model opened;
     uint8_t *bytes = (uint8_t *)arena;
@@ -129,6 +146,7 @@ int main(void) {
     every_layer_must_give_the_golden_bits(&golden_model);
     a_run_must_stay_inside_its_arena(&golden_model);
     open_must_make_the_same_model();
+    check_must_see_what_decides_on_memory_and_nothing_else();
     bad_arguments_must_be_refused(&golden_model);
     a_hook_must_see_each_layer_and_can_stop(&golden_model);
     a_missing_kernel_must_be_said();

@@ -178,6 +178,13 @@ typedef struct bf_model {
  */
 bf_status bf_open(bf_model *model, const void *image, size_t size);
 
+/*
+ * Check once more, before a run, a model whose image somebody else may have written to: offsets, shapes and sizes, all
+ * that decides which memory a run touches. Contents of the arrays and the CRC are not looked at: a changed weight gives
+ * wrong scores, never a wild access. Takes some hundred instructions a layer.
+ */
+bf_status bf_check(const bf_model *model);
+
 size_t bf_arena_size(const bf_model *model); /* bytes a run needs, a multiple of 4 */
 size_t bf_input_size(const bf_model *model); /* bytes of one input */
 unsigned bf_classes(const bf_model *model);  /* scores of one run */

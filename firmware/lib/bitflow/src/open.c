@@ -132,22 +132,27 @@ static bf_status check_numbers(const image *im, const bf_layer *l, int64_t reach
     return BF_OK;
 }
 
+/* Where the arrays lie. */
 static bf_status check_arrays(const image *im, const bf_layer *l) {
-    const uint64_t reach = reach_of(im, l);
     const uint32_t pool_words = bf_words(l->out_c);
     bf_status status;
-    BF_CHECK(reach <= BF_REACH_LIMIT, BF_ERR_RANGE);
+    BF_CHECK(reach_of(im, l) <= BF_REACH_LIMIT, BF_ERR_RANGE);
     if ((status = check_words(im, l->weights, (uint64_t)l->out_c * bf_words(bf_taps(l)))) != BF_OK ||
         (status = check_words(im, l->shift, l->out_c)) != BF_OK ||
         (l->output == BF_SCORES && (status = check_words(im, l->offset, l->out_c)) != BF_OK) ||
         (l->pool_and && (status = check_words(im, l->pool_and, pool_words)) != BF_OK)) {
         return status;
     }
-    status = check_tails((const uint32_t *)(const void *)(im->base + l->weights), l->out_c, bf_taps(l));
+    return BF_OK;
+}
+
+/* What is in them. */
+static bf_status check_contents(const image *im, const bf_layer *l) {
+    bf_status status = check_tails((const uint32_t *)(const void *)(im->base + l->weights), l->out_c, bf_taps(l));
     if (status == BF_OK && l->pool_and) {
         status = check_tails((const uint32_t *)(const void *)(im->base + l->pool_and), 1, l->out_c);
     }
-    return status == BF_OK ? check_numbers(im, l, (int64_t)reach) : status;
+    return status == BF_OK ? check_numbers(im, l, (int64_t)reach_of(im, l)) : status;
 }
 
 /* A layer for itself; whether it follows from the one before is the caller's to check. */
@@ -188,17 +193,26 @@ static bf_status check_header(const image *im) {
     return check_text(im, h->labels, h->classes);
 }
 
-/* Arena: the largest need of any layer. Each summand is below 2^29. */
-static bf_status check_layers(const image *im, const bf_layer *layers, uint32_t *arena) {
+/* Only after check_header(). */
+static const bf_layer *layers_of(const image *im) {
+    return (const bf_layer *)(const void *)(im->base + im->header->layers);
+}
+
+/* All but the contents of the arrays. Arena: the largest need of any layer; each summand is below 2^29. */
+static bf_status check_structure(const image *im, uint32_t *arena) {
     const bf_header *h = im->header;
+    const bf_layer *layers;
     uint32_t height = h->height, width = h->width, channels = h->channels;
     size_t in = 0;
+    bf_status status = check_header(im);
+    BF_CHECK(status == BF_OK, status);
+    layers = layers_of(im);
     *arena = 0;
     for (uint32_t i = 0; i < h->layer_count; i++) {
         const bf_layer *l = &layers[i];
         const int last = i + 1u == h->layer_count;
-        const bf_status status = check_layer(im, l, i == 0, last);
         size_t out, need;
+        status = check_layer(im, l, i == 0, last);
         BF_CHECK(status == BF_OK, status);
         BF_CHECK(l->in_h == height && l->in_w == width && l->in_c == channels, BF_ERR_CHAIN);
         out = last ? 0 : bf_map_size(l->out_h, l->out_w, l->out_c);
@@ -228,12 +242,12 @@ static bf_status open_image(bf_model *model, const uint8_t *base, size_t size) {
     im.end = im.header->size - (uint32_t)sizeof crc;
     bf_copy(&crc, base + im.end, sizeof crc);
     BF_CHECK(bf_crc32(0, base, im.end) == crc, BF_ERR_CRC);
-    if ((status = check_header(&im)) != BF_OK) {
-        return status;
-    }
-    layers = (const bf_layer *)(const void *)(base + im.header->layers);
-    if ((status = check_layers(&im, layers, &arena)) != BF_OK) {
-        return status;
+    status = check_structure(&im, &arena);
+    BF_CHECK(status == BF_OK, status);
+    layers = layers_of(&im);
+    for (uint32_t i = 0; i < im.header->layer_count; i++) {
+        status = check_contents(&im, &layers[i]);
+        BF_CHECK(status == BF_OK, status);
     }
     model->base = base;
     model->layers = layers;
@@ -249,4 +263,20 @@ bf_status bf_open(bf_model *model, const void *bytes, size_t size) {
     BF_CHECK(model && bytes, BF_ERR_ARGUMENT);
     bf_fill(model, 0, sizeof *model);
     return open_image(model, (const uint8_t *)bytes, size);
+}
+
+bf_status bf_check(const bf_model *model) {
+    image im;
+    uint32_t arena;
+    bf_status status;
+    BF_CHECK(model && model->base, BF_ERR_ARGUMENT);
+    im.base = model->base;
+    im.header = bf_header_of(model);
+    im.end = model->size - (uint32_t)sizeof(uint32_t);
+    status = check_structure(&im, &arena);
+    BF_CHECK(status == BF_OK, status);
+    BF_CHECK(arena == model->arena_size && im.header->layer_count == model->layer_count &&
+                 layers_of(&im) == model->layers,
+             BF_ERR_HEADER);
+    return BF_OK;
 }
