@@ -2,6 +2,9 @@
 #
 # Paths are relative, so that a checkout may lie in a folder with a space in its name.
 
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+
 PYTHON ?= python3
 BIN := .venv/bin
 BITFLOW := ../$(BIN)/bitflow
@@ -36,7 +39,7 @@ demo: .venv/.installed ## Train digits, build firmware, check all 360 test image
 	cd .demo && { test -e model.pt || $(BITFLOW) train; }
 	cd .demo && $(BITFLOW) fuse model.pt -o model.bfn
 	cd .demo && $(BITFLOW) verify
-	cd .demo && $(BITFLOW) hil --board qemu-m4
+	cd .demo && { $(BITFLOW) hil --board qemu-m4 && $(BITFLOW) build --board qemu-m4; } | tr -s ' '
 
 test: .venv/.installed ## Lint, check types, run all tests and show coverage.
 	@.ci/packages test
@@ -60,7 +63,8 @@ fuzz: .venv/.installed ## Fuzz bf_open with a million images (RUNS=...).
 
 speed: .venv/.installed ## Images per second over the link of an emulated board.
 	@.ci/packages demo
-	cd pipeline && $(BITFLOW) hil builtin:digits --board qemu-m4 --data digits
+	mkdir -p .demo
+	cd .demo && $(BITFLOW) hil builtin:digits --board qemu-m4 --data digits
 
 builtin: .venv/.installed ## Train builtin:digits anew; commit what it writes.
 	mkdir -p .demo/builtin pipeline/bitflow/builtin
