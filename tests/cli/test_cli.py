@@ -100,6 +100,18 @@ def test_bad_use_must_end_in_one_line(tmp_path: Path, arguments: list[str], mess
     assert message in refused(2, *arguments, cwd=tmp_path)
 
 
+def test_a_reader_that_goes_away_must_cause_no_noise(tmp_path: Path) -> None:
+    shell = f"{sys.executable} -c '{COMMAND[2]}' boards | true"
+    found = subprocess.run(["bash", "-c", shell], cwd=tmp_path, capture_output=True, check=False)
+    assert found.stderr == b""
+
+
+def test_shell_completion_must_know_the_commands(tmp_path: Path) -> None:
+    asked = {**os.environ, "_BITFLOW_COMPLETE": "complete_bash", "COMP_WORDS": "bitflow in", "COMP_CWORD": "1"}
+    found = subprocess.run(COMMAND, cwd=tmp_path, capture_output=True, text=True, check=False, env=asked)
+    assert found.stdout.split() == ["init", "inspect"]
+
+
 def test_debug_must_show_the_traceback(tmp_path: Path) -> None:
     found = bitflow("inspect", "nothing.bfn", "--debug", cwd=tmp_path)
     assert found.returncode != 0
