@@ -1,13 +1,13 @@
 """The errors of BitFlow. Each carries the exit code that the command line ends with.
 
-    BitflowError               1  a check failed
-    ├── CheckFailed            1  accuracy, mismatch or budget not as asked
-    ├── InputError             2  bad use or bad input; the message says what is wrong, where, and what to do
-    │   ├── ImageError         2  a `.bfn` that is damaged, of another version, or contradicts itself
-    │   ├── FusionError        2  a network that cannot be fused exactly; names the layer
-    │   └── ImportRefused      2  a source file or module that BitFlow does not take; names the layer
-    └── MissingError           3  a tool, an extra or a device is missing; the message says how to get it
-        └── DeviceError        3  a device does not answer, or answers wrongly
+BitflowError               1  a check failed
+├── CheckFailed            1  accuracy, mismatch or budget not as asked
+├── InputError             2  bad use or bad input; the message says what is wrong, where, and what to do
+│   ├── ImageError         2  a `.bfn` that is damaged, of another version, or contradicts itself
+│   ├── FusionError        2  a network that cannot be fused exactly; names the layer
+│   └── ImportRefused      2  a source file or module that BitFlow does not take; names the layer
+└── MissingError           3  a tool, an extra or a device is missing; the message says how to get it
+    └── DeviceError        3  a device does not answer, or answers wrongly
 """
 
 __all__ = [

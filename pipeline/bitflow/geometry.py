@@ -22,6 +22,8 @@ def require(condition: bool, message: str) -> None:
 
 
 class ChannelOrder(IntEnum):
+    """What the channels of the input mean; the values are those of a `.bfn`."""
+
     GRAY = 0
     RGB = 1
     BGR = 2
