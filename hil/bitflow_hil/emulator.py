@@ -22,6 +22,7 @@ from bitflow.errors import DeviceError, InputError, MissingError
 __all__ = ["Emulator", "command"]
 
 _PROGRAM = "qemu-system-arm"
+_END_S = 1.0  # a line that hangs up is seen before the end of the process
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
@@ -75,17 +76,15 @@ class Emulator:
     def pid(self) -> int:
         return self._process.pid
 
-    def check(self) -> None:
-        """DeviceError with QEMU's own words if it ended."""
-        if self._process.poll() is not None:
-            self._errors.seek(0)
-            words = self._errors.read().decode(errors="replace").strip().splitlines()
-            raise DeviceError(f"QEMU ended with {self._process.returncode}: {words[-1] if words else 'no message'}")
-
-    def wait(self) -> None:
-        """Wait until QEMU ends by itself."""
-        self._process.wait()
-        self.check()
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait until QEMU ends by itself, at most `timeout` seconds; DeviceError with its own words if it does."""
+        try:
+            code = self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            return
+        self._errors.seek(0)
+        words = self._errors.read().decode(errors="replace").strip().splitlines()
+        raise DeviceError(f"QEMU ended with {code}: {words[-1] if words else 'no message'}")
 
     def stop(self) -> None:
         """End it now; nothing if it has ended."""
@@ -100,4 +99,8 @@ class Emulator:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
-        self.stop()
+        try:
+            if isinstance(value, DeviceError):
+                self.wait(_END_S)  # if QEMU ended, its words say more
+        finally:
+            self.stop()

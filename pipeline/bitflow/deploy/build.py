@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bitflow import __version__, resources
+from bitflow import resources
+from bitflow._version import __version__
 from bitflow.deploy import platformio
 from bitflow.deploy.boards import Board, boards
 from bitflow.emit import codegen

@@ -45,7 +45,6 @@ def flash(built: Built, board: Board) -> Flashed:
     from bitflow_hil.transport import SerialTransport
 
     with Emulator(board, built.elf) as emulator, Device(SerialTransport(emulator.port, board.baud)) as device:
-        emulator.check()
         wrong = device.self_test()
         info = device.info()
     if not board.is_core(info.cpuid):
