@@ -6,15 +6,13 @@ from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
 from torch import nn
 
-from bitflow import bits
 from bitflow.check.reference import run_network, run_packed
 from bitflow.errors import ImportRefused, InputError
-from bitflow.importers.torch_module import network_from_module
+from bitflow.importers.torch_module import network_from_module, run_module
 from bitflow.ir import PoolPlace
 from bitflow.learn.train import as_input
 from bitflow.lower.fuse import fuse
@@ -98,28 +96,6 @@ def random_module(seed: int) -> tuple[nn.Sequential, tuple[int, int, int]]:
     return nn.Sequential(*features, *dense, *last).eval(), (*shape, channels[0])
 
 
-def hidden_bits(module: nn.Module, images: npt.NDArray[np.uint8]) -> tuple[list[torch.Tensor], torch.Tensor]:
-    """Outputs of each Sign or of the max-pool after it, and the logits."""
-    outputs: list[torch.Tensor] = []
-
-    def walk(sequence: nn.Sequential, value: torch.Tensor) -> torch.Tensor:
-        for child in sequence:
-            if isinstance(child, nn.Sequential):
-                value = walk(child, value)
-                continue
-            pooled_after = isinstance(child, nn.MaxPool2d) and bool(outputs) and outputs[-1] is value
-            value = child(value)
-            if pooled_after:
-                outputs[-1] = value
-            elif isinstance(child, Sign):
-                outputs.append(value)
-        return value
-
-    assert isinstance(module, nn.Sequential)
-    with torch.no_grad():
-        return outputs, walk(module, as_input(images))
-
-
 @needs_fma
 @pytest.mark.parametrize("seed", range(60))
 def test_network_must_equal_torch_bit_for_bit(seed: int) -> None:
@@ -127,15 +103,16 @@ def test_network_must_equal_torch_bit_for_bit(seed: int) -> None:
     images = np.random.default_rng(seed).integers(0, 256, (17, *shape), np.uint8)
     images[0], images[1] = 0, 255
     network = network_from_module(module, shape)
-    outputs, logits = hidden_bits(module, images)
+    torch_trace = run_module(module, images)
     trace = run_network(network, images)
-    assert len(outputs) == len(trace.hidden)
-    for index, (tensor, words) in enumerate(zip(outputs, trace.hidden, strict=True)):
-        values = tensor.numpy() if tensor.ndim == 4 else tensor.numpy()[:, :, None, None]
-        assert np.array_equal(bits.pack(values.transpose(0, 2, 3, 1)), words), f"layer {index}"
-    assert np.array_equal(logits.numpy(), trace.scores)
+    assert len(torch_trace.hidden) == len(trace.hidden)
+    for index, (want, words) in enumerate(zip(torch_trace.hidden, trace.hidden, strict=True)):
+        assert np.array_equal(want, words), f"layer {index}"
+    with torch.no_grad():
+        assert np.array_equal(torch_trace.scores, module(as_input(images)).numpy())
+    assert np.array_equal(torch_trace.scores, trace.scores)
     packed = run_packed(pack(fuse(network)), images)
-    assert np.array_equal(packed.labels, logits.argmax(dim=1).numpy())
+    assert np.array_equal(packed.labels, torch_trace.labels)
 
 
 @pytest.mark.parametrize("place", list(PoolPlace))

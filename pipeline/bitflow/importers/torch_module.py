@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from bitflow import bits
+from bitflow.check.reference import Trace
 from bitflow.errors import ImportRefused, InputError
 from bitflow.geometry import ChannelOrder, InputContract, Pool, Shape, Window
 from bitflow.ir import Accumulation, BatchNorm, BinaryConv, BinaryDense, InputConv, Layer, Network, PoolPlace
 from bitflow.nn import BinaryConv2d, BinaryLinear, InputConv2d, Sign, binarise
 
-__all__ = ["network_from_module"]
+__all__ = ["network_from_module", "run_module"]
 
 # Modules that do nothing in eval mode.
 _SILENT = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.AlphaDropout, nn.Identity)
@@ -74,6 +76,33 @@ def network_from_module(
     if (shape.height, shape.width) != (1, 1):
         raise InputError(f"layer {groups[-1][0].name!r}: the last layer gives a map of {shape}, not one score a class")
     return Network(name, contract, tuple(layers), tuple(labels))
+
+
+def run_module(module: nn.Module, images: npt.NDArray[Any], batch: int = 256) -> Trace:
+    """What torch itself makes of images [N, H, W, C]: the bits of each hidden layer, and float32 logits.
+
+    Raises ImportRefused for a module that `network_from_module` would not take.
+    """
+    groups = _groups(module.eval())
+    parts = [_run_groups(groups, images[at : at + batch]) for at in range(0, max(len(images), 1), batch)]
+    *hidden, logits = (np.concatenate(layer) for layer in zip(*parts, strict=True))
+    return Trace(tuple(hidden), logits)
+
+
+def _run_groups(groups: list[list[_Leaf]], images: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
+    value = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)).astype(np.float32))
+    found: list[npt.NDArray[Any]] = []
+    with torch.inference_mode():
+        for group in groups:
+            for leaf in group:
+                if type(leaf.module) is not nn.Flatten:
+                    value = before = leaf.module(value)
+                else:
+                    value = leaf.module(value)
+            maps = before if before.dim() == 4 else before[:, :, None, None]
+            found.append(bits.pack(maps.numpy().transpose(0, 2, 3, 1)))
+    found[-1] = value.numpy().reshape(len(images), -1)
+    return found
 
 
 def _leaves(module: nn.Module, prefix: str) -> Iterator[_Leaf]:
