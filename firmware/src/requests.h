@@ -1,5 +1,5 @@
 /*
- * requests.h - what the device is asked and how it answers; docs/link.md gives every byte.
+ * requests.h - what the device is asked and how it answers; SPEC.md gives every byte.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -1,4 +1,4 @@
-"""Frames of the serial link, pure: bytes in, values out. docs/link.md gives every byte.
+"""Frames of the serial link, pure: bytes in, values out. SPEC.md gives every byte.
 
 A frame is 0x00, COBS of a payload, 0x00; a payload is kind, sequence number, body, CRC-32 of all before it.
 """
