@@ -73,7 +73,7 @@ def _on_board(network: PackedNetwork, name: str, port: str | None, images: npt.N
     """The packed network against a device."""
     packed = ladder(network, host=False)[-1]
     shapes = [(layer.target.height, layer.target.width, -1) for layer in network.layers[:-1]]
-    with device._device(network, boards.board(name), port) as found:
+    with device.connected(network, boards.board(name), port) as found:
 
         def run(images: npt.NDArray[Any]) -> Trace:
             words = zip(*(found.hidden(one) for one in images), strict=True)

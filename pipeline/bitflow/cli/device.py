@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import typer
 
 from bitflow import project
@@ -25,7 +26,7 @@ from bitflow.errors import CheckFailed, InputError, MissingError
 from bitflow.ir import PackedNetwork
 from bitflow.lower import image
 
-__all__ = ["boards", "build", "doctor", "emulate", "flash", "hil"]
+__all__ = ["boards", "build", "connected", "doctor", "emulate", "flash", "hil", "scores_on"]
 
 Runtime = Annotated[Literal["firmware", "micropython"], typer.Option(help="What runs the network on the board.")]
 Port = Annotated[
@@ -106,6 +107,10 @@ def hil(
     _show(result, seconds, as_json)
     if result.mismatches:
         raise CheckFailed(f"{result.mismatches} of {result.images} images have other scores on {target.name}")
+    lost = (result.float_accuracy or 0) - result.accuracy
+    settings = project.find_project()
+    if lost > (settings.tolerance if settings else 0):
+        raise CheckFailed(f"{target.name} is less accurate than the float network by {lost:.2%}")
 
 
 def boards(as_json: options.Json = False) -> None:
@@ -164,7 +169,7 @@ def _emulated(built: Built, target: Board) -> Any:
 
 
 @contextlib.contextmanager
-def _device(network: PackedNetwork, target: Board, port: str | None) -> Iterator[Any]:
+def connected(network: PackedNetwork, target: Board, port: str | None) -> Iterator[Any]:
     """The device at a port, or an emulated one that is built and started, and stopped afterwards."""
     from bitflow_hil.device import Device
     from bitflow_hil.transport import SerialTransport
@@ -180,6 +185,12 @@ def _device(network: PackedNetwork, target: Board, port: str | None) -> Iterator
         device.reset()  # the next one at the port may speak text
 
 
+def scores_on(network: PackedNetwork, name: str, port: str | None, images: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
+    """Scores int32 [N, classes] that a board gives for images [N, H, W, C]."""
+    with connected(network, table.board(name), port) as device:
+        return np.stack([run.scores for run in device.run(images)])
+
+
 def _check(
     network: PackedNetwork, target: Board, data: str | None, limit: int | None, port: str | None
 ) -> tuple[Any, float]:
@@ -192,7 +203,7 @@ def _check(
     known = host.float_labels(network, test, None, settings)
     float_accuracy = None if known is None else float(np.mean(known == test.labels))
     scores = HostEngine(network).scores(test.images)
-    with _device(network, target, port) as device:
+    with connected(network, target, port) as device:
         start = time.monotonic()
         result = runner.check(device, target, network, test.images, test.labels, scores, float_accuracy, _progress)
         return result, time.monotonic() - start

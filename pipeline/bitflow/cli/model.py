@@ -52,15 +52,18 @@ def predict(
         list[str], typer.Argument(metavar="[MODEL] PICTURE...", help="MODEL may be left out inside a project.")
     ],
     engine: Engine = "c",
+    board: Annotated[str | None, typer.Option(metavar="NAME", help="Ask a board, emulated or at --port.")] = None,
+    port: Annotated[str | None, typer.Option(metavar="URL", help="Serial port of the board.")] = None,
     as_json: options.Json = False,
 ) -> None:
     """Say what is in a picture: the label and the runners-up. A picture is brought to the network's input size.
 
-    Example: bitflow predict model.bfn photo.jpg
+    Examples: bitflow predict model.bfn photo.jpg; bitflow predict builtin:digits seven.png --board qemu-m4
     """
     model, pictures = _split_model(model_and_pictures)
     network = image.load(project.resolve_model(model))
-    scores = _scores(network, np.stack([_picture(network, path) for path in pictures]), engine)
+    images = np.stack([_picture(network, path) for path in pictures])
+    scores = _scores(network, images, engine) if board is None else _scores_on(network, board, port, images)
     results = [_ranking(network, path, row) for path, row in zip(pictures, scores, strict=True)]
     if as_json:
         output.print_json({"predictions": results})
@@ -126,6 +129,12 @@ def trained(network: PackedNetwork, against: Path | None, settings: project.Proj
     if path is None or not path.is_file() or not _fuses_to(path, network):
         return None
     return path
+
+
+def _scores_on(network: PackedNetwork, board: str, port: str | None, images: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    from bitflow.cli import device  # it uses this module
+
+    return device.scores_on(network, board, port, images)
 
 
 def float_labels(
@@ -206,6 +215,3 @@ def _layer_facts(layer: PackedLayer) -> dict[str, Any]:
         "macs": layer.macs,
         "bytes": layer.nbytes,
     }
-
-
-_float_labels = float_labels
