@@ -11,6 +11,13 @@
 #include "bitflow_port.h"
 
 #if defined(MICROPY_ENABLE_DYNRUNTIME)
+#include "py/nativeglue.h"
+/* One function that finds the firmware's functions, instead of 16 bytes in each that uses them. */
+static const mp_fun_table_t *firmware(void) __attribute__((noinline, const));
+static const mp_fun_table_t *firmware(void) {
+    return &mp_fun_table;
+}
+#define mp_fun_table (*firmware())
 #include "py/dynruntime.h"
 #define nlr_push(buffer)                        mp_fun_table.nlr_push(buffer)
 #define nlr_pop()                               mp_fun_table.nlr_pop()
@@ -39,49 +46,35 @@ typedef struct model_obj {
     bool busy;     /* a run is on its way: what it calls must not run or free the same model */
 } model_obj;
 
-/* ---- Errors with numbers in them. ---- */
+/* ---- Calls and errors. ---- */
 
-typedef struct text {
-    char bytes[160];
-    size_t length;
-} text;
+/* object.name(argument, ...) with `count` arguments, 2 at most. */
+static mp_obj_t call_method(mp_obj_t object, qstr name, size_t count, mp_obj_t first, mp_obj_t second) {
+    mp_obj_t call[4];
+    mp_load_method(object, name, call);
+    call[2] = first;
+    call[3] = second;
+    return mp_call_method_n_kw(count, 0, call);
+}
 
-static void say(text *t, const char *words) {
-    while (*words && t->length < sizeof t->bytes) {
-        t->bytes[t->length++] = *words++;
+static mp_obj_t new_text(const char *words) {
+    size_t length = 0;
+    while (words[length]) {
+        length++;
+        BF_KEEP_LOOP();
     }
-}
-
-static void say_number(text *t, size_t n) {
-    char digits[21];
-    size_t at = sizeof digits;
-    digits[--at] = 0;
-    do {
-        digits[--at] = (char)('0' + n % 10u);
-        n /= 10u;
-    } while (n);
-    say(t, digits + at);
-}
-
-static void raise_text(const mp_obj_type_t *type, const text *t) {
-    mp_raise_type_arg(type, mp_obj_new_str(t->bytes, t->length));
+    return mp_obj_new_str(words, length);
 }
 
 static void raise_value(const char *words) {
-    text t;
-    t.length = 0;
-    say(&t, words);
-    raise_text(&mp_type_ValueError, &t);
+    mp_raise_ValueError((mp_rom_error_text_t)words);
 }
 
-static void raise_numbers(const char *what, size_t expected, const char *unit, size_t got) {
-    text t;
-    t.length = 0;
-    say(&t, what);
-    say_number(&t, expected);
-    say(&t, unit);
-    say_number(&t, got);
-    raise_text(&mp_type_ValueError, &t);
+/* format: has a place {} for each of the numbers. A format with one place leaves out the second. */
+static void raise_numbers(const char *format, size_t first, size_t second) {
+    mp_raise_type_arg(&mp_type_ValueError,
+                      call_method(new_text(format), MP_QSTR_format, 2, mp_obj_new_int_from_uint(first),
+                                  mp_obj_new_int_from_uint(second)));
 }
 
 static void raise_status(bf_status status) {
@@ -109,15 +102,6 @@ static mp_obj_t copy_of(const mp_buffer_info_t *from) {
     return copy;
 }
 
-/* object.name(argument, ...) with `count` arguments, 2 at most. */
-static mp_obj_t call_method(mp_obj_t object, qstr name, size_t count, mp_obj_t first, mp_obj_t second) {
-    mp_obj_t call[4];
-    mp_load_method(object, name, call);
-    call[2] = first;
-    call[3] = second;
-    return mp_call_method_n_kw(count, 0, call);
-}
-
 /* The whole file in memory: in place where it lies in readable memory (ROMFS), else read once. */
 static mp_obj_t read_file(mp_obj_t path) {
     mp_obj_t arguments[2] = {path, MP_OBJ_NEW_QSTR(MP_QSTR_rb)};
@@ -138,15 +122,6 @@ static mp_obj_t read_file(mp_obj_t path) {
 
 /* ---- Opening. ---- */
 
-static void raise_misaligned(const void *address) {
-    text t;
-    t.length = 0;
-    say(&t, "image at address %4 = ");
-    say_number(&t, (uintptr_t)address % BF_IMAGE_ALIGN);
-    say(&t, ", needs 4: copy it to an aligned buffer, or Model(buf, copy=True)");
-    raise_text(&mp_type_ValueError, &t);
-}
-
 static void open_source(model_obj *self, mp_obj_t source, bool copy) {
     mp_buffer_info_t info;
     bool file = mp_obj_get_type(source) == &mp_type_str;
@@ -161,7 +136,8 @@ static void open_source(model_obj *self, mp_obj_t source, bool copy) {
         mp_get_buffer_raise(source, &info, MP_BUFFER_READ);
     }
     if ((uintptr_t)info.buf % BF_IMAGE_ALIGN) {
-        raise_misaligned(info.buf);
+        raise_numbers("image at address %4 = {}, needs 4: align it, or Model(buf, copy=True)",
+                      (uintptr_t)info.buf % BF_IMAGE_ALIGN, 0);
     }
     raise_status(bf_open(&self->model, info.buf, info.len));
     self->source = source;
@@ -169,16 +145,6 @@ static void open_source(model_obj *self, mp_obj_t source, bool copy) {
     self->length = info.len;
     /* Nobody else has what was read or copied here. */
     self->writable = !file && !copy && mp_get_buffer(source, &info, MP_BUFFER_WRITE);
-}
-
-static void open_builtin(model_obj *self) {
-#if defined(BITFLOW_MODEL)
-    self->model = BITFLOW_MODEL;
-    self->source = mp_const_none;
-#else
-    (void)self;
-    mp_raise_TypeError(MP_ERROR_TEXT("Model() needs a path or a buffer: no network is compiled in"));
-#endif
 }
 
 static mp_obj_t sleep_function(void) {
@@ -202,21 +168,19 @@ static mp_obj_t model_make_new(const mp_obj_type_t *type, size_t n_args, size_t 
     mp_arg_check_num(n_args, n_kw, 0, 1, true);
     for (size_t i = 0; i < n_kw; i++) {
         if (args[n_args + 2 * i] != MP_OBJ_NEW_QSTR(MP_QSTR_copy)) {
-            mp_raise_TypeError(MP_ERROR_TEXT("the only keyword of Model is copy"));
+            mp_raise_TypeError(MP_ERROR_TEXT("Model's only keyword is copy"));
         }
         copy = mp_obj_is_true(args[n_args + 2 * i + 1]);
     }
-    self->source = MP_OBJ_NULL;
-    self->labels = MP_OBJ_NULL;
-    self->input = MP_OBJ_NULL;
-    self->buffer = NULL;
-    self->length = 0;
-    self->writable = false;
-    self->busy = false;
-    if (n_args) {
-        open_source(self, args[0], copy);
-    } else {
-        open_builtin(self);
+    bf_fill((uint8_t *)self + sizeof self->base, 0, sizeof *self - sizeof self->base);
+#if defined(BITFLOW_MODEL)
+    if (n_args == 0) {
+        self->model = BITFLOW_MODEL;
+        self->source = mp_const_none;
+    } else
+#endif
+    {
+        open_source(self, n_args ? args[0] : mp_const_none, copy);
     }
     self->arena = new_bytearray(bf_arena_size(&self->model) + bf_classes(&self->model) * sizeof(int32_t));
     self->sleep = sleep_function();
@@ -230,15 +194,15 @@ static model_obj *model_of(mp_obj_t object) {
     model_obj *self = MP_OBJ_TO_PTR(object);
     mp_buffer_info_t info;
     if (self->source == MP_OBJ_NULL) {
-        raise_value("the model is closed: deinit() was called");
+        raise_value("closed by deinit()");
     }
     if (self->busy) {
-        raise_value("the model is running");
+        raise_value("model is running");
     }
     if (self->source != mp_const_none) {
         mp_get_buffer_raise(self->source, &info, MP_BUFFER_READ);
         if (info.buf != self->buffer || info.len != self->length) {
-            raise_value("the image's buffer moved or changed its length: open the model again");
+            raise_value("the image's buffer moved or was resized");
         }
         if (self->writable) {
             raise_status(bf_check(&self->model));
@@ -250,15 +214,13 @@ static model_obj *model_of(mp_obj_t object) {
 static const void *input_of(model_obj *self, mp_obj_t image) {
     mp_buffer_info_t info;
     size_t size = bf_input_size(&self->model);
-    if (!mp_get_buffer(image, &info, MP_BUFFER_READ)) {
+    /* 1 is a bytearray's code. */
+    if (!mp_get_buffer(image, &info, MP_BUFFER_READ) ||
+        (info.typecode != 'B' && info.typecode != 'b' && info.typecode != 1)) {
         mp_raise_TypeError(MP_ERROR_TEXT("an image must be a buffer of bytes"));
     }
-    /* 1 is a bytearray's code. */
-    if (info.typecode != 'B' && info.typecode != 'b' && info.typecode != 1) {
-        mp_raise_TypeError(MP_ERROR_TEXT("an image must be bytes: array('B') or array('b')"));
-    }
     if (info.len != size) {
-        raise_numbers("an image takes ", size, " bytes, got ", info.len);
+        raise_numbers("an image takes {} bytes, got {}", size, info.len);
     }
     self->input = image;
     return info.buf;
@@ -337,10 +299,7 @@ static mp_obj_t model_scores(size_t n_args, const mp_obj_t *args) {
         mp_raise_TypeError(MP_ERROR_TEXT("scores need an array('i')"));
     }
     if (info.len != classes * sizeof(int32_t)) {
-        raise_numbers("scores take ", classes, " numbers, out has ", info.len / sizeof(int32_t));
-    }
-    if ((uintptr_t)info.buf % sizeof(int32_t)) {
-        raise_misaligned(info.buf);
+        raise_numbers("scores take {} numbers, out has {}", classes, info.len / sizeof(int32_t));
     }
     /* Into the model's own memory first: what is called between layers could change the size of `out`. */
     run(self, args[1], scores_in(self), &hook);
@@ -359,10 +318,10 @@ static mp_obj_t model_hidden(size_t n_args, const mp_obj_t *args) {
     mp_obj_t words;
     size_t count;
     if (layer < 0 || (mp_uint_t)layer + 1 >= self->model.layer_count) {
-        raise_numbers("hidden layers are below ", self->model.layer_count - 1u, ", got ", (size_t)layer);
+        raise_numbers("there are {} hidden layers, from 0 on", self->model.layer_count - 1u, 0);
     }
     if (image == MP_OBJ_NULL) {
-        raise_value("no image yet: hidden(layer, image)");
+        raise_value("hidden needs an image");
     }
     count = bf_output_words(&self->model, (unsigned)layer);
     words = new_array(MP_OBJ_NEW_QSTR(MP_QSTR_I), count);
@@ -403,13 +362,12 @@ static MP_DEFINE_CONST_FUN_OBJ_2(model_profile_obj, model_profile);
 
 /* ---- What it is. ---- */
 
-static mp_obj_t new_text(const char *words) {
-    size_t length = 0;
-    while (words[length]) {
-        length++;
-        BF_KEEP_LOOP();
-    }
-    return mp_obj_new_str(words, length);
+static void store(mp_obj_t dict, qstr name, mp_obj_t value) {
+    mp_obj_dict_store(dict, MP_OBJ_NEW_QSTR(name), value);
+}
+
+static void store_number(mp_obj_t dict, qstr name, size_t value) {
+    store(dict, name, mp_obj_new_int_from_uint(value));
 }
 
 static mp_obj_t model_info(mp_obj_t object) {
@@ -418,18 +376,16 @@ static mp_obj_t model_info(mp_obj_t object) {
     mp_obj_t shape[3] = {MP_OBJ_NEW_SMALL_INT(header->height), MP_OBJ_NEW_SMALL_INT(header->width),
                          MP_OBJ_NEW_SMALL_INT(header->channels)};
     mp_obj_t info = mp_obj_new_dict(10);
-    mp_obj_dict_store(info, MP_OBJ_NEW_QSTR(MP_QSTR_name), new_text(bf_name(&self->model)));
-    mp_obj_dict_store(info, MP_OBJ_NEW_QSTR(MP_QSTR_input_shape), mp_obj_new_tuple(3, shape));
-    mp_obj_dict_store(info, MP_OBJ_NEW_QSTR(MP_QSTR_input_bytes),
-                      mp_obj_new_int_from_uint(bf_input_size(&self->model)));
-    mp_obj_dict_store(info, MP_OBJ_NEW_QSTR(MP_QSTR_dtype), new_text(header->dtype == BF_INT8 ? "int8" : "uint8"));
-    mp_obj_dict_store(info, MP_OBJ_NEW_QSTR(MP_QSTR_zero_point), MP_OBJ_NEW_SMALL_INT(header->zero_point));
-    mp_obj_dict_store(info, MP_OBJ_NEW_QSTR(MP_QSTR_classes), mp_obj_new_int_from_uint(header->classes));
-    mp_obj_dict_store(info, MP_OBJ_NEW_QSTR(MP_QSTR_layers), mp_obj_new_int_from_uint(self->model.layer_count));
-    mp_obj_dict_store(info, MP_OBJ_NEW_QSTR(MP_QSTR_bytes), mp_obj_new_int_from_uint(self->model.size));
-    mp_obj_dict_store(info, MP_OBJ_NEW_QSTR(MP_QSTR_arena_bytes),
-                      mp_obj_new_int_from_uint(bf_arena_size(&self->model)));
-    mp_obj_dict_store(info, MP_OBJ_NEW_QSTR(MP_QSTR_crc32), mp_obj_new_int_from_uint(self->model.crc));
+    store(info, MP_QSTR_name, new_text(bf_name(&self->model)));
+    store(info, MP_QSTR_input_shape, mp_obj_new_tuple(3, shape));
+    store_number(info, MP_QSTR_input_bytes, bf_input_size(&self->model));
+    store(info, MP_QSTR_dtype, new_text(&"uint8"[header->dtype == BF_INT8]));
+    store(info, MP_QSTR_zero_point, MP_OBJ_NEW_SMALL_INT(header->zero_point));
+    store_number(info, MP_QSTR_classes, header->classes);
+    store_number(info, MP_QSTR_layers, self->model.layer_count);
+    store_number(info, MP_QSTR_bytes, self->model.size);
+    store_number(info, MP_QSTR_arena_bytes, bf_arena_size(&self->model));
+    store_number(info, MP_QSTR_crc32, self->model.crc);
     return info;
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(model_info_obj, model_info);
@@ -453,7 +409,7 @@ static mp_obj_t labels_of(model_obj *self) {
 static mp_obj_t model_deinit(mp_obj_t object) {
     model_obj *self = MP_OBJ_TO_PTR(object);
     if (self->busy) {
-        raise_value("the model is running");
+        raise_value("model is running");
     }
     self->source = MP_OBJ_NULL;
     self->arena = MP_OBJ_NULL;
@@ -484,23 +440,21 @@ static void model_attr(mp_obj_t object, qstr name, mp_obj_t *result) {
 
 #if defined(MICROPY_ENABLE_DYNRUNTIME)
 
-#define COUNT(name, object) +1
-mp_map_elem_t model_table[METHODS(COUNT)];
-static MP_DEFINE_CONST_DICT(model_dict, model_table);
-mp_obj_full_type_t model_type;
+__attribute__((visibility("default"))) mp_obj_full_type_t model_type; /* the linker takes no hidden variable */
 
 mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *args) {
-    mp_map_elem_t *entry = model_table;
+    mp_obj_t methods;
     MP_DYNRUNTIME_INIT_ENTRY(void) n_args;
     (void)n_kw;
     (void)args;
-#define ENTRY(name, object) *entry++ = (mp_map_elem_t){MP_OBJ_NEW_QSTR(name), MP_OBJ_FROM_PTR(&object)};
+    methods = mp_obj_new_dict(0);
+#define ENTRY(name, object) store(methods, name, MP_OBJ_FROM_PTR(&object));
     METHODS(ENTRY)
     model_type.base.type = (void *)&mp_type_type;
     model_type.name = MP_QSTR_Model;
     MP_OBJ_TYPE_SET_SLOT(&model_type, make_new, model_make_new, 0);
     MP_OBJ_TYPE_SET_SLOT(&model_type, attr, model_attr, 1);
-    MP_OBJ_TYPE_SET_SLOT(&model_type, locals_dict, (void *)&model_dict, 2);
+    MP_OBJ_TYPE_SET_SLOT(&model_type, locals_dict, MP_OBJ_TO_PTR(methods), 2);
     mp_store_global(MP_QSTR_Model, MP_OBJ_FROM_PTR(&model_type));
     mp_store_global(MP_QSTR_version, new_text(BF_VERSION));
     MP_DYNRUNTIME_INIT_EXIT

@@ -4,6 +4,7 @@
  * Options, each a macro to define for the whole build:
  *   BF_PORT_HEADER "file.h"   takes the place of everything below.
  *   BF_NO_BUILTINS            plain C instead of compiler builtins (the result is the same).
+ *   BF_SHORT_TEXTS            bf_status_text() gives the code's name, "BF_ERR_CRC", not a sentence: 400 bytes less.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -20,6 +21,13 @@
 /* The records of an image are read in place. */
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "BitFlow needs a little-endian target"
+#endif
+
+/* What bf_status_text() says. */
+#if defined(BF_SHORT_TEXTS)
+#define BF_TEXT(name, sentence) name
+#else
+#define BF_TEXT(name, sentence) sentence
 #endif
 
 /* Keeps compilers from turning a loop into a call of memcpy or memset: no libc is needed. */
