@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bitflow.check.host import HostEngine
-from bitflow.check.random_networks import random_images, random_network
+from bitflow.check.random_networks import SEEDS, cells, every_cell, random_images, random_network
 from bitflow.deploy.boards import board
+from bitflow.deploy.build import build
 from bitflow.ir import PackedNetwork
+from bitflow.learn.data import load_data
 from bitflow.lower import image
 from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack
+from bitflow.resources import builtin_model
 from bitflow_hil import runner
 from bitflow_hil.device import Device
 from bitflow_hil.emulator import Emulator
+from bitflow_hil.transport import SerialTransport
 
 
 def test_hello_tells_core_board_and_network(device: Device, emulator: Emulator, network: PackedNetwork) -> None:
@@ -57,12 +62,15 @@ def test_self_test_passes_and_stack_has_room(device: Device) -> None:
     assert 0 < info.stack_used < info.stack_bytes
 
 
-def test_loaded_networks_equal_the_host(device: Device) -> None:
-    loaded = 0
-    for seed in range(2, 26):
-        network = pack(fuse(random_network(seed)))
+def test_loaded_networks_equal_the_host(device: Device, emulator: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
+    """All random networks that fit the board's free RAM; together they leave no combination out, on any core."""
+    loaded, seen = 0, set()
+    room = device.info().load_bytes // 2
+    for seed in range(SEEDS):
+        float_network = random_network(seed)
+        network = pack(fuse(float_network))
         data = image.encode(network)
-        if len(data) > device.info().load_bytes // 2:
+        if len(data) > room:
             continue  # the 16 KB of the micro:bit
         images = random_images(network.contract, 3, seed)
         assert device.load(data).name == network.name
@@ -71,7 +79,25 @@ def test_loaded_networks_equal_the_host(device: Device) -> None:
         for got, want in zip(device.hidden(images[0]), engine.hidden(images[:1]), strict=True):
             assert np.array_equal(got, want.reshape(-1)), network.name
         loaded += 1
-    assert loaded >= 3
+        seen |= cells(float_network)
+    wanted = every_cell()
+    with capsys.disabled():
+        print(
+            f"\n{emulator.board.name}: {loaded} of {SEEDS} networks loaded, {len(wanted & seen)} of {len(wanted)} cells"
+        )
+    assert wanted <= seen, f"{emulator.board.name} ran no network with {sorted(wanted - seen)}"
+
+
+def test_trained_network_equals_the_host(emulator: Emulator, tmp_path: Path) -> None:
+    network = image.load(builtin_model("digits"))
+    images = load_data("digits").test.images[:12]
+    engine = HostEngine(network)
+    built = build(network, emulator.board, tmp_path)
+    with Emulator(emulator.board, built.elf) as running, Device(SerialTransport(running.port)) as device:
+        assert np.array_equal([run.scores for run in device.run(images)], engine.scores(images))
+        for one, *layers in zip(images[:3], *engine.hidden(images[:3]), strict=True):
+            for got, want in zip(device.hidden(one), layers, strict=True):
+                assert np.array_equal(got, want.reshape(-1))
 
 
 def test_flipped_weight_bit_is_caught(device: Device, emulator: Emulator, network: PackedNetwork) -> None:
