@@ -23,7 +23,8 @@ class Mismatch:
 class HilResult:
     """Accuracies are fractions; float_accuracy is None where no float network is known. mismatches: images whose scores
     differ. retries: requests and chunks that were sent again. stack_bytes: of the stack, that were ever used.
-    instructions_per_image: mean, None on a real board. examples: the first mismatches.
+    instructions_per_image: mean, None on a real board. examples: the first mismatches. MicroPython does not say
+    stack_bytes and cpuid: None.
     """
 
     board: str
@@ -36,10 +37,10 @@ class HilResult:
     retries: int
     round_trips: int
     instructions_per_image: int | None
-    stack_bytes: int
+    stack_bytes: int | None
     crc32: str
     build_id: str
-    cpuid: str
+    cpuid: str | None
     examples: tuple[Mismatch, ...] = ()
 
     def facts(self) -> dict[str, Any]:

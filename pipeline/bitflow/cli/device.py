@@ -104,7 +104,7 @@ def hil(
         from bitflow_hil.results import write_junit
 
         write_junit(result, seconds, junit)
-    _show(result, seconds, as_json)
+    _show(result, seconds, None if port else _build(network, target), as_json)
     if result.mismatches:
         raise CheckFailed(f"{result.mismatches} of {result.images} images have other scores on {target.name}")
     lost = (result.float_accuracy or 0) - result.accuracy
@@ -218,8 +218,10 @@ def _progress(images: Iterable[Any]) -> Iterable[Any]:
     return track(images, "images", console=console, transient=True, disable=not console.is_terminal)
 
 
-def _show(result: Any, seconds: float, as_json: bool) -> None:
+def _show(result: Any, seconds: float, built: Built | None, as_json: bool) -> None:
     facts = result.facts()
+    if built is not None:
+        facts |= {"flash_bytes": built.flash_bytes, "ram_bytes": built.ram_bytes}
     if as_json:
         output.print_json({**facts, "seconds": round(seconds, 3)})
         return
@@ -227,3 +229,7 @@ def _show(result: Any, seconds: float, as_json: bool) -> None:
         facts[name] = "unknown" if facts[name] is None else f"{facts[name]:.2%}"
     facts.pop("examples")
     output.print_facts({**facts, "images_per_second": round(result.images / seconds)})
+    size = "" if built is None else f", flash {built.flash_bytes} bytes, RAM {built.ram_bytes} bytes"
+    typer.echo(
+        f"{result.board}: {result.images} images, accuracy {facts['accuracy']}, mismatches {result.mismatches}{size}"
+    )
