@@ -8,7 +8,7 @@ import platformdirs
 
 from bitflow.errors import MissingError
 
-__all__ = ["board_table", "builtin_model", "c_library", "cache_folder", "firmware", "templates"]
+__all__ = ["board_table", "builtin_model", "c_library", "cache_folder", "firmware", "mpy_module", "templates"]
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -29,6 +29,11 @@ def c_library() -> Path:
 def firmware() -> Path:
     """The firmware project: platformio.ini, src/, platform/, lib/."""
     return _find("firmware", "firmware")
+
+
+def mpy_module() -> Path:
+    """The MicroPython module: its C source, its build files, the emulated boards."""
+    return _find("mpy_module", "mpy_module")
 
 
 def board_table() -> Path:

@@ -30,7 +30,8 @@ class Board:
     """A row of the table. flash, ram: bytes. clock_hz: of the core. baud: of the serial link.
 
     cpuid: the part number in the core's CPUID register. machine: QEMU's name of the board, None if it is not emulated.
-    A board's PlatformIO environment has the board's name.
+    mpy: MicroPython's name of its architecture, None where it has no MicroPython. A board's PlatformIO environment has
+    the board's name.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Board:
     ram: int | None = None
     clock_hz: int | None = None
     machine: str | None = None
+    mpy: str | None = None
     baud: int = 115200
 
     @property
