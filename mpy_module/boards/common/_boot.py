@@ -5,13 +5,13 @@ import vfs
 
 
 class Ram:
-    """A block device in the board's PSRAM, which is not used for anything else."""
+    """A block device in the second SSRAM, which is not used for anything else."""
 
     BLOCK = 4096
     COUNT = 1024
 
     def __init__(self):
-        self.memory = memoryview(uctypes.bytearray_at(0x2100_0000, self.BLOCK * self.COUNT))
+        self.memory = memoryview(uctypes.bytearray_at(0x2000_0000, self.BLOCK * self.COUNT))
 
     def readblocks(self, block, buffer, offset=0):
         at = block * self.BLOCK + offset

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import bitflow
-from bitflow.cli import check, device, emit, model, output, train
+from bitflow.cli import check, device, emit, micropython, model, output, train
 from bitflow.errors import BitflowError
 
 __all__ = ["app", "main"]
@@ -17,6 +17,7 @@ __all__ = ["app", "main"]
 # What to install where an import of an optional dependency fails.
 _EXTRAS = {
     "cobs": "hil",
+    "mpremote": "hil",
     "platformio": "firmware",
     "SCons": "firmware",
     "serial": "hil",
@@ -45,6 +46,7 @@ app.command("build")(device.build)
 app.command("flash")(device.flash)
 app.command("emulate")(device.emulate)
 app.command("hil")(device.hil)
+app.add_typer(micropython.app, name="micropython")
 app.command("boards")(device.boards)
 app.command("doctor")(device.doctor)
 

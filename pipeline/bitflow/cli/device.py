@@ -14,15 +14,15 @@ import typer
 
 from bitflow import project
 from bitflow.check.host import HostEngine
+from bitflow.cli import micropython, options, output
 from bitflow.cli import model as host
-from bitflow.cli import options, output
 from bitflow.deploy import boards as table
 from bitflow.deploy import build as builder
 from bitflow.deploy import doctor as examiner
 from bitflow.deploy import flash as flasher
 from bitflow.deploy.boards import Board
 from bitflow.deploy.build import Built
-from bitflow.errors import CheckFailed, InputError, MissingError
+from bitflow.errors import CheckFailed, InputError
 from bitflow.ir import PackedNetwork
 from bitflow.lower import image
 
@@ -42,9 +42,14 @@ def build(
 ) -> None:
     """Build the firmware of a network for a board, in .bitflow/ of the project; print its flash and RAM.
 
+    With --runtime micropython: the native module bitflow.mpy for the board, and model.bfn.
     Example: bitflow build builtin:digits --board qemu-m7
     """
-    built = _build(*_asked(model, board_name, runtime))
+    network, target = _asked(model, board_name)
+    if runtime == "micropython":
+        micropython.build(network, target, _folder(), as_json)
+        return
+    built = _build(network, target)
     facts = {"board": built.board, "crc32": f"{built.crc32:08x}", "flash_bytes": built.flash_bytes}
     facts |= {"ram_bytes": built.ram_bytes, "stack_bytes": built.stack_bytes, "firmware": str(built.elf)}
     (output.print_json if as_json else output.print_facts)(facts)
@@ -54,14 +59,21 @@ def flash(
     model: options.Model = None,
     board_name: options.Board = None,
     runtime: Runtime = "firmware",
+    port: Port = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print each external command, run none.")] = False,
     as_json: options.Json = False,
 ) -> None:
     """Build, put the firmware on the board, and run its self-test. An emulated board is booted once and stopped.
 
-    Examples: bitflow flash; bitflow flash builtin:digits --board qemu-m0 --dry-run
+    With --runtime micropython nothing but files is put on a board that runs MicroPython, by its REPL.
+    Examples: bitflow flash; bitflow flash --board rp2040 --runtime micropython --port /dev/ttyACM0
     """
-    network, target = _asked(model, board_name, runtime)
+    network, target = _asked(model, board_name)
+    if runtime == "micropython":
+        micropython.flash(network, target, _folder(), port, dry_run, as_json)
+        return
+    if port is not None:
+        raise InputError("--port is for --runtime micropython: an emulated board is started by flash itself")
     if dry_run:
         for line in flasher.commands(network, target, _folder()):
             typer.echo(line)
@@ -77,7 +89,10 @@ def emulate(model: options.Model = None, board_name: options.Board = None, runti
 
     Example: bitflow emulate builtin:digits --board qemu-m4
     """
-    network, target = _asked(model, board_name, runtime)
+    network, target = _asked(model, board_name)
+    if runtime == "micropython":
+        micropython.emulate(network, target)
+        return
     with _emulated(_build(network, target), target) as emulator, contextlib.suppress(KeyboardInterrupt):
         typer.echo(emulator.port)
         output.note(f"{target.name} runs {network.name} at {emulator.port}; Ctrl-C ends it")
@@ -98,13 +113,13 @@ def hil(
 
     Without --port an emulated board is built and started. Example: bitflow hil builtin:digits --data digits
     """
-    network, target = _asked(model, board_name, runtime)
-    result, seconds = _check(network, target, data, limit, port)
+    network, target = _asked(model, board_name)
+    result, seconds = _check(network, target, data, limit, port, runtime)
     if junit is not None:
         from bitflow_hil.results import write_junit
 
         write_junit(result, seconds, junit)
-    _show(result, seconds, None if port else _build(network, target), as_json)
+    _show(result, seconds, None if port or runtime != "firmware" else _build(network, target), as_json)
     if result.mismatches:
         raise CheckFailed(f"{result.mismatches} of {result.images} images have other scores on {target.name}")
     lost = (result.float_accuracy or 0) - result.accuracy
@@ -139,10 +154,8 @@ def doctor(as_json: options.Json = False) -> None:
     output.print_table(("tool", "for", "found"), ((t.name, t.purpose, t.found or f"missing: {t.get}") for t in tools))
 
 
-def _asked(model: str | None, name: str | None, runtime: str) -> tuple[PackedNetwork, Board]:
+def _asked(model: str | None, name: str | None) -> tuple[PackedNetwork, Board]:
     """The network and the board of a command: as given, as in the project, or the default."""
-    if runtime != "firmware":
-        raise MissingError("--runtime micropython is not there yet: use --runtime firmware")
     settings = project.find_project()
     target = table.board(name or (settings.board if settings else table.DEFAULT_BOARD))
     return image.load(project.resolve_model(model, settings)), target
@@ -192,10 +205,10 @@ def scores_on(network: PackedNetwork, name: str, port: str | None, images: npt.N
 
 
 def _check(
-    network: PackedNetwork, target: Board, data: str | None, limit: int | None, port: str | None
+    network: PackedNetwork, target: Board, data: str | None, limit: int | None, port: str | None, runtime: str
 ) -> tuple[Any, float]:
     """The result of a check on a device, and the seconds that its images took."""
-    from bitflow_hil import runner
+    from bitflow_hil import repl, runner
 
     settings = project.find_project()
     test = host.load_test(network, data, settings)
@@ -203,9 +216,10 @@ def _check(
     known = host.float_labels(network, test, None, settings)
     float_accuracy = None if known is None else float(np.mean(known == test.labels))
     scores = HostEngine(network).scores(test.images)
-    with connected(network, target, port) as device:
+    reach, check = (connected, runner.check) if runtime == "firmware" else (micropython.connected, repl.check)
+    with reach(network, target, port) as device:
         start = time.monotonic()
-        result = runner.check(device, target, network, test.images, test.labels, scores, float_accuracy, _progress)
+        result = check(device, target, network, test.images, test.labels, scores, float_accuracy, _progress)
         return result, time.monotonic() - start
 
 
