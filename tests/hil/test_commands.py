@@ -138,7 +138,7 @@ def test_other_network_on_the_board_is_named(project: Path) -> None:
         (2, ("build", "net.bfn", "--board", "stm32h7"), "no firmware for board"),
         (2, ("hil", "net.bfn", "--data", "npz:data.npz", "--port", "foo://x"), "--port"),
         (3, ("hil", "net.bfn", "--data", "npz:data.npz", "--port", "/dev/none"), "no such port"),
-        (3, ("flash", "net.bfn", "--runtime", "micropython"), "micropython"),
+        (2, ("flash", "net.bfn", "--board", "qemu-m0", "--runtime", "micropython"), "no MicroPython for board"),
     ],
 )
 def test_error_is_one_line(project: Path, code: int, words: tuple[str, ...], says: str) -> None:
