@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 __all__ = ["error", "note", "print_facts", "print_json", "print_table", "progress"]
 
@@ -57,7 +58,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
         numeric = all(row[index].replace(",", "").lstrip("-").replace(".", "", 1).isdigit() for row in cells)
         table.add_column(column, justify="right" if numeric and cells else "left")
     for row in cells:
-        table.add_row(*row)
+        table.add_row(*map(Text, map(_plain, row)))
     _stdout().print(table)
 
 
@@ -65,7 +66,12 @@ def print_facts(facts: Mapping[str, object]) -> None:
     """One "name  value" line for each fact, on stdout."""
     width = max(map(len, facts), default=0)
     for name, value in facts.items():
-        sys.stdout.write(f"{name:<{width}}  {value}\n")
+        sys.stdout.write(f"{name:<{width}}  {_plain(str(value))}\n")
+
+
+def _plain(text: str) -> str:
+    """Names come from files of others: no control characters, no markup reaches the terminal."""
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def note(text: str) -> None:
@@ -75,4 +81,4 @@ def note(text: str) -> None:
 
 def error(text: str) -> None:
     """The one line that a command which fails prints on stderr."""
-    sys.stderr.write(f"bitflow: {' '.join(text.split())}\n")
+    sys.stderr.write(f"bitflow: {_plain(' '.join(text.split()))}\n")

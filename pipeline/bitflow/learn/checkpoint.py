@@ -58,8 +58,7 @@ def read(path: Path, kind: str) -> dict[str, Any]:
     except FileNotFoundError:
         raise InputError(f"{path} does not exist") from None
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
-        first = str(error).strip().split("\n")[0]
-        raise InputError(f"{path} is damaged or not a torch file ({first[:120]})") from error
+        raise InputError(f"{path} is damaged or not a torch file") from error
     if not isinstance(content, dict) or content.get("kind") != kind:
         raise InputError(f"{path} is a torch file, but not a BitFlow {kind}")
     if content.get("format") != FORMAT:
