@@ -14,13 +14,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from enum import Enum, IntEnum
-from typing import Any
+from enum import Enum
 
 import numpy as np
 import numpy.typing as npt
 
 from bitflow import bits
+from bitflow.accumulation import (
+    INT32_MAX,
+    Accumulation,
+    BinaryConv,
+    BinaryDense,
+    InputConv,
+    LayerKind,
+    freeze,
+)
 from bitflow.geometry import InputContract, Pool, Shape, Window, require
 
 __all__ = [
@@ -41,21 +49,10 @@ __all__ = [
     "Scores",
 ]
 
-Int8 = npt.NDArray[np.int8]
 Int32 = npt.NDArray[np.int32]
 Words = npt.NDArray[np.uint32]
 Float = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]
-
-INT32_MAX = 2**31 - 1
-
-
-class LayerKind(IntEnum):
-    """What makes the accumulator; the values are those of a `.bfn`."""
-
-    INPUT_CONV = 0
-    CONV = 1
-    DENSE = 2
 
 
 class PoolPlace(Enum):
@@ -64,130 +61,6 @@ class PoolPlace(Enum):
     BEFORE_NORM = "before_norm"
     AFTER_NORM = "after_norm"
     AFTER_SIGN = "after_sign"
-
-
-def _freeze(value: Any, name: str, dtype: npt.DTypeLike) -> None:
-    """Replace the array field `name` of a frozen dataclass by a read-only, contiguous copy of type `dtype`."""
-    array = np.array(getattr(value, name), dtype=dtype, order="C")
-    array.setflags(write=False)
-    object.__setattr__(value, name, array)
-
-
-def _check_filters(weights: Int8, groups: int, source: Shape, where: str) -> None:
-    require(weights.ndim == 4, f"{where}: filters must be [out, kh, kw, in / groups], got {weights.shape}")
-    require(bool(np.all(np.abs(weights) == 1)), f"{where}: weights must be +1 or -1")
-    require(1 <= len(weights) <= 65535, f"{where}: {len(weights)} output channels are outside 1..65535")
-    require(
-        groups >= 1 and source.channels % groups == 0 and len(weights) % groups == 0,
-        f"{where}: {source.channels} -> {len(weights)} channels cannot be split into {groups} groups",
-    )
-    require(
-        weights.shape[3] == source.channels // groups,
-        f"{where}: filters take {weights.shape[3]} channels, the map gives {source.channels // groups} a group",
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class InputConv:
-    """Convolution of 8-bit pixels minus the zero point with +-1 weights. A padded tap does not count."""
-
-    source: Shape
-    weights: Int8 = field(repr=False)
-    window: Window
-    contract: InputContract
-    groups: int = 1
-
-    kind = LayerKind.INPUT_CONV
-    pad_value = 0
-
-    def __post_init__(self) -> None:
-        _freeze(self, "weights", np.int8)
-        _check_filters(self.weights, self.groups, self.source, "input convolution")
-        require(self.source == self.contract.shape, f"the first layer takes {self.source}, not the input's shape")
-        require(self.weights.shape[1:3] == self.window.kernel, "filters and kernel disagree")
-        require(self.reach <= INT32_MAX // 2, "input convolution: accumulators would not fit int32")
-
-    @property
-    def target(self) -> Shape:
-        return Shape(*self.window.over(self.source.height, self.source.width), len(self.weights))
-
-    @property
-    def taps(self) -> int:
-        """K, taps that enter one accumulator."""
-        return int(np.prod(self.weights.shape[1:]))
-
-    @property
-    def reach(self) -> int:
-        """R, the largest absolute accumulator."""
-        return self.taps * self.contract.reach
-
-
-@dataclass(frozen=True, slots=True)
-class BinaryConv:
-    """Convolution of bits with +-1 weights. A padded tap is -1 or +1, or (0) does not count."""
-
-    source: Shape
-    weights: Int8 = field(repr=False)
-    window: Window
-    groups: int = 1
-    pad_value: int = -1
-
-    kind = LayerKind.CONV
-
-    def __post_init__(self) -> None:
-        _freeze(self, "weights", np.int8)
-        _check_filters(self.weights, self.groups, self.source, "binary convolution")
-        require(self.weights.shape[1:3] == self.window.kernel, "filters and kernel disagree")
-        require(self.pad_value in (-1, 0, 1), f"padding value {self.pad_value} is none of -1, 0, +1")
-
-    @property
-    def target(self) -> Shape:
-        return Shape(*self.window.over(self.source.height, self.source.width), len(self.weights))
-
-    @property
-    def taps(self) -> int:
-        return int(np.prod(self.weights.shape[1:]))
-
-    @property
-    def reach(self) -> int:
-        return self.taps
-
-
-@dataclass(frozen=True, slots=True)
-class BinaryDense:
-    """Fully connected layer over a map of bits: weights [out, height, width, channels] of +-1."""
-
-    source: Shape
-    weights: Int8 = field(repr=False)
-
-    kind = LayerKind.DENSE
-    groups = 1
-    pad_value = 0
-
-    def __post_init__(self) -> None:
-        _freeze(self, "weights", np.int8)
-        _check_filters(self.weights, 1, self.source, "dense layer")
-        want = (self.source.height, self.source.width)
-        require(self.weights.shape[1:3] == want, f"dense weights are for {self.weights.shape[1:]}, not {self.source}")
-
-    @property
-    def window(self) -> Window:
-        return Window((self.source.height, self.source.width))
-
-    @property
-    def target(self) -> Shape:
-        return Shape(1, 1, len(self.weights))
-
-    @property
-    def taps(self) -> int:
-        return self.source.size
-
-    @property
-    def reach(self) -> int:
-        return self.taps
-
-
-Accumulation = InputConv | BinaryConv | BinaryDense
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +78,7 @@ class BatchNorm:
 
     def __post_init__(self) -> None:
         for name in ("weight", "bias", "mean", "variance"):
-            _freeze(self, name, np.float32)
+            freeze(self, name, np.float32)
             array = getattr(self, name)
             require(array.ndim == 1 and array.shape == self.weight.shape, f"BatchNorm {name} has shape {array.shape}")
             require(bool(np.isfinite(array).all()), f"BatchNorm {name} is not finite")
@@ -231,9 +104,9 @@ class Layer:
     sign: bool = True
 
     def __post_init__(self) -> None:
-        _freeze(self, "scale", np.float32)
+        freeze(self, "scale", np.float32)
         if self.bias is not None:
-            _freeze(self, "bias", np.float32)
+            freeze(self, "bias", np.float32)
         channels = self.accumulation.target.channels
         norm = None if self.norm is None else self.norm.weight
         for what, array in (("scale", self.scale), ("bias", self.bias), ("norm", norm)):
@@ -261,7 +134,7 @@ class BatchShift:
     shift: Int32 = field(repr=False)
 
     def __post_init__(self) -> None:
-        _freeze(self, "shift", np.int32)
+        freeze(self, "shift", np.int32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,8 +145,8 @@ class Scores:
     offset: Int32 = field(repr=False)
 
     def __post_init__(self) -> None:
-        _freeze(self, "scale", np.int32)
-        _freeze(self, "offset", np.int32)
+        freeze(self, "scale", np.int32)
+        freeze(self, "offset", np.int32)
         require(self.scale.shape == self.offset.shape, "score scale and offset differ in length")
 
 
@@ -305,7 +178,7 @@ class IntegerLayer:
                 require((target.height, target.width) == (1, 1), f"{self.name}: scores of a map of {target}")
                 require(self.pool is None, f"{self.name}: the last layer cannot be pooled")
         if self.pool_and is not None:
-            _freeze(self, "pool_and", np.bool_)
+            freeze(self, "pool_and", np.bool_)
             require(self.pool is not None, f"{self.name}: pool_and without a pool")
             require(self.pool_and.shape == (channels,), f"{self.name}: pool_and has shape {self.pool_and.shape}")
 
@@ -399,16 +272,16 @@ class PackedLayer:
     pool_and: Words | None = field(repr=False, default=None)
 
     def __post_init__(self) -> None:
-        _freeze(self, "weights", np.uint32)
-        _freeze(self, "shift", np.int32)
+        freeze(self, "weights", np.uint32)
+        freeze(self, "shift", np.int32)
         want = (self.target.channels, bits.words_for(self.taps))
         require(self.weights.shape == want, f"{self.name}: weights are {self.weights.shape} words, not {want}")
         require(self.shift.shape == want[:1], f"{self.name}: {self.shift.shape} shifts for {want[0]} channels")
         if self.offset is not None:
-            _freeze(self, "offset", np.int32)
+            freeze(self, "offset", np.int32)
             require(self.offset.shape == want[:1], f"{self.name}: {self.offset.shape} offsets for {want[0]} channels")
         if self.pool_and is not None:
-            _freeze(self, "pool_and", np.uint32)
+            freeze(self, "pool_and", np.uint32)
             require(self.pool_and.shape == (bits.words_for(want[0]),), f"{self.name}: pool_and has a wrong length")
 
     @property

@@ -17,9 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from bitflow import bits
+from bitflow.accumulation import INT32_MAX
 from bitflow.errors import ImageError, InputError
 from bitflow.geometry import ChannelOrder, InputContract, Pool, Resize, Shape, Window
-from bitflow.ir import INT32_MAX, LayerKind, PackedLayer, PackedNetwork
+from bitflow.ir import LayerKind, PackedLayer, PackedNetwork
 
 __all__ = ["VERSION", "Array", "Placed", "crc32", "decode", "encode", "load", "place", "save"]
 

@@ -20,8 +20,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from bitflow.accumulation import INT32_MAX
 from bitflow.errors import FusionError
-from bitflow.ir import INT32_MAX, Layer, Scores
+from bitflow.ir import Layer, Scores
 from bitflow.lower import arithmetic
 
 __all__ = ["OrderDifferences", "differences", "fit"]
