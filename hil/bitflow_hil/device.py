@@ -73,7 +73,7 @@ class Device:
 
     def __init__(self, transport: Transport, patience: tuple[float, ...] = PATIENCE_S) -> None:
         """Say HELLO; DeviceError if nobody answers."""
-        self._transport, self._patience = transport, patience
+        self._transport = transport
         self._decoder = Decoder()
         self._answers: dict[int, Frame] = {}
         self._awaited: set[int] = set()
@@ -82,7 +82,10 @@ class Device:
         self._session = 1 + secrets.randbelow(65535)
         self.retries = 0
         self.round_trips = 0
+        # A device that is there says HELLO at once: no need to wait as long as for a slow network.
+        self._patience = patience[:4]
         self._info = self.info()
+        self._patience = patience
 
     @property
     def damaged(self) -> int:
