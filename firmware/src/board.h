@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* ---- The serial port: one file per family. ----------------------------------------------------------------------- */
+/* ---- The serial port: one file per family. ---- */
 
 void board_init(void);
 
@@ -20,7 +20,7 @@ void board_write(const void *bytes, size_t n);
 /* Lets the UART's receive interrupt come, or holds it back while something is measured. */
 void board_receive(bool on);
 
-/* ---- The core: boards/cortex_m.c. -------------------------------------------------------------------------------- */
+/* ---- The core: boards/cortex_m.c. ---- */
 
 void core_init(void);
 void core_interrupt(unsigned number, bool on); /* of the interrupt controller */
@@ -50,7 +50,7 @@ uint8_t *board_free_ram(size_t *size);
 /* Ticks of a loop of 2 n instructions, and one more: shows that ticks count instructions in an emulator. */
 uint32_t board_calibrate(uint32_t n);
 
-/* ---- For the receive interrupt. ---------------------------------------------------------------------------------- */
+/* ---- For the receive interrupt. ---- */
 
 /* Room for a received byte. False: leave it in the UART and hold the interrupt back until board_drained(). */
 bool board_room(void);

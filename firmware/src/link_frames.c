@@ -16,8 +16,7 @@
 #define ENCODED (PAYLOAD + 1u) /* COBS adds one byte to fewer than 255 */
 #define STORED  2u             /* as many requests as the host has on the way */
 
-/* ---- Numbers of a body.
- * ----------------------------------------------------------------------------------------------- */
+/* ---- Numbers of a body. ---- */
 
 static uint32_t take(request *r, size_t n) {
     uint32_t value = 0;
@@ -71,8 +70,7 @@ void answer_u64(answer *a, uint64_t value) {
     put(a, value, 8);
 }
 
-/* ---- COBS.
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- COBS. ---- */
 
 /* Encodes n < 255 bytes; out has room for n + 1. Each 0x00 becomes the distance to the next one. */
 static void cobs_encode(uint8_t *out, const uint8_t *in, size_t n) {
@@ -108,8 +106,7 @@ static size_t cobs_decode(uint8_t *bytes, size_t n) {
     return out;
 }
 
-/* ---- Answers that were sent.
- * ------------------------------------------------------------------------------------------ */
+/* ---- Answers that were sent. ---- */
 
 typedef struct stored {
     uint32_t request; /* CRC-32 of the request, its sequence number included */
@@ -171,8 +168,7 @@ static void serve(uint8_t *payload, size_t n) {
     }
 }
 
-/* ---- Received bytes.
- * --------------------------------------------------------------------------------------------------- */
+/* ---- Received bytes. ---- */
 
 static uint8_t received[ENCODED];
 static size_t count; /* bytes since the last 0x00; more than ENCODED: no frame is that long */

@@ -17,8 +17,7 @@ static uint32_t expected; /* bytes of `db load` */
 static uint32_t received;
 static bool has_results;
 
-/* ---- Printing.
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- Printing. ---- */
 
 static void print(const char *text) {
     size_t n = 0;
@@ -68,8 +67,7 @@ static void print_error(const char *text) {
     print("]\r\n");
 }
 
-/* ---- Reading.
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- Reading. ---- */
 
 /* Steps over a word and one space, or the end; NULL if the text does not begin with it. */
 static const char *after(const char *text, const char *word) {
@@ -96,8 +94,7 @@ static int hex(char c) {
                                   : -1;
 }
 
-/* ---- Commands.
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- Commands. ---- */
 
 static void profile(void) {
     const bf_header *h = bf_header_of(net.model);

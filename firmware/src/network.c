@@ -22,8 +22,7 @@ static uint8_t builtin_input[BUILTIN_SLOTS][FIRMWARE_INPUT_BYTES];
 static uint8_t builtin_seen[BUILTIN_SLOTS][SEEN_BYTES(FIRMWARE_INPUT_BYTES)];
 static int32_t builtin_scores[BUILTIN_SLOTS][FIRMWARE_CLASSES];
 
-/* ---- Inbox.
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- Inbox. ---- */
 
 uint32_t inbox_chunks(uint32_t size) {
     return (size + FRAME_CHUNK - 1u) / FRAME_CHUNK;
@@ -55,8 +54,7 @@ bool inbox_put(inbox *box, uint32_t offset, const uint8_t *bytes, size_t n) {
     return true;
 }
 
-/* ---- The network in use.
- * ------------------------------------------------------------------------------------------------ */
+/* ---- The network in use. ---- */
 
 void network_clear(void) {
     for (unsigned i = 0; i < net.slot_count; i++) {
@@ -102,8 +100,7 @@ bf_status network_self_test(unsigned *mismatches) {
     return status;
 }
 
-/* ---- Loading.
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- Loading. ---- */
 
 #if FIRMWARE_LOAD
 

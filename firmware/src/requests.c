@@ -35,8 +35,7 @@ static uint32_t at_most(uint32_t value, uint32_t limit) {
     return value < limit ? value : limit;
 }
 
-/* ---- HELLO: a part of the info block, which is made anew for each part.
- * --------------------------------------------------- */
+/* ---- HELLO: a part of the info block, which is made anew for each part. ---- */
 
 typedef struct part {
     answer *out;
@@ -109,8 +108,7 @@ static bool hello(request *r, answer *a) {
     return true;
 }
 
-/* ---- INPUT, RUN, SCORES.
- * ------------------------------------------------------------------------------------------------- */
+/* ---- INPUT, RUN, SCORES. ---- */
 
 static bool missing(answer *a, uint16_t number, const inbox *box) {
     a->kind = ANSWER_MISSING;
@@ -197,8 +195,7 @@ static bool more_scores(request *r, answer *a) {
     return scores(a, s, first);
 }
 
-/* ---- PROFILE, HIDDEN: they run a stored image again.
- * ----------------------------------------------------------------------- */
+/* ---- PROFILE, HIDDEN: they run a stored image again. ---- */
 
 typedef struct profile_state {
     uint64_t last;
@@ -275,8 +272,7 @@ static bool hidden(request *r, answer *a) {
     return true;
 }
 
-/* ---- LOAD.
- * ------------------------------------------------------------------------------------------------------------------ */
+/* ---- LOAD. ---- */
 
 static inbox incoming;
 static uint16_t incoming_number;
@@ -321,8 +317,7 @@ static bool load(request *r, answer *a) {
     return true;
 }
 
-/* ---- The rest.
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- The rest. ---- */
 
 static bool reset(void) {
     session = 0;

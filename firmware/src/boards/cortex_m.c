@@ -23,7 +23,7 @@ extern uint8_t _free_start[], _free_end[];
 
 void systick_handler(void);
 
-/* ---- Timer: 24 bits of hardware, the rest counted by its interrupt. ---------------------------------------------- */
+/* ---- Timer: 24 bits of hardware, the rest counted by its interrupt. ---- */
 
 static volatile uint32_t wraps;
 static uint64_t earlier; /* ticks before the first of these periods */

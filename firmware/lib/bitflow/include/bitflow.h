@@ -32,7 +32,7 @@ extern "C" {
 #define BF_MAGIC         0x314E4642u /* "BFN1" as the first four bytes of an image */
 #define BF_IMAGE_ALIGN   4u          /* an image, and an arena, starts on this many bytes */
 
-/* ---- Status. One list makes the codes and their texts; all errors are negative. ------------------------------- */
+/* ---- Status. One list makes the codes and their texts; all errors are negative. ---- */
 
 #define BF_STATUS_LIST(X)                                                                                              \
     X(BF_OK, 0, "ok")                                                                                                  \
@@ -63,7 +63,7 @@ typedef enum bf_status {
 /* English text of a status, never NULL; "unknown status" for a number that is none. */
 const char *bf_status_text(bf_status status);
 
-/* ---- The image: header, layer records, arrays, CRC-32. SPEC.md gives it byte by byte. --------------------------- */
+/* ---- The image: header, layer records, arrays, CRC-32. SPEC.md gives it byte by byte. ---- */
 
 enum { BF_UINT8 = 0, BF_INT8 = 1 }; /* bf_header.dtype: what a pixel is */
 enum { BF_ORDER_GRAY = 0, BF_ORDER_RGB = 1, BF_ORDER_BGR = 2, BF_ORDER_OTHER = 3 }; /* bf_header.channel_order */
@@ -136,7 +136,7 @@ typedef struct bf_layer {
     uint32_t name;     /* offset of a NUL-terminated string; 0: none */
 } bf_layer;            /* 64 bytes */
 
-/* ---- A model ---------------------------------------------------------------------------------------------------- */
+/* ---- A model ---- */
 
 struct bf_model;
 
