@@ -67,8 +67,7 @@ uint32_t board_calibrate(uint32_t n) {
     return ticks;
 }
 
-/* ---- Received bytes: a ring with one writer (the interrupt) and one reader. ---------------------------------------
- */
+/* ---- Received bytes: a ring with one writer (the interrupt) and one reader. ---- */
 
 #define RING 256u /* a power of two; two whole frames fit */
 
@@ -114,8 +113,7 @@ void core_interrupt(unsigned number, bool on) {
     __asm volatile("dsb\n isb" ::: "memory");
 }
 
-/* ---- Core and memory. ----------------------------------------------------------------------------------------------
- */
+/* ---- Core and memory. ---- */
 
 uint32_t board_cpuid(void) {
     return CPUID;
