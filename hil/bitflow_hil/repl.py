@@ -22,7 +22,7 @@ from bitflow.ir import PackedNetwork
 from bitflow.lower import image
 from bitflow_hil.results import HilResult, Mismatch
 
-__all__ = ["Implementation", "Repl", "check", "run_scores"]
+__all__ = ["INSTRUCTIONS_PER_TICK", "Implementation", "Repl", "check", "run_scores"]
 
 _PATIENCE_S = 120  # without a character: a large network on a small core may take that long
 _CHUNK = 1024  # bytes of a file in one command: a small board has room for its text
@@ -35,7 +35,7 @@ _ARCHITECTURES = (
 """By MicroPython's numbers, py/persistentcode.h."""
 
 # 25 MHz timer under -icount shift=6: 1.6 ticks an instruction.
-_INSTRUCTIONS_PER_TICK = 0.625
+INSTRUCTIONS_PER_TICK = 0.625
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +232,7 @@ def check(
         mismatches=len(different),
         retries=0,
         round_trips=repl.round_trips,
-        instructions_per_image=round(ticks * _INSTRUCTIONS_PER_TICK / len(images)) if board.emulated else None,
+        instructions_per_image=round(ticks * INSTRUCTIONS_PER_TICK / len(images)) if board.emulated else None,
         stack_bytes=None,
         crc32=f"{wanted:08x}",
         build_id=found.name,

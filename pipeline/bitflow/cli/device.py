@@ -26,7 +26,7 @@ from bitflow.errors import CheckFailed, InputError
 from bitflow.ir import PackedNetwork
 from bitflow.lower import image
 
-__all__ = ["boards", "build", "connected", "doctor", "emulate", "flash", "hil", "scores_on"]
+__all__ = ["asked", "boards", "build", "connected", "doctor", "emulate", "flash", "hil", "scores_on"]
 
 Runtime = Annotated[Literal["firmware", "micropython"], typer.Option(help="What runs the network on the board.")]
 Port = Annotated[
@@ -45,7 +45,7 @@ def build(
     With --runtime micropython: the native module bitflow.mpy for the board, and model.bfn.
     Example: bitflow build builtin:digits --board qemu-m7
     """
-    network, target = _asked(model, board_name)
+    network, target = asked(model, board_name)
     if runtime == "micropython":
         micropython.build(network, target, _folder(), as_json)
         return
@@ -68,7 +68,7 @@ def flash(
     With --runtime micropython nothing but files is put on a board that runs MicroPython, by its REPL.
     Examples: bitflow flash; bitflow flash --board rp2040 --runtime micropython --port /dev/ttyACM0
     """
-    network, target = _asked(model, board_name)
+    network, target = asked(model, board_name)
     if runtime == "micropython":
         micropython.flash(network, target, _folder(), port, dry_run, as_json)
         return
@@ -89,7 +89,7 @@ def emulate(model: options.Model = None, board_name: options.Board = None, runti
 
     Example: bitflow emulate builtin:digits --board qemu-m4
     """
-    network, target = _asked(model, board_name)
+    network, target = asked(model, board_name)
     if runtime == "micropython":
         micropython.emulate(network, target)
         return
@@ -113,7 +113,7 @@ def hil(
 
     Without --port an emulated board is built and started. Example: bitflow hil builtin:digits --data digits
     """
-    network, target = _asked(model, board_name)
+    network, target = asked(model, board_name)
     result, seconds = _check(network, target, data, limit, port, runtime)
     if junit is not None:
         from bitflow_hil.results import write_junit
@@ -154,7 +154,7 @@ def doctor(as_json: options.Json = False) -> None:
     output.print_table(("tool", "for", "found"), ((t.name, t.purpose, t.found or f"missing: {t.get}") for t in tools))
 
 
-def _asked(model: str | None, name: str | None) -> tuple[PackedNetwork, Board]:
+def asked(model: str | None, name: str | None) -> tuple[PackedNetwork, Board]:
     """The network and the board of a command: as given, as in the project, or the default."""
     settings = project.find_project()
     target = table.board(name or (settings.board if settings else table.DEFAULT_BOARD))
@@ -204,19 +204,28 @@ def scores_on(network: PackedNetwork, name: str, port: str | None, images: npt.N
         return np.stack([run.scores for run in device.run(images)])
 
 
+def _ways(runtime: str) -> tuple[Any, Any]:
+    """How a board is reached and checked; what a runtime does not need is not imported."""
+    if runtime == "micropython":
+        from bitflow_hil import repl
+
+        return micropython.connected, repl.check
+    from bitflow_hil import runner
+
+    return connected, runner.check
+
+
 def _check(
     network: PackedNetwork, target: Board, data: str | None, limit: int | None, port: str | None, runtime: str
 ) -> tuple[Any, float]:
     """The result of a check on a device, and the seconds that its images took."""
-    from bitflow_hil import repl, runner
-
     settings = project.find_project()
     test = host.load_test(network, data, settings)
     test = test.take(np.arange(min(limit or len(test), len(test))))
     known = host.float_labels(network, test, None, settings)
     float_accuracy = None if known is None else float(np.mean(known == test.labels))
     scores = HostEngine(network).scores(test.images)
-    reach, check = (connected, runner.check) if runtime == "firmware" else (micropython.connected, repl.check)
+    reach, check = _ways(runtime)
     with reach(network, target, port) as device:
         start = time.monotonic()
         result = check(device, target, network, test.images, test.labels, scores, float_accuracy, _progress)

@@ -1,0 +1,67 @@
+"""Counts instructions of an emulated board: QEMU's -icount makes them the same on every run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bitflow.check.random_networks import random_images
+from bitflow.check.reference import run_packed
+from bitflow.ir import PackedNetwork
+from bitflow_hil.device import Device
+
+__all__ = ["Count", "count_firmware", "count_micropython"]
+
+_CALLS = 4  # of predict(), and then twice as many: their difference leaves what surrounds the calls out
+
+_PREDICT = """\
+import bitflow, time
+m = bitflow.Model({model})
+x = bytearray({image!r})
+def calls(n):
+ t = time.ticks_cpu()
+ for _ in range(n):
+  m.predict(x)
+ return time.ticks_diff(time.ticks_cpu(), t)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Instructions of one run. layers: of each layer, empty where they were not counted. checked: scores were right."""
+
+    instructions: int
+    layers: tuple[int, ...]
+    checked: bool
+
+
+def _image(network: PackedNetwork) -> npt.NDArray[Any]:
+    """Noise: the plain kernels take as long for any image."""
+    return np.asarray(random_images(network.contract, 4, seed=0)[0])
+
+
+def count_firmware(device: Device, network: PackedNetwork) -> Count:
+    """Instructions from bf_run's entry to its return, and of each layer, on the board's firmware."""
+    image = _image(network)
+    (run,) = device.run([image])
+    layers = tuple(device.instructions(ticks) for ticks in device.profile(image))
+    expected = run_packed(network, image[np.newaxis]).scores[0]
+    return Count(device.instructions(run.ticks), layers, bool(np.array_equal(run.scores, expected)))
+
+
+def count_micropython(repl: Any, network: PackedNetwork, model: str = "'model.bfn'") -> Count:
+    """Instructions of one predict() call from MicroPython: the difference of N and 2 N calls on one counter.
+
+    repl: a bitflow_hil.repl.Repl. model: the argument of bitflow.Model() on the board, as Python text.
+    """
+    from bitflow_hil.repl import INSTRUCTIONS_PER_TICK
+
+    image = _image(network)
+    repl.run(_PREDICT.format(model=model, image=image.tobytes()))
+    once, twice = repl.value(f"(calls({_CALLS}), calls({2 * _CALLS}))")
+    expected = int(run_packed(network, image[np.newaxis]).labels[0])
+    right = repl.value("m.predict(x)") == expected
+    return Count(round((twice - once) * INSTRUCTIONS_PER_TICK / _CALLS), (), right)
