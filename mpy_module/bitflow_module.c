@@ -24,6 +24,7 @@ static const mp_fun_table_t *firmware(void) {
 #define mp_call_method_n_kw(n_args, n_kw, args) mp_fun_table.call_method_n_kw((n_args), (n_kw), (args))
 #else
 #include "py/builtin.h"
+#include "py/objstr.h"
 #include "py/runtime.h"
 #endif
 
@@ -38,9 +39,7 @@ typedef struct model_obj {
     size_t length;
     mp_obj_t arena; /* bytearray: arena, then the scores of predict() */
     mp_obj_t labels;
-    mp_obj_t input;  /* last image, for hidden() */
-    mp_obj_t sleep;  /* time.sleep_ms, the way to Ctrl-C from a native module; none: not there */
-    mp_obj_t raised; /* what came up between two layers */
+    mp_obj_t input; /* last image, for hidden() */
     bf_model model;
     bool writable; /* somebody may write to the image: its records are checked before each use */
     bool busy;     /* a run is on its way: what it calls must not run or free the same model */
@@ -147,21 +146,6 @@ static void open_source(model_obj *self, mp_obj_t source, bool copy) {
     self->writable = !file && !copy && mp_get_buffer(source, &info, MP_BUFFER_WRITE);
 }
 
-static mp_obj_t sleep_function(void) {
-#if defined(MICROPY_ENABLE_DYNRUNTIME)
-    mp_obj_t found = mp_const_none;
-    nlr_buf_t nlr;
-    if (nlr_push(&nlr) == 0) {
-        mp_obj_t time = mp_import_name(MP_QSTR_time, mp_const_none, MP_OBJ_NEW_SMALL_INT(0));
-        found = mp_load_attr(time, MP_QSTR_sleep_ms);
-        nlr_pop();
-    }
-    return found;
-#else
-    return mp_const_none;
-#endif
-}
-
 static mp_obj_t model_make_new(const mp_obj_type_t *type, size_t n_args, size_t n_kw, const mp_obj_t *args) {
     model_obj *self = mp_obj_malloc(model_obj, type);
     bool copy = false;
@@ -183,7 +167,6 @@ static mp_obj_t model_make_new(const mp_obj_type_t *type, size_t n_args, size_t 
         open_source(self, n_args ? args[0] : mp_const_none, copy);
     }
     self->arena = new_bytearray(bf_arena_size(&self->model) + bf_classes(&self->model) * sizeof(int32_t));
-    self->sleep = sleep_function();
     return MP_OBJ_FROM_PTR(self);
 }
 
@@ -202,7 +185,7 @@ static model_obj *model_of(mp_obj_t object) {
     if (self->source != mp_const_none) {
         mp_get_buffer_raise(self->source, &info, MP_BUFFER_READ);
         if (info.buf != self->buffer || info.len != self->length) {
-            raise_value("the image's buffer moved or was resized");
+            raise_value("the buffer moved or was resized");
         }
         if (self->writable) {
             raise_status(bf_check(&self->model));
@@ -217,7 +200,7 @@ static const void *input_of(model_obj *self, mp_obj_t image) {
     /* 1 is a bytearray's code. */
     if (!mp_get_buffer(image, &info, MP_BUFFER_READ) ||
         (info.typecode != 'B' && info.typecode != 'b' && info.typecode != 1)) {
-        mp_raise_TypeError(MP_ERROR_TEXT("an image must be a buffer of bytes"));
+        mp_raise_TypeError(MP_ERROR_TEXT("an image is a buffer of bytes"));
     }
     if (info.len != size) {
         raise_numbers("an image takes {} bytes, got {}", size, info.len);
@@ -234,48 +217,54 @@ static int32_t *scores_in(model_obj *self) {
     return (int32_t *)(void *)(bytes_of(self->arena) + bf_arena_size(&self->model));
 }
 
-/* What came up (Ctrl-C, a scheduled function's exception) ends the run, and is raised when the model is at rest. */
-static int poll(model_obj *self) {
+#if defined(MICROPY_ENABLE_DYNRUNTIME)
+/* time.sleep_ms, the way to Ctrl-C from a native module; NULL: not there. The linker takes no hidden variable. */
+__attribute__((visibility("default"))) mp_obj_t sleep_ms;
+
+static void find_sleep(void) {
     nlr_buf_t nlr;
-#if defined(MICROPY_ENABLE_DYNRUNTIME)
-    if (self->sleep == mp_const_none) {
-        return 0;
-    }
-#endif
     if (nlr_push(&nlr) == 0) {
-#if defined(MICROPY_ENABLE_DYNRUNTIME)
-        mp_obj_t nothing = MP_OBJ_NEW_SMALL_INT(0);
-        mp_call_function_n_kw(self->sleep, 1, 0, &nothing);
-#else
-        mp_handle_pending(true);
-#endif
+        mp_obj_t time = mp_import_name(MP_QSTR_time, mp_const_none, MP_OBJ_NEW_SMALL_INT(0));
+        sleep_ms = mp_load_attr(time, MP_QSTR_sleep_ms);
         nlr_pop();
-        return 0;
     }
-    self->raised = MP_OBJ_FROM_PTR(nlr.ret_val);
-    return 1;
 }
+#endif
 
+/* Between two layers: Ctrl-C and scheduled functions get their turn. What they raise ends the run at once. */
 static int after_layer(void *user, unsigned layer) {
+    (void)user;
     (void)layer;
-    return poll((model_obj *)user);
+#if defined(MICROPY_ENABLE_DYNRUNTIME)
+    if (sleep_ms != MP_OBJ_NULL) {
+        mp_obj_t nothing = MP_OBJ_NEW_SMALL_INT(0);
+        mp_call_function_n_kw(sleep_ms, 1, 0, &nothing);
+    }
+#else
+    mp_handle_pending(true);
+#endif
+    return 0;
 }
 
+/* Whatever is raised, between layers or (on the Unix port) anywhere, the model can run again afterwards. */
 static void run(model_obj *self, mp_obj_t image, int32_t *scores, const bf_hook *hook) {
     const void *input = input_of(self, image);
+    nlr_buf_t nlr;
     bf_status status;
     self->busy = true;
-    status = bf_run_hooked(&self->model, input, scores, arena_of(self), bf_arena_size(&self->model), hook);
-    self->busy = false;
-    if (status == BF_STOPPED) {
-        nlr_raise(self->raised);
+    if (nlr_push(&nlr)) {
+        self->busy = false;
+        nlr_raise(MP_OBJ_FROM_PTR(nlr.ret_val));
     }
+    status = bf_run_hooked(&self->model, input, scores, arena_of(self), bf_arena_size(&self->model), hook);
+    nlr_pop();
+    self->busy = false;
     raise_status(status);
 }
 
 static mp_obj_t model_predict(mp_obj_t object, mp_obj_t image) {
     model_obj *self = model_of(object);
-    const bf_hook hook = {after_layer, self};
+    const bf_hook hook = {after_layer, NULL};
     int32_t *scores = scores_in(self);
     run(self, image, scores, &hook);
     return MP_OBJ_NEW_SMALL_INT((mp_int_t)bf_argmax(scores, bf_classes(&self->model)));
@@ -290,7 +279,7 @@ static mp_obj_t new_array(mp_obj_t typecode, size_t count) {
 
 static mp_obj_t model_scores(size_t n_args, const mp_obj_t *args) {
     model_obj *self = model_of(args[0]);
-    const bf_hook hook = {after_layer, self};
+    const bf_hook hook = {after_layer, NULL};
     size_t classes = bf_classes(&self->model);
     mp_obj_t out = n_args > 2 ? args[2] : new_array(MP_OBJ_NEW_QSTR(MP_QSTR_i), classes);
     mp_buffer_info_t info;
@@ -318,7 +307,7 @@ static mp_obj_t model_hidden(size_t n_args, const mp_obj_t *args) {
     mp_obj_t words;
     size_t count;
     if (layer < 0 || (mp_uint_t)layer + 1 >= self->model.layer_count) {
-        raise_numbers("there are {} hidden layers, from 0 on", self->model.layer_count - 1u, 0);
+        raise_numbers("there are {} hidden layers", self->model.layer_count - 1u, 0);
     }
     if (image == MP_OBJ_NULL) {
         raise_value("hidden needs an image");
@@ -333,7 +322,6 @@ static mp_obj_t model_hidden(size_t n_args, const mp_obj_t *args) {
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(model_hidden_obj, 2, 3, model_hidden);
 
 typedef struct profile_state {
-    model_obj *self;
     mp_obj_t ticks; /* time.ticks_us */
     mp_obj_t list;
     mp_int_t last;
@@ -342,17 +330,16 @@ typedef struct profile_state {
 static int after_profiled(void *user, unsigned layer) {
     profile_state *p = (profile_state *)user;
     mp_int_t now = mp_obj_get_int(mp_call_function_n_kw(p->ticks, 0, 0, NULL));
-    (void)layer;
     /* ticks_us wraps at a quarter of a machine word's range or above: keep 30 bits, 17 minutes. */
     mp_obj_list_append(p->list, MP_OBJ_NEW_SMALL_INT((now - p->last) & 0x3FFFFFFF));
     p->last = mp_obj_get_int(mp_call_function_n_kw(p->ticks, 0, 0, NULL));
-    return poll(p->self);
+    return after_layer(NULL, layer);
 }
 
 static mp_obj_t model_profile(mp_obj_t object, mp_obj_t image) {
     model_obj *self = model_of(object);
     mp_obj_t time = mp_import_name(MP_QSTR_time, mp_const_none, MP_OBJ_NEW_SMALL_INT(0));
-    profile_state p = {self, mp_load_attr(time, MP_QSTR_ticks_us), mp_obj_new_list(0, NULL), 0};
+    profile_state p = {mp_load_attr(time, MP_QSTR_ticks_us), mp_obj_new_list(0, NULL), 0};
     const bf_hook hook = {after_profiled, &p};
     p.last = mp_obj_get_int(mp_call_function_n_kw(p.ticks, 0, 0, NULL));
     run(self, image, scores_in(self), &hook);
@@ -440,7 +427,7 @@ static void model_attr(mp_obj_t object, qstr name, mp_obj_t *result) {
 
 #if defined(MICROPY_ENABLE_DYNRUNTIME)
 
-__attribute__((visibility("default"))) mp_obj_full_type_t model_type; /* the linker takes no hidden variable */
+__attribute__((visibility("default"))) mp_obj_full_type_t model_type;
 
 mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *args) {
     mp_obj_t methods;
@@ -450,6 +437,7 @@ mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *a
     methods = mp_obj_new_dict(0);
 #define ENTRY(name, object) store(methods, name, MP_OBJ_FROM_PTR(&object));
     METHODS(ENTRY)
+    find_sleep();
     model_type.base.type = (void *)&mp_type_type;
     model_type.name = MP_QSTR_Model;
     MP_OBJ_TYPE_SET_SLOT(&model_type, make_new, model_make_new, 0);

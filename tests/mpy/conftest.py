@@ -1,0 +1,175 @@
+"""The same scripts on every build of `import bitflow`: the Unix port, native and built in, and emulated boards."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import bitflow
+from bitflow.check.host import HostEngine
+from bitflow.deploy import micropython_build as builder
+from bitflow.deploy import micropython_source as sources
+from bitflow.deploy.boards import board
+from bitflow.ir import PackedNetwork
+from bitflow.learn.architectures import build as architecture
+from bitflow.learn.data import load_data
+from bitflow.lower import image
+from bitflow.nn import BinaryConv2d, BinaryLinear, InputConv2d, Sign
+from bitflow_hil.emulator import Emulator
+from bitflow_hil.repl import Repl
+
+SCRIPTS = Path(__file__).parent / "device"
+PATIENCE_S = 120
+
+
+class Port(Protocol):
+    """Something that runs a script of the folder `device`, where the files lie, and returns what it printed."""
+
+    def run(self, script: str) -> str: ...
+
+    def interrupt(self, script: str) -> str:
+        """The same, with Ctrl-C as soon as it prints "running"."""
+        ...
+
+
+@dataclass
+class UnixPort:
+    program: Path
+    path: str
+    files: Path
+
+    def _start(self, script: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [self.program, SCRIPTS / f"{script}.py"], cwd=self.files, env={**os.environ, "MICROPYPATH": self.path},
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+
+    def run(self, script: str) -> str:
+        return self._start(script).communicate(timeout=PATIENCE_S)[0]
+
+    def interrupt(self, script: str) -> str:
+        process = self._start(script)
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        return line + process.communicate(timeout=PATIENCE_S)[0]
+
+
+@dataclass
+class EmulatedPort:
+    port: str
+
+    def run(self, script: str) -> str:
+        with Repl(self.port) as repl:
+            return repl.run((SCRIPTS / f"{script}.py").read_text())
+
+    def interrupt(self, script: str) -> str:
+        with Repl(self.port) as repl:
+            transport = repl._transport
+            transport.exec_raw_no_follow((SCRIPTS / f"{script}.py").read_text())
+            line = transport.read_until(1, b"running\r\n", timeout=PATIENCE_S)
+            transport.serial.write(b"\x03")
+            said, failed = transport.follow(PATIENCE_S)
+            return bytes(line + said + failed).decode()
+
+
+def large_network() -> PackedNetwork:
+    """About 100 KB, and enough work for Ctrl-C to come in between."""
+    torch.manual_seed(0)
+    body: list[nn.Module] = []
+    for _ in range(20):
+        body += [BinaryConv2d(64, 64, 3, padding=1), nn.BatchNorm2d(64), Sign()]
+    module = nn.Sequential(
+        InputConv2d(1, 64, 3, padding=1), nn.BatchNorm2d(64), Sign(), *body, nn.Flatten(), BinaryLinear(64 * 144, 4)
+    )
+    return bitflow.fuse(module.eval(), input_shape=(12, 12, 1))
+
+
+@pytest.fixture(scope="session")
+def toolchain() -> sources.Source:
+    """The sources of MicroPython, with what is built of them."""
+    return sources.setup()
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Networks, images and the scores that the C library gives on this computer."""
+    folder = tmp_path_factory.mktemp("files")
+    digits = bitflow.load("builtin:digits")
+    cases = [("digits", digits, load_data("digits").test.images[:200])]
+    shared = Path(os.environ.get("BITFLOW_SHARED", Path(__file__).parents[2].parent / "shared")) / "data" / "mnist"
+    if shared.is_dir():
+        # The shape and the images count, not the weights: training would take minutes.
+        torch.manual_seed(0)
+        mnist = bitflow.fuse(architecture("bitflow-lenet", (28, 28, 1), 10).eval(), input_shape=(28, 28, 1))
+        cases.append(("mnist", mnist, load_data(f"idx:{shared}").test.images[:20]))
+    for name, network, images in cases:
+        image.save(network, folder / f"{name}.bfn")
+        (folder / f"{name}.images").write_bytes(np.ascontiguousarray(images).tobytes())
+        (folder / f"{name}.scores").write_bytes(HostEngine(network).scores(images).astype("<i4").tobytes())
+    image.save(large_network(), folder / "large.bfn")
+    return folder
+
+
+def prepare(port: str, files: Path, module: bytes | None) -> None:
+    with Repl(port) as repl:
+        for file in sorted(files.iterdir()):
+            repl.put(file.read_bytes(), file.name)
+        if module is not None:
+            repl.make_folder("lib")
+            repl.put(module, "lib/bitflow.mpy")
+
+
+# Name of a build -> board and architecture of the module that is loaded there.
+BOARDS = {
+    "qemu-m3": "armv7m",
+    "qemu-m3 armv6m": "armv6m",
+    "qemu-m4": "armv7emsp",
+    "qemu-m7": "armv7emdp",
+}
+
+
+@pytest.fixture(scope="session", params=["unix x64", "unix built-in", *BOARDS])
+def port(request: pytest.FixtureRequest, toolchain: sources.Source, files: Path) -> Iterator[Port]:
+    """Each build of bitflow, one after the other."""
+    name: str = request.param
+    if name == "unix x64":
+        yield UnixPort(toolchain.unix, str(builder.module("x64").path.parent), files)
+    elif name == "unix built-in":
+        yield UnixPort(builder.unix(), "", files)
+    else:
+        target = board(name.partition(" ")[0])
+        with Emulator(target, builder.emulated(target)) as emulator:
+            prepare(emulator.port, files, builder.module(BOARDS[name]).path.read_bytes())
+            yield EmulatedPort(emulator.port)
+
+
+@pytest.fixture(scope="session", params=["unix", "qemu-m4"])
+def compiled_in(request: pytest.FixtureRequest, toolchain: sources.Source, files: Path) -> Iterator[Port]:
+    """Builds with a network in them."""
+    network = bitflow.load("builtin:digits")
+    if request.param == "unix":
+        yield UnixPort(builder.unix(network), "", files)
+        return
+    target = board(request.param)
+    with Emulator(target, builder.emulated(target, network)) as emulator:
+        with Repl(emulator.port) as repl:
+            repl.put((files / "digits.bfn").read_bytes(), "digits.bfn")
+        yield EmulatedPort(emulator.port)
+
+
+@pytest.fixture
+def m4(toolchain: sources.Source) -> Iterator[Emulator]:
+    """A board with a REPL and nothing on it."""
+    with Emulator(board("qemu-m4"), builder.emulated(board("qemu-m4"))) as emulator:
+        yield emulator
