@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import bitflow
-from bitflow.cli import bench, check, device, emit, micropython, model, output, train
+from bitflow.cli import bench, check, device, emit, micropython, model, output, romfs, train
 from bitflow.errors import BitflowError
 
 __all__ = ["app", "main"]
@@ -47,6 +47,7 @@ app.command("flash")(device.flash)
 app.command("emulate")(device.emulate)
 app.command("hil")(device.hil)
 app.add_typer(micropython.app, name="micropython")
+app.command("romfs")(romfs.romfs)
 app.command("bench")(bench.bench)
 app.command("boards")(device.boards)
 app.command("doctor")(device.doctor)

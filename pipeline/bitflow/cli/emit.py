@@ -36,11 +36,14 @@ def report(model: options.Model = None, board_name: options.Board = None, as_jso
 
 def generate(
     model: options.Model = None,
-    target: Annotated[Literal["c", "platformio"], typer.Option(help="C sources, or a PlatformIO project.")] = "c",
+    target: Annotated[
+        Literal["c", "platformio", "micropython"],
+        typer.Option(help="C sources, a PlatformIO project, or a folder for MicroPython's USER_C_MODULES."),
+    ] = "c",
     folder: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Where the sources go.")] = Path("src"),
     prefix: Annotated[str | None, typer.Option(help="Of all names in the C code. [from the network's name]")] = None,
 ) -> None:
-    """Write sources that a person can read and keep. A PlatformIO project builds by plain `pio run`.
+    """Write sources that a person can read and keep. A PlatformIO project builds by plain `pio run`, without BitFlow.
 
     Example: bitflow generate builtin:digits --target platformio -o digits
     """

@@ -20,25 +20,30 @@ from bitflow.ir import PackedNetwork
 
 __all__ = ["TARGETS", "generate", "generate_platformio", "render_model"]
 
-Target = Literal["c", "platformio"]
-TARGETS: tuple[Target, ...] = ("c", "platformio")
-_SOURCES = frozenset({".c", ".h", ".S", ".ini", ".json", ".ld", ".py", ".toml"})
+Target = Literal["c", "platformio", "micropython"]
+TARGETS: tuple[Target, ...] = ("c", "platformio", "micropython")
+_SOURCES = frozenset({".c", ".h", ".S", ".cmake", ".ini", ".json", ".ld", ".mk", ".py", ".pyi", ".toml"})
 
 
 def generate(network: PackedNetwork, target: Target, out: Path, prefix: str | None = None) -> tuple[Path, ...]:
     """Write the sources of a network into the folder `out` and return the files of the network itself.
 
     target: "c" gives PREFIX.c, PREFIX.h and the C library in bitflow/; "platformio" a project that builds by
-    `pio run`, without BitFlow. prefix: begins every generated name, by default the network's name.
+    `pio run`, without BitFlow; "micropython" a folder for USER_C_MODULES with BITFLOW_NETWORK=OUT/network/PREFIX.
+    prefix: begins every generated name, by default the network's name.
     """
     if target not in TARGETS:
         raise InputError(f"unknown target {target!r}: one of {', '.join(TARGETS)}")
     if target == "platformio":
         return generate_platformio(network, out, prefix=prefix)
-    files = render_model(network, prefix)
-    files |= _copied(resources.c_library(), "bitflow")
-    _write(out, files)
-    return tuple(out / name for name in files if "/" not in name)
+    own = render_model(network, prefix)
+    if target == "micropython":
+        own = {f"network/{name}": text for name, text in own.items()}
+        copied = _copied(resources.mpy_module(), "mpy_module") | _copied(resources.c_library(), "firmware/lib/bitflow")
+    else:
+        copied = _copied(resources.c_library(), "bitflow")
+    _write(out, own | copied)
+    return tuple(out / name for name in own)
 
 
 def generate_platformio(

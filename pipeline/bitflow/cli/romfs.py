@@ -1,0 +1,37 @@
+"""The command that writes a ROMFS image: romfs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bitflow import project
+from bitflow.cli import options, output
+from bitflow.emit import romfs as writer
+from bitflow.geometry import require
+from bitflow.lower import image
+
+__all__ = ["romfs"]
+
+
+def romfs(
+    models: Annotated[
+        list[str] | None, typer.Argument(metavar="[MODEL]...", help=".bfn files or builtin:digits. [the project's]")
+    ] = None,
+    out: options.OutputFile = Path("model.romfs"),
+) -> None:
+    """Write networks as a ROMFS image for MicroPython in which their data is aligned: used in place, not copied.
+
+    Example: bitflow romfs model.bfn -o model.romfs, then mpremote romfs deploy model.romfs
+    """
+    wanted: list[str | None] = list(models) if models else [None]
+    networks = [image.load(project.resolve_model(model)) for model in wanted]
+    require(len({network.name for network in networks}) == len(networks), "two networks have the same name")
+    content = writer.romfs({f"{network.name}.bfn": image.encode(network) for network in networks})
+    beside = out.with_name(f".{out.name}.new")
+    beside.write_bytes(content)
+    beside.replace(out)
+    names = ", ".join(f"/rom/{network.name}.bfn" for network in networks)
+    output.note(f"wrote {out}: {len(content)} bytes with {names}")
