@@ -13,7 +13,7 @@ SOURCES := pipeline hil tests
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup demo test lint format fuzz speed builtin wheel clean
+.PHONY: mpy-dist help setup demo test lint format fuzz speed builtin wheel clean
 
 # A checkout that was moved needs a new environment: scripts in it carry the old path.
 ifneq ($(shell cat .venv/.installed 2>/dev/null),$(CURDIR))
@@ -21,7 +21,7 @@ $(shell rm -f .venv/.installed)
 endif
 
 help: ## Show the targets.
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
 
 .venv/.installed: constraints.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "BitFlow needs Python 3.11 or newer: make PYTHON=..." >&2; exit 3; }
@@ -73,6 +73,11 @@ builtin: .venv/.installed ## Train builtin:digits anew; commit what it writes.
 
 wheel: .venv/.installed ## Build the wheel into dist/.
 	$(BIN)/python -m build --wheel
+
+mpy-dist: .venv/.installed ## Build bitflow.mpy for every architecture into dist/mpy/, ready for mip.
+	@.ci/packages demo
+	$(BIN)/bitflow micropython setup
+	$(BIN)/bitflow micropython dist -o dist/mpy
 
 clean: ## Remove all that can be made again.
 	rm -rf .venv .demo .bitflow dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage

@@ -46,6 +46,7 @@ _COMPILERS = {
 ARCHITECTURES = tuple(_COMPILERS)
 """MicroPython's names of the architectures that bitflow.mpy is built for."""
 
+_DOCUMENTS = (".md", ".pyi")  # nothing is built of them
 _MACHINES = {"armv7m": "BITFLOW_M3", "armv7emsp": "BITFLOW_M4", "armv7emdp": "BITFLOW_M7"}
 
 
@@ -189,7 +190,11 @@ def _cached(
         digest.update(f"{path}\0{path.stat().st_mtime_ns}\0".encode())
     for place, tree in trees.items():
         for path in sorted(tree.rglob("*")):
-            if path.is_file() and not any(part.startswith((".", "__")) for part in path.relative_to(tree).parts):
+            if (
+                path.is_file()
+                and path.suffix not in _DOCUMENTS
+                and not any(part.startswith((".", "__")) for part in path.relative_to(tree).parts)
+            ):
                 digest.update(f"{place}/{path.relative_to(tree)}\0".encode() + path.read_bytes())
     folder = source.built / f"{kind}-{digest.hexdigest()[:12]}"
     stamp = folder / "bitflow.json"

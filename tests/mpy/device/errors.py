@@ -13,9 +13,9 @@ def refused(kind, words, call, *arguments, **named):
     except kind as error:
         # The native module has the codes of the runtime, a firmware with bitflow in it the sentences.
         said = [words] if isinstance(words, str) else words
-        assert any(one in str(error) for one in said), "expected %r, got %r" % (said, str(error))
+        assert any(one in str(error) for one in said), f"expected {said}, got {error}"
         return
-    raise AssertionError("nothing was raised: %r" % (words,))
+    raise AssertionError(f"nothing was raised: {words}")
 
 
 refused(TypeError, "path or a buffer", bitflow.Model, None)
