@@ -34,6 +34,7 @@ FILE_LINES = 400
 LIBRARY_LINES = 2500
 # Files with a larger budget, each with its reason.
 RAISED = {
+    "mpy_module/bitflow_module.c": 480,  # one binding for three builds, with its tables
 }
 
 
@@ -122,7 +123,9 @@ def test_importing_must_not_bring_torch(module: str) -> None:
 
 def test_files_must_stay_within_their_budgets() -> None:
     library = sorted((ROOT / "firmware" / "lib" / "bitflow").rglob("*.[ch]"))
-    lines = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in (*MODULES.values(), *library)}
+    binding = sorted((ROOT / "mpy_module").rglob("*.[ch]"))
+    counted = (*MODULES.values(), *library, *binding)
+    lines = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in counted}
     total = sum(lines[path] for path in library)
     print(f"C library: {total} of {LIBRARY_LINES} lines; largest file: {max(lines.values())}")
     assert total <= LIBRARY_LINES
