@@ -111,21 +111,25 @@ def test_damaged_file_must_be_refused(m4: Emulator, monkeypatch: pytest.MonkeyPa
         assert repl.value("open('file', 'rb').read()") == b"whole"
 
 
-def test_mpremote_must_work_as_on_a_real_board(m4: Emulator, tmp_path: Path) -> None:
-    folder = deploy.package(builder.module("armv7emsp"), tmp_path)
+@pytest.mark.parametrize("name", BOARDS)
+def test_mpremote_must_work_as_on_a_real_board(toolchain: Source, tmp_path: Path, name: str) -> None:
+    target = board(name)
+    assert target.mpy is not None
+    folder = deploy.package(builder.module(target.mpy), tmp_path)
     bitflow.load("builtin:digits").save(tmp_path / "digits.bfn")
     (tmp_path / "hello.py").write_text("print('hello from', __import__('sys').platform)")
     (tmp_path / "host_only.py").write_text("def answer():\n    return 42\n")
-    port = m4.port
-    assert mpremote(port, "exec", "print(6 * 7)").split() == ["42"]
-    assert "hello from qemu" in mpremote(port, "run", str(tmp_path / "hello.py"))
-    mpremote(port, "cp", str(tmp_path / "digits.bfn"), ":")
-    assert "9416 digits.bfn" in mpremote(port, "ls")
-    assert "42" in mpremote(port, "mount", str(tmp_path), "exec", "import host_only; print(host_only.answer())")
-    mpremote(port, "mip", "install", str(folder / "package.json"))
-    said = mpremote(port, "exec", "import bitflow; print(bitflow.Model('digits.bfn').predict(bytes(64)))")
-    expected = bitflow.load("builtin:digits").predict(np.zeros((1, 8, 8, 1), np.uint8))[0]
-    assert said.split() == [str(expected)]
+    with Emulator(target, builder.emulated(target)) as emulator:
+        port = emulator.port
+        assert mpremote(port, "exec", "print(6 * 7)").split() == ["42"]
+        assert "hello from qemu" in mpremote(port, "run", str(tmp_path / "hello.py"))
+        mpremote(port, "cp", str(tmp_path / "digits.bfn"), ":")
+        assert "9416 digits.bfn" in mpremote(port, "ls")
+        assert "42" in mpremote(port, "mount", str(tmp_path), "exec", "import host_only; print(host_only.answer())")
+        mpremote(port, "mip", "install", str(folder / "package.json"))
+        said = mpremote(port, "exec", "import bitflow; print(bitflow.Model('digits.bfn').predict(bytes(64)))")
+        expected = bitflow.load("builtin:digits").predict(np.zeros((1, 8, 8, 1), np.uint8))[0]
+        assert said.split() == [str(expected)]
 
 
 def test_emulate_must_serve_a_repl_with_bitflow(toolchain: Source, tmp_path: Path) -> None:

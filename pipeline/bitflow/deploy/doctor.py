@@ -19,6 +19,9 @@ _PACKAGES = (
     ("scons", "firmware", "build firmware without a registry"),
     ("pyserial", "hil", "talk to boards"),
     ("cobs", "hil", "talk to boards"),
+    ("mpremote", "hil", "talk to boards with MicroPython"),
+    ("pyelftools", "hil", "build bitflow.mpy"),
+    ("ar", "hil", "build bitflow.mpy"),
 )
 _PROGRAMS = (
     (platformio.COMPILER, "build firmware", platformio.COMPILER_HINT),
