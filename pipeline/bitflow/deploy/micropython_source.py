@@ -272,7 +272,10 @@ def _checked(file: Path, expected: str) -> Path:
 def _unpack(archive: Path, tree: Path, home: Path) -> None:
     """Unpack beside, then rename: nobody sees half of it."""
     with tarfile.open(archive) as tar:
-        tar.extractall(tree, filter="data")
+        if hasattr(tarfile, "data_filter"):
+            tar.extractall(tree, filter="data")
+        else:
+            tar.extractall(tree)  # Python below 3.11.4 has no filters; the archive's SHA-256 was checked
     name = f"micropython-{_dotted(_PINNED)}"
     if not (tree / name / "py" / "mpconfig.h").is_file():
         raise MissingError(f"{archive.name} has no {name}/py/mpconfig.h")
