@@ -20,13 +20,13 @@ from bitflow.deploy.boards import Board
 from bitflow.errors import DeviceError, InputError
 from bitflow.ir import PackedNetwork
 from bitflow.lower import image
-from bitflow_hil.results import HilResult, Mismatch
+from bitflow_hil.results import HilResult
+from bitflow_hil.runner import compare
 
 __all__ = ["INSTRUCTIONS_PER_TICK", "Implementation", "Repl", "check", "run_scores"]
 
 _PATIENCE_S = 120  # without a character: a large network on a small core may take that long
 _CHUNK = 1024  # bytes of a file in one command: a small board has room for its text
-_NAMED = 10  # mismatches that a result names
 _BATCH = 2048  # bytes of images that a board holds at once, at least one image
 _ARCHITECTURES = (
     None, "x86", "x64", "armv6", "armv6m", "armv7m", "armv7em", "armv7emsp", "armv7emdp",
@@ -221,15 +221,13 @@ def check(
     for index, (row, taken) in enumerate(progress(run_scores(repl, network, model, images))):
         scores[index] = row
         ticks += taken
-    different = np.flatnonzero((scores != host_scores).any(axis=1))
-    return HilResult(
+    return compare(
+        scores,
+        host_scores,
+        labels,
         board=board.name,
         runtime="micropython",
-        images=len(images),
-        accuracy=float(np.mean(scores.argmax(axis=1) == labels)),
-        host_accuracy=float(np.mean(host_scores.argmax(axis=1) == labels)),
         float_accuracy=float_accuracy,
-        mismatches=len(different),
         retries=0,
         round_trips=repl.round_trips,
         instructions_per_image=round(ticks * INSTRUCTIONS_PER_TICK / len(images)) if board.emulated else None,
@@ -237,7 +235,4 @@ def check(
         crc32=f"{wanted:08x}",
         build_id=found.name,
         cpuid=None,
-        examples=tuple(
-            Mismatch(int(i), tuple(host_scores[i].tolist()), tuple(scores[i].tolist())) for i in different[:_NAMED]
-        ),
     )

@@ -15,7 +15,7 @@ from bitflow.lower import image
 from bitflow_hil.device import Device
 from bitflow_hil.results import HilResult, Mismatch
 
-__all__ = ["check"]
+__all__ = ["check", "compare"]
 
 _NAMED = 10  # mismatches that a result names
 
@@ -47,26 +47,37 @@ def check(
     info = device.info()
     if info.stack_used >= info.stack_bytes:
         raise CheckFailed(f"the stack of {board.name} was full: {info.stack_bytes} bytes are too few")
-    different = np.flatnonzero((scores != host_scores).any(axis=1))
-    count = len(images)
-    return HilResult(
+    return compare(
+        scores,
+        host_scores,
+        labels,
         board=board.name,
         runtime="firmware",
-        images=count,
-        accuracy=_accuracy(scores, labels),
-        host_accuracy=_accuracy(host_scores, labels),
         float_accuracy=float_accuracy,
-        mismatches=len(different),
         retries=device.retries,
         round_trips=device.round_trips,
-        instructions_per_image=round(instructions / count) if board.emulated else None,
+        instructions_per_image=round(instructions / len(images)) if board.emulated else None,
         stack_bytes=info.stack_used,
         crc32=f"{wanted:08x}",
         build_id=info.build_id,
         cpuid=f"{info.cpuid:08x}",
+    )
+
+
+def compare(
+    scores: npt.NDArray[np.int32], host_scores: npt.NDArray[np.int32], labels: npt.NDArray[np.int64], **facts: Any
+) -> HilResult:
+    """The result of a run that gave scores [N, classes] where the host gave host_scores; facts: what else is known."""
+    different = np.flatnonzero((scores != host_scores).any(axis=1))
+    return HilResult(
+        images=len(scores),
+        accuracy=_accuracy(scores, labels),
+        host_accuracy=_accuracy(host_scores, labels),
+        mismatches=len(different),
         examples=tuple(
             Mismatch(int(i), tuple(host_scores[i].tolist()), tuple(scores[i].tolist())) for i in different[:_NAMED]
         ),
+        **facts,
     )
 
 
