@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bitflow.deploy import micropython_source as sources
 from bitflow.geometry import InputContract, Shape, Window
 from bitflow.ir import BinaryDense, InputConv, Layer, Network
 from bitflow.lower import image
@@ -42,6 +43,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
+@pytest.fixture(scope="module")
+def toolchain() -> None:
+    """MicroPython's sources and tools; other tests may have brought them already."""
+    sources.setup()
+
+
 def test_bench_must_repeat_and_cover_the_layers(folder: Path) -> None:
     first, second = (bench(folder, "builtin:digits") for _ in range(2))
     assert first == second
@@ -50,12 +57,14 @@ def test_bench_must_repeat_and_cover_the_layers(folder: Path) -> None:
     assert {"name", "kind", "macs", "instructions", "kernel"} <= first["layers"][0].keys()
 
 
+@pytest.mark.usefixtures("toolchain")
 def test_micropython_must_cost_at_most_a_twentieth_more(folder: Path) -> None:
     facts = bench(folder, "builtin:digits", "--runtime", "micropython")
     assert facts["checked"] is True
     assert facts["micropython_instructions"] <= 1.05 * facts["instructions"]
 
 
+@pytest.mark.usefixtures("toolchain")
 def test_micropython_must_add_less_than_2000_instructions_to_a_call(folder: Path) -> None:
     facts = bench(folder, "tiny.bfn", "--runtime", "micropython")
     assert facts["checked"] is True
