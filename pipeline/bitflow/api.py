@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -89,12 +90,21 @@ def fuse(
 
     module takes float [N, C, H, W] with pixel values 0..255 (or -128..127 with dtype "int8") and gives logits
     [N, classes]. input_shape: (H, W, C). The result's `predict` equals the arg-max of the module in eval mode, first
-    index on ties. Raises ImportRefused for layers that are not binary, FusionError where exactness is impossible.
+    index on ties. With a BatchNorm after the last layer float32 may order some pairs of classes as no int32 scores can:
+    then it warns how many, and how near their logits are. Raises ImportRefused for layers that are not binary,
+    FusionError where float32 overflows.
     """
     from bitflow.importers.torch_module import network_from_module
 
     network = network_from_module(module, input_shape, name=name, labels=tuple(labels), dtype=dtype)
-    return Model.of(pack(lowering.fuse(network)))
+    fused = lowering.fuse(network)
+    order = lowering.explain(network, fused)[-1].order
+    if order is not None and order.pairs:
+        text = (
+            f"{order.pairs} of {order.of} pairs of class scores are ordered unlike the float logits, which differ there"
+        )
+        warnings.warn(f"{name}: {text} by {order.gap:g} at most", stacklevel=2)
+    return Model.of(pack(fused))
 
 
 def report(network: PackedNetwork, board: str = boards.DEFAULT_BOARD) -> reporting.Report:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import OrderedDict
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+import bitflow
 from bitflow.check.reference import run_network, run_packed
 from bitflow.errors import ImportRefused, InputError
 from bitflow.importers.torch_module import network_from_module, run_module
@@ -113,6 +115,23 @@ def test_network_must_equal_torch_bit_for_bit(seed: int) -> None:
     assert np.array_equal(torch_trace.scores, trace.scores)
     packed = run_packed(pack(fuse(network)), images)
     assert np.array_equal(packed.labels, torch_trace.labels)
+
+
+def test_fuse_must_warn_of_an_order_that_no_integers_keep() -> None:
+    """Slopes too small for float32 beside an offset of 1: all logits are equal, whatever the accumulators are."""
+    norm = nn.BatchNorm1d(2)
+    norm.weight.data = torch.tensor([1e-9, 2e-9])
+    norm.bias.data = torch.ones(2)
+    module = nn.Sequential(InputConv2d(1, 2, 2), Sign(), nn.Flatten(), BinaryLinear(2, 2), norm)
+    with pytest.warns(UserWarning, match="pairs of class scores are ordered unlike the float logits"):
+        bitflow.fuse(module.eval(), input_shape=(2, 2, 1))
+
+
+def test_fuse_must_not_warn_where_the_order_is_kept() -> None:
+    module = nn.Sequential(InputConv2d(1, 2, 2), Sign(), nn.Flatten(), BinaryLinear(2, 2))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        bitflow.fuse(module.eval(), input_shape=(2, 2, 1))
 
 
 @pytest.mark.parametrize("place", list(PoolPlace))

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from bitflow.errors import FusionError, InputError
@@ -38,7 +38,7 @@ def test_batch_shift_must_equal_the_float_sign_on_every_reachable_accumulator(ga
     try:
         fused = fuse(net).layers[0]
     except FusionError:
-        return  # float32 overflows: refused, by name
+        reject()  # float32 overflows: refused, by name; too many of these fail the test
     accumulators = np.arange(-layer.accumulation.reach, layer.accumulation.reach + 1)
     want = arithmetic.value(layer, accumulators[:, None])[:, 0] >= 0
     flip = int(fused.accumulation.weights[0, 0, 0, 0])
