@@ -69,8 +69,9 @@ class Model:
         """
 
     def hidden(self, layer: int, image: ReadableBuffer | None = None) -> array[int]:
-        """The bits that a hidden layer gives, for debugging: array('I') of [height][width][words] with channel c in bit
-        c % 32 of word c // 32. layer: from 0 on. image: by default the one that was used last; it is kept alive.
+        """The map that a hidden layer gives, for debugging. Bits: array('I') of [height][width][words] with channel c in
+        bit c % 32 of word c // 32. Integers: array('i') of [height][width][channels]. layer: from 0 on. image: by default
+        the one that was used last; it is kept alive.
         """
 
     def profile(self, image: ReadableBuffer) -> list[int]:

@@ -304,7 +304,7 @@ static mp_obj_t model_hidden(size_t n_args, const mp_obj_t *args) {
     model_obj *self = model_of(args[0]);
     mp_int_t layer = mp_obj_get_int(args[1]);
     mp_obj_t image = n_args > 2 ? args[2] : self->input;
-    mp_obj_t words;
+    mp_obj_t words, typecode;
     size_t count;
     if (layer < 0 || (mp_uint_t)layer + 1 >= self->model.layer_count) {
         raise_numbers("there are {} hidden layers", self->model.layer_count - 1u, 0);
@@ -313,7 +313,11 @@ static mp_obj_t model_hidden(size_t n_args, const mp_obj_t *args) {
         raise_value("hidden needs an image");
     }
     count = bf_output_words(&self->model, (unsigned)layer);
-    words = new_array(MP_OBJ_NEW_QSTR(MP_QSTR_I), count);
+    typecode = MP_OBJ_NEW_QSTR(MP_QSTR_I);
+    if (self->model.layers[layer].output == BF_INTEGERS) {
+        typecode = MP_OBJ_NEW_QSTR(MP_QSTR_i);
+    }
+    words = new_array(typecode, count);
     raise_status(bf_run_to(&self->model, input_of(self, image), (unsigned)layer + 1u, arena_of(self),
                            bf_arena_size(&self->model)));
     raise_status(bf_output(&self->model, (unsigned)layer, arena_of(self), (uint32_t *)(void *)bytes_of(words), count));

@@ -21,6 +21,7 @@ FLOORS = (
     ("bits", "resources"),
     ("geometry",),
     ("accumulation",),
+    ("steps", "packed"),
     ("ir",),
     ("lower", "nn"),
     ("check", "importers", "learn", "emit", "show"),

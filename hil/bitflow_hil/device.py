@@ -147,7 +147,7 @@ class Device:
         return ticks
 
     def hidden(self, image: npt.NDArray[Any]) -> list[npt.NDArray[np.uint32]]:
-        """The bits of each layer but the last for an image, as channel-packed words, flat."""
+        """The map of each layer but the last for an image, as flat words: channel-packed bits, or an int32 a value."""
         number = self._put(image)
         return [self._hidden(number, layer) for layer in range(self._info.layers - 1)]
 
@@ -157,7 +157,7 @@ class Device:
             answer = self._ask(Kind.HIDDEN, struct.pack("<HHI", number, layer, len(words) // 4))
             image, got, total, first = self._unpack("<HHII", answer)
             if (image, got, first) != (number, layer, len(words) // 4) or not answer.body[12:]:
-                raise self._wrong("other hidden bits")
+                raise self._wrong("another hidden map")
             words += answer.body[12:]
         return np.frombuffer(words, dtype="<u4")
 

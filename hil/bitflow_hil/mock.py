@@ -183,7 +183,7 @@ class MockDevice:
         return Kind.PROFILE.answer, struct.pack(f"<HHH{len(part)}I", number, count, first, *part)
 
     def _hidden(self, number: int, layer: int, first: int) -> tuple[int, bytes]:
-        words = self._trace(number).hidden[layer].reshape(-1)
+        words = self._trace(number).hidden[layer].view(np.uint32).reshape(-1)
         part = words[first : first + _PART].astype("<u4").tobytes()
         return Kind.HIDDEN.answer, struct.pack("<HHII", number, layer, words.size, first) + part
 

@@ -9,7 +9,7 @@ Layers to train with are in `bitflow.nn`, which needs torch; nothing else here d
 import importlib
 
 from bitflow._version import __version__
-from bitflow.api import Model, fuse, load, report
+from bitflow.api import Model, fuse, import_keras, import_onnx, load, report
 from bitflow.errors import (
     BitflowError,
     CheckFailed,
@@ -35,6 +35,8 @@ __all__ = [
     "PackedNetwork",
     "__version__",
     "fuse",
+    "import_keras",
+    "import_onnx",
     "load",
     "report",
 ]

@@ -1,4 +1,4 @@
-"""What makes the integer accumulator of a layer: weights of +-1 over pixels or bits.
+"""What makes the integer accumulators of a layer: products of weights with pixels, bits or integers, or sums of maps.
 
 Maps are [height, width, channels]; filters are [out, kernel height, kernel width, in / groups].
 """
@@ -14,9 +14,27 @@ import numpy.typing as npt
 
 from bitflow.geometry import InputContract, Shape, Window, require
 
-__all__ = ["INT32_MAX", "Accumulation", "BinaryConv", "BinaryDense", "InputConv", "LayerKind", "freeze"]
+__all__ = [
+    "INT32_MAX",
+    "MAX_SOURCES",
+    "REACH_LIMIT",
+    "Accumulation",
+    "BinaryConv",
+    "BinaryDense",
+    "Concat",
+    "InputConv",
+    "IntegerConv",
+    "LayerKind",
+    "Map",
+    "Sum",
+    "Total",
+    "Values",
+    "freeze",
+]
 
 INT32_MAX = 2**31 - 1
+REACH_LIMIT = 2**30 - 1  # no accumulator is larger: twice as much still fits int32
+MAX_SOURCES = 4  # maps that one layer takes
 
 Int8 = npt.NDArray[np.int8]
 
@@ -29,16 +47,38 @@ def freeze(value: Any, name: str, dtype: npt.DTypeLike) -> None:
 
 
 class LayerKind(IntEnum):
-    """What makes the accumulator; the values are those of a `.bfn`."""
+    """How a layer makes its accumulators; the values are those of a `.bfn`."""
 
-    INPUT_CONV = 0
-    CONV = 1
-    DENSE = 2
+    INPUT_CONV = 0  # pixels, weights of +-1
+    CONV = 1  # bits, weights of +-1
+    DENSE = 2  # bits of the whole map, weights of +-1
+    WIDE_CONV = 3  # pixels, bits or integers with int8 weights; integers with weights of +-1
+    SUM = 4  # of maps of one shape, bits (+-1) or integers
+    CONCAT = 5  # bits, channel after channel
+    TOTAL = 6  # of each channel over all positions, bits (+-1) or integers: the global average times their number
+
+
+class Values(IntEnum):
+    """What a map holds; the values are those of a `.bfn`, which has no PIXELS: they are the input's."""
+
+    BITS = 0
+    SCORES = 1
+    INTEGERS = 2
+    PIXELS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Map:
+    """A map that a layer gives or takes. reach: its largest absolute value; 1 of bits, pixel - zero point of pixels."""
+
+    shape: Shape
+    values: Values = Values.BITS
+    reach: int = 1
 
 
 def _check_filters(weights: Int8, groups: int, source: Shape, where: str) -> None:
     require(weights.ndim == 4, f"{where}: filters must be [out, kh, kw, in / groups], got {weights.shape}")
-    require(bool(np.all(np.abs(weights) == 1)), f"{where}: weights must be +1 or -1")
+    require(bool(np.all(weights != -128)), f"{where}: weights must be -127..127")
     require(1 <= len(weights) <= 65535, f"{where}: {len(weights)} output channels are outside 1..65535")
     require(
         groups >= 1 and source.channels % groups == 0 and len(weights) % groups == 0,
@@ -50,100 +90,235 @@ def _check_filters(weights: Int8, groups: int, source: Shape, where: str) -> Non
     )
 
 
-def _target(source: Shape, window: Window, weights: Int8) -> Shape:
-    return Shape(*window.over(source.height, source.width), len(weights))
+class _Filters:
+    """What all accumulations with filters share: their numbers follow from source map, weights and window."""
 
+    __slots__ = ()
 
-def _taps(weights: Int8) -> int:
-    return int(np.prod(weights.shape[1:]))
+    source: Shape
+    weights: Int8
+    window: Window
+    groups: int
+    heaviest: int
+
+    @property
+    def target(self) -> Shape:
+        """The map of accumulators."""
+        return Shape(*self.window.over(self.source.height, self.source.width), len(self.weights))
+
+    @property
+    def taps(self) -> int:
+        """K, taps that enter one accumulator."""
+        return int(np.prod(self.weights.shape[1:]))
+
+    @property
+    def takes(self) -> tuple[Map, ...]:
+        """The maps that it is made from."""
+        raise NotImplementedError
+
+    @property
+    def reach(self) -> int:
+        """R, the largest absolute accumulator: K for bits and +-1 weights."""
+        return self.heaviest * self.takes[0].reach
+
+    def _check(self, where: str, binary_kind: LayerKind) -> None:
+        """Freeze the weights, note their kind and the largest sum of absolute weights of a filter, check the rest."""
+        freeze(self, "weights", np.int8)
+        _check_filters(self.weights, self.groups, self.source, where)
+        binary = bool(np.all(np.abs(self.weights) == 1))
+        heaviest = self.taps if binary else int(np.abs(self.weights).sum(axis=(1, 2, 3), dtype=np.int64).max())
+        object.__setattr__(self, "kind", binary_kind if binary else LayerKind.WIDE_CONV)
+        object.__setattr__(self, "heaviest", heaviest)
+        require(self.weights.shape[1:3] == self.window.kernel, f"{where}: filters and kernel disagree")
+        require(self.reach <= REACH_LIMIT, f"{where}: accumulators up to {self.reach} would not fit int32")
 
 
 @dataclass(frozen=True, slots=True)
-class InputConv:
-    """Convolution of 8-bit pixels minus the zero point with +-1 weights. A padded tap does not count."""
+class InputConv(_Filters):
+    """Convolution of 8-bit pixels minus the zero point with +-1 or int8 weights. A padded tap does not count."""
 
     source: Shape
     weights: Int8 = field(repr=False)
     window: Window
     contract: InputContract
     groups: int = 1
+    kind: LayerKind = field(init=False, repr=False, compare=False)
+    heaviest: int = field(init=False, repr=False, compare=False)
 
-    kind = LayerKind.INPUT_CONV
     pad_value = 0
 
     def __post_init__(self) -> None:
-        freeze(self, "weights", np.int8)
-        _check_filters(self.weights, self.groups, self.source, "input convolution")
+        self._check("input convolution", LayerKind.INPUT_CONV)
         require(self.source == self.contract.shape, f"the first layer takes {self.source}, not the input's shape")
-        require(self.weights.shape[1:3] == self.window.kernel, "filters and kernel disagree")
-        require(self.reach <= INT32_MAX // 2, "input convolution: accumulators would not fit int32")
 
     @property
-    def target(self) -> Shape:
-        """The map of accumulators."""
-        return _target(self.source, self.window, self.weights)
-
-    @property
-    def taps(self) -> int:
-        """K, taps that enter one accumulator."""
-        return _taps(self.weights)
-
-    @property
-    def reach(self) -> int:
-        """R, the largest absolute accumulator."""
-        return self.taps * self.contract.reach
+    def takes(self) -> tuple[Map, ...]:
+        return (Map(self.source, Values.PIXELS, self.contract.reach),)
 
 
 @dataclass(frozen=True, slots=True)
-class BinaryConv:
-    """Convolution of bits with +-1 weights. A padded tap is -1 or +1, or (0) does not count."""
+class BinaryConv(_Filters):
+    """Convolution of bits with +-1 or int8 weights. A padded tap is -1 or +1, or (0) does not count."""
 
     source: Shape
     weights: Int8 = field(repr=False)
     window: Window
     groups: int = 1
     pad_value: int = -1
-
-    kind = LayerKind.CONV
+    kind: LayerKind = field(init=False, repr=False, compare=False)
+    heaviest: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        freeze(self, "weights", np.int8)
-        _check_filters(self.weights, self.groups, self.source, "binary convolution")
-        require(self.weights.shape[1:3] == self.window.kernel, "filters and kernel disagree")
+        self._check("binary convolution", LayerKind.CONV)
         require(self.pad_value in (-1, 0, 1), f"padding value {self.pad_value} is none of -1, 0, +1")
 
     @property
-    def target(self) -> Shape:
-        """The map of accumulators."""
-        return _target(self.source, self.window, self.weights)
-
-    @property
-    def taps(self) -> int:
-        """K, taps that enter one accumulator."""
-        return _taps(self.weights)
-
-    @property
-    def reach(self) -> int:
-        """R, the largest absolute accumulator."""
-        return self.taps
+    def takes(self) -> tuple[Map, ...]:
+        return (Map(self.source),)
 
 
 @dataclass(frozen=True, slots=True)
-class BinaryDense:
-    """Fully connected layer over a map of bits: weights [out, height, width, channels] of +-1."""
+class BinaryDense(_Filters):
+    """Fully connected layer over a map of bits: weights [out, height, width, channels] of +-1 or int8."""
 
     source: Shape
     weights: Int8 = field(repr=False)
+    kind: LayerKind = field(init=False, repr=False, compare=False)
+    heaviest: int = field(init=False, repr=False, compare=False)
 
-    kind = LayerKind.DENSE
     groups = 1
     pad_value = 0
 
     def __post_init__(self) -> None:
-        freeze(self, "weights", np.int8)
-        _check_filters(self.weights, 1, self.source, "dense layer")
-        want = (self.source.height, self.source.width)
-        require(self.weights.shape[1:3] == want, f"dense weights are for {self.weights.shape[1:]}, not {self.source}")
+        self._check("dense layer", LayerKind.DENSE)
+
+    @property
+    def window(self) -> Window:  # type: ignore[override]
+        return Window((self.source.height, self.source.width))
+
+    @property
+    def takes(self) -> tuple[Map, ...]:
+        return (Map(self.source),)
+
+
+@dataclass(frozen=True, slots=True)
+class IntegerConv(_Filters):
+    """Convolution of integers up to `source_reach` with +-1 or int8 weights. A padded tap does not count."""
+
+    source: Shape
+    source_reach: int
+    weights: Int8 = field(repr=False)
+    window: Window
+    groups: int = 1
+    kind: LayerKind = field(init=False, repr=False, compare=False)
+    heaviest: int = field(init=False, repr=False, compare=False)
+
+    pad_value = 0
+
+    def __post_init__(self) -> None:
+        self._check("convolution of integers", LayerKind.WIDE_CONV)
+
+    @property
+    def takes(self) -> tuple[Map, ...]:
+        return (Map(self.source, Values.INTEGERS, self.source_reach),)
+
+
+def _check_terms(takes: tuple[Map, ...], where: str) -> None:
+    require(1 <= len(takes) <= MAX_SOURCES, f"{where} takes 1 to {MAX_SOURCES} maps, got {len(takes)}")
+    usable = all(m.values in (Values.BITS, Values.INTEGERS) for m in takes)
+    require(usable, f"{where} takes bits or integers only")
+
+
+class _Pointwise:
+    """What accumulations without filters share: one position in, one position out."""
+
+    __slots__ = ()
+
+    source: Shape
+
+    weights = None
+    groups = 1
+    pad_value = 0
+    taps = 0  # none multiplies
+
+    @property
+    def window(self) -> Window:
+        return Window((1, 1))
+
+    @property
+    def target(self) -> Shape:
+        """The map of accumulators."""
+        return self.source
+
+
+@dataclass(frozen=True, slots=True)
+class Sum(_Pointwise):
+    """Sum of maps of one shape; bits count as +-1. Of one map: that map itself, to be pooled or compared anew."""
+
+    takes: tuple[Map, ...]
+
+    kind = LayerKind.SUM
+
+    def __post_init__(self) -> None:
+        _check_terms(self.takes, "a sum")
+        shapes = {m.shape for m in self.takes}
+        require(len(shapes) == 1, f"a sum of maps of different shapes: {', '.join(sorted(map(str, shapes)))}")
+        require(self.reach <= REACH_LIMIT, f"a sum up to {self.reach} would not fit int32")
+
+    @property
+    def source(self) -> Shape:  # type: ignore[override]
+        return self.takes[0].shape
+
+    @property
+    def reach(self) -> int:
+        """R, the largest absolute accumulator."""
+        return sum(m.reach for m in self.takes)
+
+
+@dataclass(frozen=True, slots=True)
+class Concat(_Pointwise):
+    """Maps of bits of one height and width, channel after channel."""
+
+    takes: tuple[Map, ...]
+
+    kind = LayerKind.CONCAT
+    reach = 1
+
+    def __post_init__(self) -> None:
+        _check_terms(self.takes, "a concatenation")
+        require(all(m.values is Values.BITS for m in self.takes), "a concatenation takes bits; put a sign before it")
+        sizes = {(m.shape.height, m.shape.width) for m in self.takes}
+        require(len(sizes) == 1, "a concatenation of maps of different sizes")
+
+    @property
+    def source(self) -> Shape:  # type: ignore[override]
+        first = self.takes[0].shape
+        return Shape(first.height, first.width, sum(m.shape.channels for m in self.takes))
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """Sum of each channel over all positions; bits count as +-1. The global average is this divided by their number."""
+
+    of: Map
+
+    kind = LayerKind.TOTAL
+    weights = None
+    groups = 1
+    pad_value = 0
+    taps = 0
+
+    def __post_init__(self) -> None:
+        _check_terms(self.takes, "a global sum")
+        require(self.reach <= REACH_LIMIT, f"a global sum up to {self.reach} would not fit int32")
+
+    @property
+    def takes(self) -> tuple[Map, ...]:
+        return (self.of,)
+
+    @property
+    def source(self) -> Shape:
+        return self.of.shape
 
     @property
     def window(self) -> Window:
@@ -152,17 +327,12 @@ class BinaryDense:
     @property
     def target(self) -> Shape:
         """The map of accumulators."""
-        return _target(self.source, self.window, self.weights)
-
-    @property
-    def taps(self) -> int:
-        """K, taps that enter one accumulator."""
-        return _taps(self.weights)
+        return Shape(1, 1, self.source.channels)
 
     @property
     def reach(self) -> int:
         """R, the largest absolute accumulator."""
-        return self.taps
+        return self.source.height * self.source.width * self.of.reach
 
 
-Accumulation = InputConv | BinaryConv | BinaryDense
+Accumulation = InputConv | BinaryConv | BinaryDense | IntegerConv | Sum | Concat | Total

@@ -16,7 +16,7 @@ from bitflow.check.host import HostEngine
 from bitflow.check.reference import run_packed
 from bitflow.deploy import boards
 from bitflow.errors import InputError
-from bitflow.ir import PackedNetwork
+from bitflow.ir import Network, PackedNetwork
 from bitflow.lower import fuse as lowering
 from bitflow.lower import image
 from bitflow.lower.pack import pack
@@ -25,9 +25,10 @@ from bitflow.show import report as reporting
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["Model", "fuse", "load", "report"]
+__all__ = ["Model", "fuse", "import_keras", "import_onnx", "load", "report"]
 
 Engine = Literal["c", "numpy"]
+_ZEROS = {"plus": 1, "minus": -1, None: None}
 
 
 class Model(PackedNetwork):
@@ -63,6 +64,15 @@ class Model(PackedNetwork):
         found = HostEngine(self).scores(images) if engine == "c" else run_packed(self, images).scores
         return np.asarray(found, dtype=np.int32)
 
+    def float_logits(self, images: npt.NDArray[Any], engine: Engine = "c") -> npt.NDArray[np.float64]:
+        """Float logits [N, classes], made from the integer scores on this computer; arguments as for `scores`.
+
+        Raises InputError for a network that keeps none.
+        """
+        if self.logits is None:
+            raise InputError(f"{self.name} keeps no float logits; its scores are integers")
+        return np.asarray(self.logits.scale * self.scores(images, engine) + self.logits.offset)
+
     def predict(self, images: npt.NDArray[Any], engine: Engine = "c") -> npt.NDArray[np.int64]:
         """Class of each image, int [N]: the largest score, of equal ones the first. Arguments as for `scores`."""
         return np.asarray(np.argmax(self.scores(images, engine), axis=1))
@@ -85,25 +95,56 @@ def fuse(
     name: str = "model",
     labels: Sequence[str] = (),
     dtype: Literal["uint8", "int8"] = "uint8",
+    pixels: str = "raw",
+    sign_zero: Literal["plus", "minus"] | None = None,
 ) -> Model:
-    """Fuse a torch module made of `bitflow.nn` layers to BatchShift and pack it.
+    """Fuse a torch module to BatchShift and pack it: one of `bitflow.nn` layers, or any whose weights and activations
+    are one bit, in whatever style its forward pass is written.
 
-    module takes float [N, C, H, W] with pixel values 0..255 (or -128..127 with dtype "int8") and gives logits
-    [N, classes]. input_shape: (H, W, C). The result's `predict` equals the arg-max of the module in eval mode, first
-    index on ties. With a BatchNorm after the last layer float32 may order some pairs of classes as no int32 scores can:
-    then it warns how many, and how near their logits are. Raises ImportRefused for layers that are not binary,
-    FusionError where float32 overflows.
+    module takes float [N, C, H, W] with pixel values 0..255 and gives logits [N, classes]. input_shape: (H, W, C); a
+    module over sequences [N, C, W] has H = 1. pixels: what float it gets for a pixel p: raw, unit, signed or MEAN,STD,
+    as `bitflow import --input`. sign_zero: what torch.sign, which gives 0 for 0, is to give there; only needed where 0
+    can occur. The result's `predict` equals the arg-max of the module in eval mode, first index on ties. With a
+    BatchNorm after the last layer float32 may order some pairs of classes as no int32 scores can: then it warns how
+    many, and how near their logits are. Raises ImportRefused for what is not binary, FusionError where float32
+    overflows.
     """
-    from bitflow.importers.torch_module import network_from_module
+    from bitflow.importers.pixels import Pixels
+    from bitflow.importers.torch_module import contract_of, import_module
 
-    network = network_from_module(module, input_shape, name=name, labels=tuple(labels), dtype=dtype)
+    imported = import_module(
+        module,
+        contract_of(input_shape, dtype),
+        pixel_steps=Pixels.parse(pixels).steps(input_shape[2]),
+        name=name,
+        labels=labels,
+        sign_zero=_ZEROS[sign_zero],
+    )
+    return _fused(imported.network)
+
+
+def import_onnx(path: str | Path, **options: Any) -> Model:
+    """The network in an ONNX or QONNX file, packed. Options and errors as `bitflow.importers.onnx_file.import_onnx`."""
+    from bitflow.importers import onnx_file
+
+    return _fused(onnx_file.import_onnx(path, **options).network)
+
+
+def import_keras(path: str | Path, **options: Any) -> Model:
+    """The network in a Larq or Keras file, packed. Options as `bitflow.importers.keras_file.import_keras`."""
+    from bitflow.importers import keras_file
+
+    return _fused(keras_file.import_keras(path, **options).network)
+
+
+def _fused(network: Network) -> Model:
     fused = lowering.fuse(network)
     order = lowering.explain(network, fused)[-1].order
     if order is not None and order.pairs:
         text = (
             f"{order.pairs} of {order.of} pairs of class scores are ordered unlike the float logits, which differ there"
         )
-        warnings.warn(f"{name}: {text} by {order.gap:g} at most", stacklevel=2)
+        warnings.warn(f"{network.name}: {text} by {order.gap:g} at most", stacklevel=3)
     return Model.of(pack(fused))
 
 

@@ -1,10 +1,11 @@
 """The values that pass down the pipeline: Network -> IntegerNetwork -> PackedNetwork.
 
-All are frozen, all arrays in them are read-only, and each checks its invariants when it is made. A layer is an
+All are frozen, all arrays in them are read-only, and each checks its invariants when it is made. A network is a row of
+layers; each takes the maps of earlier ones (`sources`; most take the one before) and gives one map. A layer is an
 *accumulation* (what makes the integer accumulator) with what becomes of the accumulator:
 
-    Network         accumulation, scaling factor, bias, BatchNorm, sign, max-pool    float32, as trained
-    IntegerNetwork  accumulation, BatchShift or Scores, max-pool by OR and AND       integers only
+    Network         accumulation, then steps: scale, offset, BatchNorm, max-pool, sign   floats, as trained
+    IntegerNetwork  accumulation, then BatchShift, Scores or the integers, and the pool  integers only
     PackedNetwork   the same as arrays of 32-bit words, as they lie in a `.bfn`
 
 Maps are [height, width, channels]; filters are [out, kernel height, kernel width, in / groups].
@@ -14,117 +15,126 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 
 import numpy as np
 import numpy.typing as npt
 
-from bitflow import bits
 from bitflow.accumulation import (
     INT32_MAX,
     Accumulation,
     BinaryConv,
     BinaryDense,
+    Concat,
     InputConv,
+    IntegerConv,
     LayerKind,
+    Map,
+    Sum,
+    Total,
+    Values,
     freeze,
 )
-from bitflow.geometry import InputContract, Pool, Shape, Window, require
+from bitflow.geometry import InputContract, Pool, Shape, require
+from bitflow.packed import INPUT, Logits, PackedLayer, PackedNetwork, check_logits, check_names
+from bitflow.steps import BatchNorm, Divide, Offset, Rounding, Scale, Sign, Step
 
 __all__ = [
+    "INPUT",
     "Accumulation",
     "BatchNorm",
     "BatchShift",
     "BinaryConv",
     "BinaryDense",
+    "Concat",
+    "Divide",
     "InputConv",
+    "IntegerConv",
     "IntegerLayer",
     "IntegerNetwork",
+    "Integers",
     "Layer",
     "LayerKind",
+    "Logits",
+    "Map",
     "Network",
+    "Offset",
+    "Output",
     "PackedLayer",
     "PackedNetwork",
-    "PoolPlace",
+    "Pool",
+    "Rounding",
+    "Scale",
     "Scores",
+    "Sign",
+    "Step",
+    "Sum",
+    "Total",
+    "Values",
 ]
 
 Int32 = npt.NDArray[np.int32]
-Words = npt.NDArray[np.uint32]
-Float = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]
-
-
-class PoolPlace(Enum):
-    """Where a max-pool stands: between convolution and BatchNorm, between BatchNorm and sign, or after sign."""
-
-    BEFORE_NORM = "before_norm"
-    AFTER_NORM = "after_norm"
-    AFTER_SIGN = "after_sign"
-
-
-@dataclass(frozen=True, slots=True)
-class BatchNorm:
-    """Statistics and affine terms of a BatchNorm in eval mode, float32 [channels] each.
-
-    a = weight * (1 / sqrt(variance + eps)) and b = fma(-mean, a, bias), both float32, as torch computes them.
-    """
-
-    weight: Float = field(repr=False)
-    bias: Float = field(repr=False)
-    mean: Float = field(repr=False)
-    variance: Float = field(repr=False)
-    eps: float = 1e-5
-
-    def __post_init__(self) -> None:
-        for name in ("weight", "bias", "mean", "variance"):
-            freeze(self, name, np.float32)
-            array = getattr(self, name)
-            require(array.ndim == 1 and array.shape == self.weight.shape, f"BatchNorm {name} has shape {array.shape}")
-            require(bool(np.isfinite(array).all()), f"BatchNorm {name} is not finite")
-        require(bool((self.variance >= 0).all()), "BatchNorm variance is negative")
-        require(float(self.eps) >= 0, f"BatchNorm eps {self.eps} is negative")
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A layer as trained: z = float32(scale * x), then bias, BatchNorm, max-pool and sign where it has them.
+    """A layer as trained: its accumulator goes through the steps, one after the other.
 
-    scale: float32 [out channels], the XNOR scaling factor. bias: float32 [out channels], added after the scale.
-    sign: False in the last layer, whose values are the logits.
+    steps: at most one max-pool and one sign; nothing but a max-pool stands after the sign. A layer without sign gives
+    logits (the last one) or integers (then its only step is a max-pool). sources: indices of the layers whose maps it
+    takes, INPUT for the pixels; None: the layer before.
     """
 
     name: str
     accumulation: Accumulation
-    scale: Float = field(repr=False)
-    bias: Float | None = field(repr=False, default=None)
-    norm: BatchNorm | None = None
-    pool: Pool | None = None
-    pool_place: PoolPlace = PoolPlace.BEFORE_NORM
-    sign: bool = True
+    steps: tuple[Step, ...] = ()
+    sources: tuple[int, ...] | None = None
+    rounding: Rounding = Rounding.FLOAT32
 
     def __post_init__(self) -> None:
-        freeze(self, "scale", np.float32)
-        if self.bias is not None:
-            freeze(self, "bias", np.float32)
         channels = self.accumulation.target.channels
-        norm = None if self.norm is None else self.norm.weight
-        for what, array in (("scale", self.scale), ("bias", self.bias), ("norm", norm)):
-            if array is not None:
-                require(array.shape == (channels,), f"{self.name}: {what} has shape {array.shape}, not ({channels},)")
-                require(bool(np.isfinite(array).all()), f"{self.name}: {what} is not finite")
-        if not self.sign:
-            require(self.pool is None, f"{self.name}: the last layer cannot be pooled")
+        signed = False
+        for step in self.steps:
+            require(not signed or isinstance(step, Pool), f"{self.name}: only a max-pool can follow the sign")
+            signed = signed or isinstance(step, Sign)
+            match step:
+                case Scale(values) | Offset(values) | BatchNorm(values):
+                    shape = values.shape
+                    what = type(step).__name__
+                    require(shape == (channels,), f"{self.name}: {what} has shape {shape}, not ({channels},)")
+        require(sum(isinstance(step, Pool) for step in self.steps) <= 1, f"{self.name}: a second max-pool in one layer")
+
+    @property
+    def sign(self) -> Sign | None:
+        return next((step for step in self.steps if isinstance(step, Sign)), None)
+
+    @property
+    def pool(self) -> Pool | None:
+        return next((step for step in self.steps if isinstance(step, Pool)), None)
+
+    @property
+    def affine(self) -> tuple[Scale | Divide | Offset | BatchNorm, ...]:
+        """The steps that are neither pool nor sign."""
+        return tuple(step for step in self.steps if not isinstance(step, Pool | Sign))
 
     @property
     def target(self) -> Shape:
         return _pooled(self.accumulation.target, self.pool)
+
+    def gives(self, last: bool) -> Map:
+        """The map that it gives; last: it is the network's last layer."""
+        if self.sign is not None:
+            return Map(self.target)
+        return Map(self.target, Values.SCORES if last else Values.INTEGERS, self.accumulation.reach)
 
 
 def _pooled(shape: Shape, pool: Pool | None) -> Shape:
     if pool is None:
         return shape
     return Shape(*pool.window.over(shape.height, shape.width), shape.channels)
+
+
+# ---- What becomes of it in a fused one ----
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,18 +160,29 @@ class Scores:
         require(self.scale.shape == self.offset.shape, "score scale and offset differ in length")
 
 
-Output = BatchShift | Scores
+@dataclass(frozen=True, slots=True)
+class Integers:
+    """The accumulators themselves, for a layer that adds or averages them."""
+
+
+Output = BatchShift | Scores | Integers
 
 
 @dataclass(frozen=True, slots=True)
 class IntegerLayer:
-    """A layer without floats. pool_and: bool [out channels], True where the pool is an AND (flipped filters)."""
+    """A layer without floats.
+
+    pool_and: bool [out channels], True where the max-pool of bits is an AND. invert: bool [out channels], True where
+    the bit is inverted after the comparison, before the pool: where the filters of a falling channel cannot be flipped.
+    """
 
     name: str
     accumulation: Accumulation
     output: Output
     pool: Pool | None = None
     pool_and: Bools | None = field(repr=False, default=None)
+    invert: Bools | None = field(repr=False, default=None)
+    sources: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         channels, reach = self.accumulation.target.channels, self.accumulation.reach
@@ -177,35 +198,76 @@ class IntegerLayer:
                 target = self.accumulation.target
                 require((target.height, target.width) == (1, 1), f"{self.name}: scores of a map of {target}")
                 require(self.pool is None, f"{self.name}: the last layer cannot be pooled")
-        if self.pool_and is not None:
-            freeze(self, "pool_and", np.bool_)
-            require(self.pool is not None, f"{self.name}: pool_and without a pool")
-            require(self.pool_and.shape == (channels,), f"{self.name}: pool_and has shape {self.pool_and.shape}")
+        for name in ("pool_and", "invert"):
+            mask = getattr(self, name)
+            if mask is not None:
+                freeze(self, name, np.bool_)
+                require(mask.shape == (channels,), f"{self.name}: {name} has shape {mask.shape}")
+                require(isinstance(self.output, BatchShift), f"{self.name}: {name} without bits")
+        require(self.pool_and is None or self.pool is not None, f"{self.name}: pool_and without a pool")
 
     @property
     def target(self) -> Shape:
         return _pooled(self.accumulation.target, self.pool)
 
+    def gives(self, last: bool) -> Map:
+        """The map that it gives; last: it is the network's last layer."""
+        match self.output:
+            case BatchShift():
+                return Map(self.target)
+            case Scores():
+                return Map(self.target, Values.SCORES, self.accumulation.reach)
+            case Integers():
+                return Map(self.target, Values.INTEGERS, self.accumulation.reach)
 
-def _check_chain(layers: Sequence[Layer | IntegerLayer], contract: InputContract) -> None:
-    require(len(layers) >= 1, "a network needs at least one layer")
-    shape = contract.shape
+
+def _resolve_sources(layers: Sequence[Layer | IntegerLayer]) -> None:
+    """Write out what a layer takes where it takes the layer before."""
     for index, layer in enumerate(layers):
-        got = layer.accumulation.source
-        first = layer.accumulation.kind is LayerKind.INPUT_CONV
-        require(got == shape, f"{layer.name}: takes {got}, the layer before gives {shape}")
-        require(first == (index == 0), f"{layer.name}: the first layer, and only it, takes pixels")
-        shape = layer.target
+        if layer.sources is None:
+            object.__setattr__(layer, "sources", (index - 1,))
 
 
-def _check_labels(labels: tuple[str, ...], classes: int) -> None:
-    require(not labels or len(labels) == classes, f"{len(labels)} class names for {classes} classes")
-    require(not any("\0" in text for text in labels), "a class name contains a NUL character")
+def _check_graph(layers: Sequence[Layer | IntegerLayer], contract: InputContract) -> None:
+    """Every layer takes what its sources give; every map is taken; only the last gives scores."""
+    require(len(layers) >= 1, "a network needs at least one layer")
+    _resolve_sources(layers)
+    given = {INPUT: Map(contract.shape, Values.PIXELS, contract.reach)}
+    taken: set[int] = set()
+    for index, layer in enumerate(layers):
+        sources = layer.sources or ()
+        taken.update(sources)
+        takes = layer.accumulation.takes
+        require(len(sources) == len(takes), f"{layer.name}: takes {len(takes)} maps, has {len(sources)} sources")
+        for source, wanted in zip(sources, takes, strict=True):
+            require(source in given, f"{layer.name}: takes the map of layer {source}, which does not stand before it")
+            got = given[source]
+            require(
+                got == wanted,
+                f"{layer.name}: takes {_describe(wanted)}, layer {source} gives {_describe(got)}"
+                if source != INPUT
+                else f"{layer.name}: takes {_describe(wanted)}, the input gives {_describe(got)}",
+            )
+        given[index] = layer.gives(last=index == len(layers) - 1)
+        lone = index < len(layers) - 1 and given[index].values is Values.SCORES
+        require(not lone, f"{layer.name}: scores before the last layer")
+    unused = sorted(set(range(len(layers) - 1)) - taken)
+    require(not unused, f"nothing takes the map of {', '.join(layers[i].name for i in unused)}")
+    last = given[len(layers) - 1]
+    require(last.values is Values.SCORES, f"{layers[-1].name}: the last layer gives no scores")
+    flat = (last.shape.height, last.shape.width) == (1, 1)
+    require(flat, f"the last layer gives a map of {last.shape}, not scores")
+
+
+def _describe(given: Map) -> str:
+    return f"{given.shape} {given.values.name.lower()}" + (
+        f" up to {given.reach}" if given.values is Values.INTEGERS else ""
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A trained network in float32."""
+    """A trained network in floats."""
 
     name: str
     contract: InputContract
@@ -213,13 +275,12 @@ class Network:
     labels: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        _check_chain(self.layers, self.contract)
-        for index, layer in enumerate(self.layers):
-            last = index == len(self.layers) - 1
-            require(layer.sign != last, f"{layer.name}: every layer but the last, and only they, end in a sign")
-        target = self.layers[-1].target
-        require((target.height, target.width) == (1, 1), f"the last layer gives a map of {target}, not scores")
-        _check_labels(self.labels, self.classes)
+        _check_graph(self.layers, self.contract)
+        for layer in self.layers[:-1]:
+            plain = layer.sign is not None or not layer.affine
+            require(plain, f"{layer.name}: integers that others use cannot be scaled; put the scale after their sum")
+        require(self.layers[-1].pool is None, f"{self.layers[-1].name}: the last layer cannot be pooled")
+        check_names(self.labels, self.classes)
 
     @property
     def classes(self) -> int:
@@ -228,101 +289,18 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class IntegerNetwork:
-    """A fused network: integers in, integers out, nothing else inside."""
+    """A fused network: integers in, integers out. logits: what the scores were as floats, for those who want them."""
 
     name: str
     contract: InputContract
     layers: tuple[IntegerLayer, ...]
     labels: tuple[str, ...] = ()
+    logits: Logits | None = None
 
     def __post_init__(self) -> None:
-        _check_chain(self.layers, self.contract)
-        for layer in self.layers[:-1]:
-            require(isinstance(layer.output, BatchShift), f"{layer.name}: scores before the last layer")
-        require(isinstance(self.layers[-1].output, Scores), f"{self.layers[-1].name}: the last layer gives no scores")
-        _check_labels(self.labels, self.classes)
-
-    @property
-    def classes(self) -> int:
-        return self.layers[-1].target.channels
-
-
-@dataclass(frozen=True, slots=True)
-class PackedLayer:
-    """A layer as it lies in a `.bfn`.
-
-    weights: uint32 [out channels, words of K bits]; bit i of a filter is tap (ky * kw + kx) * (in / groups) + channel.
-    shift: int32 [out channels], the BatchShift, or in the last layer the scale of the scores.
-    offset: int32 [out channels], the offset of the scores; None where the layer gives bits.
-    pool_and: uint32 [words of the out channels], bits of the channels that are pooled by AND; None: all by OR.
-    """
-
-    name: str
-    kind: LayerKind
-    source: Shape
-    conv: Shape
-    target: Shape
-    window: Window
-    groups: int
-    pad_value: int
-    pool: Pool | None
-    weights: Words = field(repr=False)
-    shift: Int32 = field(repr=False)
-    offset: Int32 | None = field(repr=False, default=None)
-    pool_and: Words | None = field(repr=False, default=None)
-
-    def __post_init__(self) -> None:
-        freeze(self, "weights", np.uint32)
-        freeze(self, "shift", np.int32)
-        want = (self.target.channels, bits.words_for(self.taps))
-        require(self.weights.shape == want, f"{self.name}: weights are {self.weights.shape} words, not {want}")
-        require(self.shift.shape == want[:1], f"{self.name}: {self.shift.shape} shifts for {want[0]} channels")
-        if self.offset is not None:
-            freeze(self, "offset", np.int32)
-            require(self.offset.shape == want[:1], f"{self.name}: {self.offset.shape} offsets for {want[0]} channels")
-        if self.pool_and is not None:
-            freeze(self, "pool_and", np.uint32)
-            require(self.pool_and.shape == (bits.words_for(want[0]),), f"{self.name}: pool_and has a wrong length")
-
-    @property
-    def taps(self) -> int:
-        """K, taps that enter one accumulator."""
-        return self.window.kernel[0] * self.window.kernel[1] * (self.source.channels // self.groups)
-
-    @property
-    def macs(self) -> int:
-        """Multiply-accumulates: taps for each accumulator of the map before the pool."""
-        return self.taps * self.conv.size
-
-    @property
-    def gives_scores(self) -> bool:
-        return self.offset is not None
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of its arrays in the image."""
-        arrays = (self.weights, self.shift, self.offset, self.pool_and)
-        return sum(array.nbytes for array in arrays if array is not None)
-
-
-@dataclass(frozen=True, slots=True)
-class PackedNetwork:
-    """A network as arrays of words: what a `.bfn` holds and a device runs."""
-
-    name: str
-    contract: InputContract
-    layers: tuple[PackedLayer, ...]
-    labels: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        require(len(self.layers) >= 1, "a network needs at least one layer")
-        shape = self.contract.shape
-        for index, layer in enumerate(self.layers):
-            last = index == len(self.layers) - 1
-            require(layer.source == shape, f"{layer.name}: takes {layer.source}, the layer before gives {shape}")
-            require(layer.gives_scores == last, f"{layer.name}: the last layer, and only it, gives scores")
-            shape = layer.target
-        _check_labels(self.labels, self.classes)
+        _check_graph(self.layers, self.contract)
+        check_names(self.labels, self.classes)
+        check_logits(self.logits, self.classes)
 
     @property
     def classes(self) -> int:

@@ -24,9 +24,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["BinaryConv2d", "BinaryLinear", "InputConv2d", "Sign", "binarise", "clip_latent"]
+__all__ = [
+    "BinaryConv1d",
+    "BinaryConv2d",
+    "BinaryLinear",
+    "InputConv1d",
+    "InputConv2d",
+    "Residual",
+    "Shift",
+    "Sign",
+    "binarise",
+    "clip_latent",
+]
 
 Pair = tuple[int, int]
+Sides = tuple[int, int, int, int]
 
 
 class _StraightThrough(torch.autograd.Function):
@@ -63,23 +75,43 @@ def _pair(value: int | Pair) -> Pair:
     return (value, value) if isinstance(value, int) else (value[0], value[1])
 
 
+def _sides(padding: int | Pair | Sides) -> Sides:
+    """(top, left, bottom, right) of one number, of (rows, columns) or of all four."""
+    if isinstance(padding, tuple) and len(padding) == 4:
+        return padding
+    rows, columns = _pair(padding)
+    return rows, columns, rows, columns
+
+
 class _BinaryLayer(nn.Module):
     """Latent weights [out, ...], an optional bias [out], and the order of the arithmetic in `_scaled`."""
 
-    def __init__(self, shape: tuple[int, ...], bias: bool) -> None:
+    def __init__(self, shape: tuple[int, ...], bias: bool, scaled: bool, weight_bits: int) -> None:
         super().__init__()
+        if weight_bits not in (1, 8):
+            raise ValueError(f"weight_bits {weight_bits} is neither 1 nor 8")
         fan_in = 1
         for size in shape[1:]:
             fan_in *= size
         bound = fan_in**-0.5
+        self.scaled, self.weight_bits = scaled, weight_bits
         self.weight = nn.Parameter(torch.empty(shape).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.zeros(shape[0])) if bias else None
 
+    def whole_weights(self) -> Tensor:
+        """The weights as the layer uses them: +-1, or whole numbers -127..127 with 8 bits; gradients pass through."""
+        if self.weight_bits == 1:
+            return binarise(self.weight)
+        wanted = self.weight.clamp(-1, 1) * 127
+        return wanted + (torch.round(wanted) - wanted).detach() if self.training else torch.round(wanted)
+
     def scaling_factor(self) -> Tensor:
-        """Alpha as the forward pass uses it: float32 [out], one mean |latent weight| per filter.
+        """Alpha as the forward pass uses it: float32 [out], one mean |latent weight| per filter; 1/127 with 8 bits.
 
         The mean is taken in float64, so that its float32 does not depend on the number of threads.
         """
+        if self.weight_bits == 8:
+            return torch.full((self.weight.shape[0],), 1 / 127, device=self.weight.device)
         return self.weight.abs().double().flatten(1).mean(dim=1).float()
 
     def _scaled(self, accumulator: Tensor) -> Tensor:
@@ -88,8 +120,9 @@ class _BinaryLayer(nn.Module):
             # An algorithm with inexact transforms (Winograd, FFT) may leave the integers by a little.
             accumulator = torch.round(accumulator)
         shape = (1, -1) + (1,) * (accumulator.dim() - 2)
-        result = accumulator * self.scaling_factor().view(shape)
-        return result if self.bias is None else result + self.bias.view(shape)
+        if self.scaled:
+            accumulator = accumulator * self.scaling_factor().view(shape)
+        return accumulator if self.bias is None else accumulator + self.bias.view(shape)
 
 
 class _Convolution(_BinaryLayer):
@@ -99,34 +132,46 @@ class _Convolution(_BinaryLayer):
         out_channels: int,
         kernel_size: int | Pair,
         stride: int | Pair,
-        padding: int | Pair,
+        padding: int | Pair | Sides,
         groups: int,
+        *,
+        dilation: int | Pair,
         bias: bool,
+        scaled: bool,
+        weight_bits: int,
     ) -> None:
         if groups < 1 or in_channels % groups or out_channels % groups:
             raise ValueError(f"{in_channels} -> {out_channels} channels cannot be split into {groups} groups")
         self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
-        self.kernel_size, self.stride, self.padding = _pair(kernel_size), _pair(stride), _pair(padding)
-        super().__init__((out_channels, in_channels // groups, *self.kernel_size), bias)
+        self.kernel_size, self.stride, self.padding = _pair(kernel_size), _pair(stride), _sides(padding)
+        self.dilation = _pair(dilation)
+        super().__init__((out_channels, in_channels // groups, *self.kernel_size), bias, scaled, weight_bits)
 
     def extra_repr(self) -> str:
         return f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}, " + (
-            f"padding={self.padding}, groups={self.groups}"
+            f"padding={self.padding}, dilation={self.dilation}, groups={self.groups}, weight_bits={self.weight_bits}"
         )
 
     def _convolve(self, x: Tensor, fill: float) -> Tensor:
-        """x [N, in, H, W], padded by `fill`, with +-1 weights -> [N, out, H', W']."""
-        rows, columns = self.padding
-        padded = functional.pad(x, (columns, columns, rows, rows), value=fill) if rows or columns else x
-        return self._scaled(functional.conv2d(padded, binarise(self.weight), None, self.stride, groups=self.groups))
+        """x [N, in, H, W] or [N, in, W], padded by `fill`, with whole weights -> [N, out, H', W'] or [N, out, W']."""
+        flat = x.dim() == 3
+        if flat:
+            x = x.unsqueeze(2)
+        top, left, bottom, right = self.padding
+        padded = functional.pad(x, (left, right, top, bottom), value=fill) if any(self.padding) else x
+        weights = self.whole_weights()
+        found = functional.conv2d(padded, weights, None, self.stride, 0, self.dilation, self.groups)
+        result = self._scaled(found)
+        return result.squeeze(2) if flat else result
 
 
 class InputConv2d(_Convolution):
-    """First layer: 8-bit pixels minus the zero point, convolved with +-1 weights.
+    """First layer: 8-bit pixels minus the zero point, convolved with +-1 weights (weight_bits=8: int8 ones).
 
     In: float [N, in_channels, H, W] of whole numbers 0..255 (or -128..127). Out: float [N, out_channels, H', W'].
-    A padded tap has the zero point's value and so does not count. kernel_size, stride, padding: an int or (rows,
-    columns). Raises ValueError where the channels do not divide into the groups.
+    A padded tap has the zero point's value and so does not count. kernel_size, stride, dilation: an int or (rows,
+    columns); padding: that or (top, left, bottom, right). scaled=False leaves out alpha: the result is integers, which
+    can be added. Raises ValueError where the channels do not divide into the groups.
     """
 
     def __init__(
@@ -135,13 +180,19 @@ class InputConv2d(_Convolution):
         out_channels: int,
         kernel_size: int | Pair,
         stride: int | Pair = 1,
-        padding: int | Pair = 0,
+        padding: int | Pair | Sides = 0,
         zero_point: int = 128,
         groups: int = 1,
         *,
+        dilation: int | Pair = 1,
         bias: bool = False,
+        scaled: bool = True,
+        weight_bits: int = 1,
     ) -> None:
-        super().__init__(in_channels, out_channels, kernel_size, stride, padding, groups, bias)
+        super().__init__(
+            in_channels, out_channels, kernel_size, stride, padding, groups,
+            dilation=dilation, bias=bias, scaled=scaled, weight_bits=weight_bits,
+        )  # fmt: skip
         self.zero_point = zero_point
 
     def forward(self, x: Tensor) -> Tensor:
@@ -155,8 +206,8 @@ class BinaryConv2d(_Convolution):
     """Convolution of +-1 with +-1 weights.
 
     In: float [N, in_channels, H, W] of +-1. Out: float [N, out_channels, H', W']. padding_value: what a padded tap
-    holds, -1 (the cheapest on a device: a bit 0), +1, or 0 (torch's own: the tap does not count). Raises ValueError for
-    another padding value and where the channels do not divide into the groups.
+    holds, -1 (the cheapest on a device: a bit 0), +1, or 0 (torch's own: the tap does not count). The rest as
+    InputConv2d. Raises ValueError for another padding value and where the channels do not divide into the groups.
     """
 
     def __init__(
@@ -165,15 +216,21 @@ class BinaryConv2d(_Convolution):
         out_channels: int,
         kernel_size: int | Pair,
         stride: int | Pair = 1,
-        padding: int | Pair = 0,
+        padding: int | Pair | Sides = 0,
         padding_value: int = -1,
         groups: int = 1,
         *,
+        dilation: int | Pair = 1,
         bias: bool = False,
+        scaled: bool = True,
+        weight_bits: int = 1,
     ) -> None:
         if padding_value not in (-1, 0, 1):
             raise ValueError(f"padding_value {padding_value} is none of -1, 0, +1")
-        super().__init__(in_channels, out_channels, kernel_size, stride, padding, groups, bias)
+        super().__init__(
+            in_channels, out_channels, kernel_size, stride, padding, groups,
+            dilation=dilation, bias=bias, scaled=scaled, weight_bits=weight_bits,
+        )  # fmt: skip
         self.padding_value = padding_value
 
     def forward(self, x: Tensor) -> Tensor:
@@ -183,26 +240,106 @@ class BinaryConv2d(_Convolution):
         return f"{super().extra_repr()}, padding_value={self.padding_value}"
 
 
+class InputConv1d(InputConv2d):
+    """InputConv2d over sequences: float [N, in_channels, W] -> [N, out_channels, W'], kernel 1 x kernel_size.
+
+    As input of a device such a sequence is a map of height 1. padding: an int or (left, right).
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        padding: int | Pair = 0,
+        zero_point: int = 128,
+        groups: int = 1,
+        *,
+        dilation: int = 1,
+        **options: Any,
+    ) -> None:
+        left, right = _pair(padding)
+        super().__init__(
+            in_channels, out_channels, (1, kernel_size), (1, stride), (0, left, 0, right), zero_point, groups,
+            dilation=(1, dilation), **options,
+        )  # fmt: skip
+
+
+class BinaryConv1d(BinaryConv2d):
+    """BinaryConv2d over sequences [N, channels, W]. padding: an int or (left, right)."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        padding: int | Pair = 0,
+        padding_value: int = -1,
+        groups: int = 1,
+        *,
+        dilation: int = 1,
+        **options: Any,
+    ) -> None:
+        left, right = _pair(padding)
+        super().__init__(
+            in_channels, out_channels, (1, kernel_size), (1, stride), (0, left, 0, right), padding_value, groups,
+            dilation=(1, dilation), **options,
+        )  # fmt: skip
+
+
 class BinaryLinear(_BinaryLayer):
     """Fully connected layer of +-1 with +-1 weights. In: float [N, in_features]. Out: float [N, out_features].
 
     Alpha is one number for the whole layer. As the last layer its logits then stand in the order of the integers: a tie
-    of two integer scores is a tie of the logits, and the integers need no scale per class on the device.
+    of two integer scores is a tie of the logits, and the integers need no scale per class on the device. weight_bits=8:
+    int8 weights. scaled=False leaves out alpha.
     """
 
-    def __init__(self, in_features: int, out_features: int, *, bias: bool = False) -> None:
+    def __init__(
+        self, in_features: int, out_features: int, *, bias: bool = False, scaled: bool = True, weight_bits: int = 1
+    ) -> None:
         self.in_features, self.out_features = in_features, out_features
-        super().__init__((out_features, in_features), bias)
+        super().__init__((out_features, in_features), bias, scaled, weight_bits)
 
     def scaling_factor(self) -> Tensor:
         """Alpha as the forward pass uses it: float32 [out], the same number for each."""
+        if self.weight_bits == 8:
+            return super().scaling_factor()
         return self.weight.abs().double().mean().float().expand(self.out_features)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self._scaled(functional.linear(x, binarise(self.weight)))
+        return self._scaled(functional.linear(x, self.whole_weights()))
 
     def extra_repr(self) -> str:
-        return f"{self.in_features}, {self.out_features}"
+        return f"{self.in_features}, {self.out_features}, weight_bits={self.weight_bits}"
+
+
+class Residual(nn.Module):
+    """Sum of a body and a shortcut over the same map, as integers: put BatchNorm and Sign after it.
+
+    body, shortcut: modules whose results have one shape and are whole numbers (layers with scaled=False; the +-1 of a
+    Sign). Without a shortcut the map itself is added.
+    """
+
+    def __init__(self, body: nn.Module, shortcut: nn.Module | None = None) -> None:
+        super().__init__()
+        self.body, self.shortcut = body, shortcut or nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return cast(Tensor, self.body(x) + self.shortcut(x))
+
+
+class Shift(nn.Module):
+    """A learnable number added to each channel of [N, C, ...]: before a Sign it moves its threshold, for free."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.bias.view((1, -1) + (1,) * (x.dim() - 2))
 
 
 class Sign(nn.Module):

@@ -19,7 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed) {
     if (seed % 4u && size > sizeof(bf_header)) {
         /* In place, mostly in header and records: a changed length moves every array. */
-        const size_t records = sizeof(bf_header) + 8 * sizeof(bf_layer);
+        const size_t records = sizeof(bf_header) + 20 * sizeof(bf_layer);
         const size_t window = seed % 4u == 1 && size > records ? records : size;
         (void)LLVMFuzzerMutate(data, window, window);
     } else {
@@ -39,8 +39,10 @@ static uint64_t macs_of(const bf_model *model) {
     uint64_t macs = 0;
     for (uint32_t i = 0; i < model->layer_count; i++) {
         const bf_layer *l = &model->layers[i];
-        const uint64_t taps = (uint64_t)l->kernel_h * l->kernel_w * (l->in_c / l->groups);
-        macs += ((taps + 31) * l->out_c + (uint64_t)l->pool_h * l->pool_w) * l->conv_h * l->conv_w;
+        const uint64_t taps = l->weight_bits ? (uint64_t)l->kernel_h * l->kernel_w * (l->in_c / l->groups) : 0;
+        macs +=
+            (taps + 31) * l->out_c * l->conv_h * l->conv_w + (uint64_t)l->in_h * l->in_w * l->in_c * l->source_count;
+        macs += (uint64_t)l->pool_h * l->pool_w * l->out_h * l->out_w * l->out_c;
     }
     return macs;
 }

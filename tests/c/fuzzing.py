@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from tests.c import hostile
+from tests.c.every_kind import every_kind
 
 from bitflow import resources
 from bitflow.check.random_networks import SEEDS, random_network
@@ -31,12 +32,15 @@ def build(target: Path, *flags: str) -> None:
 def write_seeds(folder: Path) -> None:
     """Valid images of every layer kind, and one image for every refusal."""
     folder.mkdir(parents=True, exist_ok=True)
-    for seed in range(SEEDS):
-        data = image.encode(pack(fuse(random_network(seed))))
+    networks = [pack(fuse(random_network(seed))) for seed in range(0, SEEDS, 5)]
+    networks += [every_kind(seed, channels) for seed, channels in enumerate((2, 4, 6, 6))]
+    for index, network in enumerate(networks):
+        data = image.encode(network)
         if len(data) <= LARGEST:
-            (folder / f"valid-{seed}").write_bytes(data)
+            (folder / f"valid-{index}").write_bytes(data)
     for name, data, _ in hostile.cases():
-        (folder / name.replace(" ", "-")).write_bytes(data)
+        with (folder / name.replace(" ", "-")).open("xb") as file:  # no two of one name
+            file.write(data)
 
 
 def run(target: Path, seeds: Path, runs: int, *options: str) -> None:

@@ -6,10 +6,11 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator
 
-from bitflow.check.random_networks import random_network
+from tests.c.every_kind import every_kind
+
 from bitflow.lower import image
-from bitflow.lower.fuse import fuse
-from bitflow.lower.pack import pack
+from bitflow.lower.layout import HEADER as HEADER_STRUCT
+from bitflow.lower.layout import RECORD as RECORD_STRUCT
 
 __all__ = ["cases", "with_crc"]
 
@@ -24,15 +25,22 @@ HEADER = {
     "extra_size": (48, "I"), "reserved1": (52, "I"), "reserved2": (56, "I"), "reserved3": (60, "I"),
 }  # fmt: skip
 RECORD = {
-    "kind": (0, "B"), "output": (1, "B"), "pad_value": (2, "b"), "reserved0": (3, "B"), "in_h": (4, "H"),
+    "kind": (0, "B"), "output": (1, "B"), "pad_value": (2, "b"), "weight_bits": (3, "B"), "in_h": (4, "H"),
     "in_w": (6, "H"), "in_c": (8, "H"), "groups": (10, "H"), "kernel_h": (12, "H"), "kernel_w": (14, "H"),
     "stride_h": (16, "B"), "stride_w": (17, "B"), "dilation_h": (18, "B"), "dilation_w": (19, "B"),
     "pad_top": (20, "B"), "pad_left": (21, "B"), "pad_bottom": (22, "B"), "pad_right": (23, "B"),
     "conv_h": (24, "H"), "conv_w": (26, "H"), "pool_h": (28, "B"), "pool_w": (29, "B"), "pool_stride_h": (30, "B"),
     "pool_stride_w": (31, "B"), "pool_top": (32, "B"), "pool_left": (33, "B"), "pool_bottom": (34, "B"),
-    "pool_right": (35, "B"), "out_h": (36, "H"), "out_w": (38, "H"), "out_c": (40, "H"), "reserved1": (42, "H"),
-    "weights": (44, "I"), "shift": (48, "I"), "offset": (52, "I"), "pool_and": (56, "I"), "name": (60, "I"),
+    "pool_right": (35, "B"), "out_h": (36, "H"), "out_w": (38, "H"), "out_c": (40, "H"), "source_count": (42, "B"),
+    "reserved0": (43, "B"), "source0": (44, "H"), "source1": (46, "H"), "source2": (48, "H"), "source3": (50, "H"),
+    "last": (52, "H"), "reserved1": (54, "H"), "keep": (56, "I"), "reach": (60, "I"), "weights": (64, "I"),
+    "shift": (68, "I"), "offset": (72, "I"), "pool_and": (76, "I"), "invert": (80, "I"), "name": (84, "I"),
+    "reserved2": (88, "I"), "reserved3": (92, "I"),
 }  # fmt: skip
+
+# The network that is changed: every kind of layer, source and output.
+_GOOD = every_kind(0)
+_AT = {each.name: index for index, each in enumerate(_GOOD.layers)}
 
 
 def with_crc(data: bytearray) -> bytes:
@@ -52,47 +60,68 @@ def header(**values: int) -> Change:
     return change
 
 
-def layer(index: int, **values: int) -> Change:
+def _at(name: str, key: str) -> tuple[str, int]:
+    at, kind = RECORD[key]
+    return "<" + kind, HEADER_STRUCT.size + RECORD_STRUCT.size * _AT[name] + at
+
+
+def field(data: bytes, name: str, key: str) -> int:
+    """A field of a layer's record."""
+    kind, at = _at(name, key)
+    return int(struct.unpack_from(kind, data, at)[0])
+
+
+def layer(name: str, /, **values: int) -> Change:
     """Set fields of a layer's record."""
 
     def change(data: bytearray) -> None:
-        for name, value in values.items():
-            at, kind = RECORD[name]
-            struct.pack_into("<" + kind, data, 64 + 64 * index + at, value)
+        for key, value in values.items():
+            kind, at = _at(name, key)
+            struct.pack_into(kind, data, at, value)
 
     return change
 
 
-def _field(data: bytes, index: int, name: str) -> int:
-    at, kind = RECORD[name]
-    return int(struct.unpack_from("<" + kind, data, 64 + 64 * index + at)[0])
+def more(name: str, key: str, by: int) -> Change:
+    """Add to a field of a layer's record."""
+
+    def change(data: bytearray) -> None:
+        layer(name, **{key: field(data, name, key) + by})(data)
+
+    return change
 
 
-def array(index: int, role: str, word: int, value: int) -> Change:
+def array(name: str, role: str, word: int, value: int) -> Change:
     """Set a 32-bit word of one of a layer's arrays."""
 
     def change(data: bytearray) -> None:
-        struct.pack_into("<I", data, _field(data, index, role) + 4 * word, value & 0xFFFFFFFF)
+        struct.pack_into("<I", data, field(data, name, role) + 4 * word, value & 0xFFFFFFFF)
 
     return change
 
 
-# The network: seed 2 has every kind, a pool with AND channels, and 5 layers.
-# A first layer without padding, pool or groups, and one whose map is a square.
+# A layer of one channel without padding, pool or groups.
 PLAIN = dict.fromkeys(
     ("pad_top", "pad_left", "pad_bottom", "pad_right", "pool_h", "pool_w", "pool_stride_h", "pool_stride_w", "pool_top",
      "pool_left", "pool_bottom", "pool_right", "pool_and"), 0
-) | {"stride_h": 1, "stride_w": 1, "groups": 1, "in_c": 1}  # fmt: skip
+) | dict.fromkeys(("stride_h", "stride_w", "dilation_h", "dilation_w", "groups", "in_c"), 1)  # fmt: skip
 
 
-def square(side: int) -> dict[str, int]:
-    """A map of side x side, pooled or not."""
-    return dict.fromkeys(("conv_h", "conv_w", "out_h", "out_w"), side)
+def square(side: int, *fields: str) -> dict[str, int]:
+    """Heights and widths, all alike."""
+    return {f"{name}_{axis}": side for name in fields for axis in "hw"}
 
+
+# A pool with as much padding as it can have makes a map larger: 1x1 becomes 255x255.
+GROWING = square(255, "pool", "out") | square(1, "pool_stride")
+GROWING |= dict.fromkeys(("pool_top", "pool_left", "pool_bottom", "pool_right"), 254)
+
+PIXELS, TRANSIENT = 0xFFFF, 0xFFFFFFFF
 
 CHANGES: list[tuple[str, Change, str]] = [
+    # Header.
     ("magic", header(magic=0), "MAGIC"),
-    ("version", header(version=2), "VERSION"),
+    ("version", header(version=1), "VERSION"),
     ("size beyond the end", header(size=1 << 30), "TRUNCATED"),
     ("size too small", header(size=100), "HEADER"),
     ("flags", header(flags=1), "HEADER"),
@@ -107,50 +136,112 @@ CHANGES: list[tuple[str, Change, str]] = [
     ("name in the header", header(name=8), "TEXT"),
     ("name outside", header(name=1 << 30), "TEXT"),
     ("labels outside", header(classes=60000), "TEXT"),
-    ("layer's name outside", layer(1, name=1 << 30), "TEXT"),
-    ("unknown kind", layer(1, kind=3), "KIND"),
-    ("pixels in the middle", layer(1, kind=0), "KIND"),
-    ("scores in the middle", layer(1, output=1), "KIND"),
-    ("reserved", layer(0, reserved0=1), "SHAPE"),
-    ("empty map", layer(0, in_h=0), "SHAPE"),
-    ("groups", layer(2, groups=2), "SHAPE"),
-    ("kernel", layer(0, kernel_h=200), "SHAPE"),
-    ("dense with a stride", layer(3, stride_h=2), "SHAPE"),
-    ("padding value", layer(1, pad_value=2), "SHAPE"),
-    ("padding value of pixels", layer(0, pad_value=1), "SHAPE"),
-    ("pool without height", layer(0, pool_h=0, pool_w=2), "SHAPE"),
-    ("no pool, other map", layer(3, out_h=2), "SHAPE"),
-    ("pool outside", layer(0, pool_top=200), "SHAPE"),
-    ("pooled map", layer(0, out_w=1), "SHAPE"),
-    ("offset without scores", layer(1, offset=64), "SHAPE"),
-    ("other classes", header(classes=1), "SHAPE"),
-    ("chain", header(height=1), "CHAIN"),
-    ("weights outside", layer(1, weights=1 << 30), "BOUNDS"),
-    ("shift outside", layer(1, shift=1 << 30), "BOUNDS"),
-    ("offset outside", layer(4, offset=1 << 30), "BOUNDS"),
-    ("AND mask outside", layer(0, pool_and=1 << 30), "BOUNDS"),
-    ("unused weight bits", array(0, "weights", 0, 0xFFFFFFFF), "RANGE"),
-    ("unused mask bits", array(1, "pool_and", 0, 0xFFFFFFFF), "RANGE"),
-    ("shift too large", array(0, "shift", 0, 0x7FFFFFFF), "RANGE"),
-    ("score too large", array(4, "shift", 0, 0x7FFFFFFF), "RANGE"),
+    ("layer's name outside", layer("wide", name=1 << 30), "TEXT"),
+    # A record for itself.
+    ("unknown kind", layer("wide", kind=7), "KIND"),
+    ("scores in the middle", layer("wide", output=1), "KIND"),
+    ("bits at the end", layer("scores", output=0), "KIND"),
+    ("unknown output", layer("wide", output=3), "KIND"),
+    ("concatenation of integers", layer("joined", output=2), "KIND"),
+    ("weights of two bits", layer("wide", weight_bits=2), "KIND"),
+    ("first layer of bytes", layer("first", weight_bits=8), "KIND"),
+    ("sum with weights", layer("residual", weight_bits=1), "KIND"),
+    ("reserved", layer("first", reserved0=1), "SHAPE"),
+    ("reserved at the end", layer("first", reserved3=1), "SHAPE"),
+    ("empty map", layer("first", in_h=0), "SHAPE"),
+    ("groups", layer("wide", groups=4), "SHAPE"),
+    ("kernel", layer("first", kernel_h=200), "SHAPE"),
+    ("dense with a stride", layer("dense", stride_h=2), "SHAPE"),
+    ("dense with a smaller kernel", layer("dense", kernel_h=1, conv_h=2, out_h=2), "SHAPE"),
+    ("sum with a window", layer("residual", kernel_h=2, conv_h=5, out_h=5), "SHAPE"),
+    ("total of another width", layer("total of bits", out_c=5), "SHAPE"),
     (
-        "map of accumulators",
-        layer(0, in_h=60000, in_w=60000, kernel_h=1, kernel_w=1, **PLAIN, **square(60000)),
+        "too many taps",
+        layer("first", **(PLAIN | {"in_c": 32}), **square(8192, "in", "kernel"), **square(1, "conv", "out")),
         "SHAPE",
     ),
-    ("map of inputs", layer(0, in_h=60000, in_w=60000, kernel_h=60000, kernel_w=60000, **PLAIN, **square(1)), "SHAPE"),
+    ("pool without height", layer("first", pool_w=2), "SHAPE"),
+    ("no pool, other map", layer("dense", out_h=2), "SHAPE"),
+    ("pooled concatenation", layer("joined", pool_h=1, pool_w=1, pool_stride_h=1, pool_stride_w=1), "SHAPE"),
+    ("pooled scores", layer("scores", pool_h=1, pool_w=1, pool_stride_h=1, pool_stride_w=1), "SHAPE"),
+    ("pool outside", layer("added", pool_top=200), "SHAPE"),
+    ("pooled map", layer("added", out_w=1), "SHAPE"),
+    ("weights of a sum", layer("residual", weights=64), "SHAPE"),
+    ("shift of integers", layer("residual", shift=64), "SHAPE"),
+    ("shift of a concatenation", layer("joined", shift=64), "SHAPE"),
+    ("offset without scores", layer("wide", offset=64), "SHAPE"),
+    ("AND mask without a pool", layer("wide", pool_and=64), "SHAPE"),
+    ("inverted integers", layer("residual", invert=64), "SHAPE"),
+    ("inverted concatenation", layer("joined", invert=64), "SHAPE"),
     (
-        "reach",
-        layer(0, in_h=1024, in_w=1024, kernel_h=1024, kernel_w=1024, **(PLAIN | {"in_c": 32}), **square(1)),
-        "RANGE",
+        "map of inputs",
+        layer(
+            "first",
+            **(PLAIN | {"stride_h": 255, "stride_w": 255}),
+            **square(60000, "in"),
+            **square(1, "kernel"),
+            **square(236, "conv", "out"),
+        ),
+        "SHAPE",
     ),
-    ("reach of an area", layer(0, in_h=32768, in_w=2048, kernel_h=32768, kernel_w=2048, **PLAIN, **square(1)), "RANGE"),
+    (
+        "map of accumulators",
+        layer("first", **PLAIN, **square(1000, "in", "conv", "out"), **square(1, "kernel"), out_c=65535),
+        "SHAPE",
+    ),
+    ("map after the pool", layer("total of integers", in_c=65535, out_c=65535, **GROWING), "SHAPE"),
+    ("other classes", header(classes=1), "SHAPE"),
+    ("scores of a map", layer("scores", pad_top=1, conv_h=2, out_h=2), "SHAPE"),
+    # A record with its sources.
+    ("no source", layer("first", source_count=0), "CHAIN"),
+    ("two sources", layer("grouped", source_count=2), "CHAIN"),
+    ("five sources", layer("all four", source_count=5), "CHAIN"),
+    ("unused source", layer("first", source1=1), "CHAIN"),
+    ("its own source", layer("body", source0=2), "CHAIN"),
+    ("source that is gone", layer("grouped", source0=2), "CHAIN"),
+    ("pixels in the middle", layer("body", source0=PIXELS), "KIND"),
+    ("sum of pixels", layer("residual", source2=PIXELS), "KIND"),
+    ("integers as bits", layer("body", kind=2), "SHAPE"),
+    ("bits as integers", layer("pooled", source0=5), "KIND"),
+    ("integers side by side", layer("joined", source1=7), "KIND"),
+    ("height", header(height=1), "CHAIN"),
+    ("channels", header(channels=9), "CHAIN"),
+    ("channels of a concatenation", layer("joined", in_c=17, out_c=17), "CHAIN"),
+    ("padding value", layer("body", pad_value=2), "SHAPE"),
+    ("padding value of pixels", layer("first", pad_value=1), "SHAPE"),
+    ("padding value of integers", layer("pooled", pad_value=1), "SHAPE"),
+    ("padding value of a dense layer", layer("dense", pad_value=1), "SHAPE"),
+    # The arena.
+    ("map on odd bytes", more("first", "keep", 2), "MAPS"),
+    ("map far away", layer("first", keep=1 << 28), "MAPS"),
+    ("maps that overlap", layer("wide", keep=0), "MAPS"),
+    ("map that nobody keeps", layer("first", keep=TRANSIENT), "MAPS"),
+    ("kept scores", layer("scores", keep=0), "CHAIN"),
+    ("scores that are read", layer("scores", last=0), "CHAIN"),
+    ("map that is read before its last", layer("first", last=19), "CHAIN"),
+    ("map that is read after the end", layer("first", last=20), "CHAIN"),
+    # Arrays.
+    ("weights outside", layer("wide", weights=1 << 30), "BOUNDS"),
+    ("no weights", layer("wide", weights=0), "BOUNDS"),
+    ("shift outside", layer("wide", shift=1 << 30), "BOUNDS"),
+    ("no shift", layer("wide", shift=0), "BOUNDS"),
+    ("offset outside", layer("scores", offset=1 << 30), "BOUNDS"),
+    ("AND mask outside", layer("added", pool_and=1 << 30), "BOUNDS"),
+    ("invert mask outside", layer("wide", invert=1 << 30), "BOUNDS"),
+    ("unused weight bits", array("first", "weights", 0, 0xFFFFFFFF), "RANGE"),
+    ("unused weight bytes", array("wide", "weights", 1, 0x01000000), "RANGE"),
+    ("unused AND bits", array("added", "pool_and", 0, 0xFFFFFFFF), "RANGE"),
+    ("unused invert bits", array("wide", "invert", 0, 0xFFFFFFFF), "RANGE"),
+    ("shift too large", array("first", "shift", 0, 0x7FFFFFFF), "RANGE"),
+    ("score too large", array("scores", "shift", 0, 0x7FFFFFFF), "RANGE"),
+    ("reach beyond all", layer("wide", reach=1 << 30), "RANGE"),
+    *((f"reach of {name}", more(name, "reach", 1), "RANGE") for name in _AT),
 ]
 
 
 def cases() -> Iterator[tuple[str, bytes, str]]:
     """(name, image, name of the status without BF_ERR_)."""
-    good = image.encode(pack(fuse(random_network(2))))
+    good = image.encode(_GOOD)
     for name, change, status in CHANGES:
         data = bytearray(good)
         change(data)

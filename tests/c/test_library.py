@@ -8,28 +8,29 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from tests.c import fuzzing, hostile
+from tests.c.every_kind import every_kind
 
 from bitflow import resources
 from bitflow.check.host import library
-from bitflow.check.random_networks import random_images, random_network
+from bitflow.check.random_networks import random_images
 from bitflow.check.reference import run_packed
 from bitflow.emit.codegen import render_model
 from bitflow.emit.view import rows
 from bitflow.errors import ImageError
 from bitflow.ir import PackedNetwork
 from bitflow.lower import image
-from bitflow.lower.fuse import fuse
-from bitflow.lower.pack import pack
-from bitflow.lower.plan import CODE_BYTES
+from bitflow.lower.plan import BASE_BYTES, KERNEL_BYTES, plan
 
 HERE = Path(__file__).parent
 WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wpedantic", "-Werror")
 SANITIZERS = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 ARM = ("arm-none-eabi-gcc", "-mthumb", "-O2", "--specs=rdimon.specs", "-Wl,--section-start=.vectors=0")
+LIBGCC = ("__aeabi_", "__gnu_thumb1_case_")
 STATUS = dict(re.findall(r"X\(BF_ERR_(\w+), (-\d+)", (resources.c_library() / "include" / "bitflow.h").read_text()))
 
 
@@ -45,15 +46,18 @@ def compile_c(compiler: tuple[str, ...], out: Path, files: list[str], *includes:
 
 @pytest.fixture(scope="module")
 def golden(tmp_path_factory) -> Path:
-    """A network with a pool by AND, groups and exact zero padding, with what every layer must give."""
-    folder = tmp_path_factory.mktemp("golden")
-    random = pack(fuse(random_network(8)))
-    network = PackedNetwork("golden", random.contract, random.layers, random.labels)
+    """A network with every kind of layer, source and output, with what every layer must give."""
+    return written(every_kind(1, channels=34), tmp_path_factory.mktemp("golden"))
+
+
+def written(found: PackedNetwork, folder: Path) -> Path:
+    """The network under the name of golden, as C, with images and what they must give."""
+    network = PackedNetwork("golden", found.contract, found.layers, found.labels, found.logits)
     images = random_images(network.contract, 4, seed=1)
     trace = run_packed(network, images)
     for name, text in render_model(network).items():
         (folder / name).write_text(text)
-    hidden = np.concatenate([h.reshape(len(images), -1) for h in trace.hidden], axis=1)
+    hidden = np.concatenate([h.view(np.uint32).reshape(len(images), -1) for h in trace.hidden], axis=1)
     largest = max(h[0].size for h in trace.hidden)
     text = [
         f"#define GOLDEN_IMAGES {len(images)}u",
@@ -101,7 +105,7 @@ def test_library_must_hold_on_an_emulated_core(golden, tmp_path, cpu, machine):
 
 
 def test_library_must_need_no_libc_and_no_writable_memory(tmp_path):
-    """Undefined symbols are the library's own and the compiler's arithmetic; .data and .bss are empty."""
+    """Undefined symbols are libgcc's alone; .data and .bss are empty."""
     for cpu in ("cortex-m0", "cortex-m4", "cortex-m55"):
         linked = tmp_path / f"{cpu}.o"
         flags = ("-mthumb", f"-mcpu={cpu}", "-Os", "-r", "-nostdlib")
@@ -109,39 +113,65 @@ def test_library_must_need_no_libc_and_no_writable_memory(tmp_path):
         undefined = subprocess.run(
             ["arm-none-eabi-nm", "-u", linked], capture_output=True, text=True, check=True
         ).stdout
-        assert [s for s in undefined.split() if s != "U" and not s.startswith("__aeabi_")] == []
+        assert [s for s in undefined.split() if s != "U" and not s.startswith(LIBGCC)] == []
         assert not re.search(r"memcpy|memset|memmove", undefined)
         sizes = subprocess.run(["arm-none-eabi-size", linked], capture_output=True, text=True, check=True).stdout
         _, data, bss = (int(n) for n in sizes.splitlines()[1].split()[:3])
         assert (data, bss) == (0, 0)
 
 
-@pytest.mark.parametrize("cpu", ["cortex-m0", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55"])
-def test_generated_network_must_link_no_more_code_than_the_report_counts(golden, tmp_path, cpu):
-    main = tmp_path / "main.c"
-    main.write_text(
+CORES = ("cortex-m0", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55")
+
+
+def linked_bytes(cpu: str, main: str, files: list[str], folder: Path) -> int:
+    """Code and constants of a program for a core, without those of a program that does nothing."""
+    code = []
+    for text, more in ((main, files), ("", [])):
+        (folder / "main.c").write_text(text or "int main(void);\nint main(void) {\n    return 0;\n}\n")
+        flags = ("-mthumb", f"-mcpu={cpu}", "-O2", "-ffunction-sections", "-fdata-sections", "-Wl,--gc-sections")
+        compiler = ("arm-none-eabi-gcc", *flags, "--specs=nosys.specs")
+        compile_c(compiler, folder / "linked", [*more, str(folder / "main.c")], folder)
+        output = subprocess.run(["arm-none-eabi-size", folder / "linked"], capture_output=True, text=True, check=True)
+        code.append(int(output.stdout.splitlines()[1].split()[0]))
+    return code[0] - code[1]
+
+
+@pytest.mark.parametrize("cpu", CORES)
+@pytest.mark.parametrize("which", ["digits", "every kind"])
+def test_generated_network_must_link_no_more_code_than_its_plan_counts(tmp_path, cpu, which):
+    network = every_kind(1) if which == "every kind" else image.load(resources.builtin_model("digits"))
+    written(network, tmp_path)
+    main = (
         '#include "golden.h"\nextern int32_t s[];\nint32_t s[GOLDEN_CLASSES];\nextern uint32_t a[];\n'
         "uint32_t a[GOLDEN_ARENA_WORDS];\nint main(void);\n"
         "int main(void) {\n    return bf_run(&golden_model, s, s, a, sizeof a);\n}\n"
     )
-    empty = tmp_path / "empty.c"
-    empty.write_text("int main(void);\nint main(void) {\n    return 0;\n}\n")
-    code = []
-    for name, files in (("full", [*sources(), str(golden / "golden.c"), str(main)]), ("empty", [str(empty)])):
-        flags = ("-mthumb", f"-mcpu={cpu}", "-O2", "-ffunction-sections", "-fdata-sections", "-Wl,--gc-sections")
-        compile_c(("arm-none-eabi-gcc", *flags, "--specs=nosys.specs"), tmp_path / name, files, golden)
-        output = subprocess.run(["arm-none-eabi-size", tmp_path / name], capture_output=True, text=True, check=True)
-        code.append(int(output.stdout.splitlines()[1].split()[0]))
-    with_image = code[0] - code[1]
-    image_bytes = int(re.search(r"IMAGE_BYTES (\d+)u", (golden / "golden.h").read_text())[1])
-    print(f"{cpu}: {with_image - image_bytes} bytes of library code")
-    assert with_image - image_bytes <= CODE_BYTES
+    found = linked_bytes(cpu, main, [*sources(), str(tmp_path / "golden.c")], tmp_path)
+    image_bytes = int(re.search(r"IMAGE_BYTES (\d+)u", (tmp_path / "golden.h").read_text())[1])
+    print(f"{cpu}: {found - image_bytes} bytes of library code")
+    assert found - image_bytes <= plan(network).code_bytes
+
+
+@pytest.mark.parametrize("cpu", CORES)
+def test_kernel_must_link_no_more_code_than_is_counted_for_it(tmp_path, cpu):
+    for kernel, most in KERNEL_BYTES.items():
+        main = (
+            '#include "bitflow.h"\nextern bf_model m;\nbf_model m;\nextern uint32_t a[];\nuint32_t a[9];\n'
+            f"static const bf_kernel *const table[BF_KINDS] = {{&{kernel}}};\nint main(void);\n"
+            "int main(void) {\n    m.kernels = table;\n"
+            "    return bf_run(&m, a, (int32_t *)(void *)a, a, sizeof a);\n}\n"
+        )
+        found = linked_bytes(cpu, main, sources(), tmp_path)
+        print(f"{cpu}: {kernel} {found} of {BASE_BYTES + most}")
+        assert found <= BASE_BYTES + most
 
 
 def opened(data: bytes) -> int:
     words = np.zeros(len(data) // 4 + 1, dtype=np.uint32)
     words.view(np.uint8)[: len(data)] = np.frombuffer(data, dtype=np.uint8)
-    return int(library().bitflow_host_open(words.ctypes.data_as(ctypes.c_void_p), len(data)))
+    model = np.zeros(library().bitflow_host_model_size(), dtype=np.uint8)
+    pointers = (ctypes.c_void_p(array.ctypes.data) for array in (model, words))
+    return int(library().bitflow_host_open(*pointers, ctypes.c_size_t(len(data))))
 
 
 @pytest.mark.parametrize(("data", "status"), [c[1:] for c in hostile.cases()], ids=[c[0] for c in hostile.cases()])
@@ -178,8 +208,17 @@ def test_fuzzer_must_find_nothing_and_reach_every_refusal(fuzzed):
     command = [llvm("llvm-cov"), "export", binary, f"-instr-profile={profile}"]
     exported = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     files = {Path(f["filename"]).name: f for f in exported["data"][0]["files"]}
-    text = (resources.c_library() / "src" / "open.c").read_text().splitlines()
-    checks = [e for e in files["open.c"]["expansions"] if "BF_CHECK" in text[e["source_region"][0] - 1]]
+    unreached = []
+    for name in ("open.c", "check.c"):
+        unreached += never_refused(files[name], (resources.c_library() / "src" / name).read_text().splitlines())
+    assert unreached == []
+    for name in ("conv.c", "input_conv.c", "wide_conv.c", "merge.c", "pool.c"):
+        assert files[name]["summary"]["lines"]["percent"] == 100, name
+
+
+def never_refused(file: dict[str, Any], text: list[str]) -> list[str]:
+    """The lines with checks that no image failed."""
+    checks = [e for e in file["expansions"] if "BF_CHECK" in text[e["source_region"][0] - 1]]
     # A region is [line, column, end line, end column, count, file, expanded file, kind]; those of the expansion's own
     # file are the macro's body, and the least of their counts is that of the refusal.
     reached: dict[int, int] = {}
@@ -188,7 +227,5 @@ def test_fuzzer_must_find_nothing_and_reach_every_refusal(fuzzed):
         count = min(region[4] for region in check["target_regions"] if region[5] == own and region[7] == 0)
         reached[line] = min(count, reached.get(line, count))
     unreached = sorted(line for line, count in reached.items() if count == 0)
-    print(f"bf_open: {len(reached)} lines with checks, never refused: {[text[line - 1].strip() for line in unreached]}")
-    assert unreached == []
-    for name in ("conv.c", "input_conv.c", "pool.c"):
-        assert files[name]["summary"]["lines"]["percent"] == 100, name
+    print(f"{len(reached)} lines with checks, never refused: {[text[line - 1].strip() for line in unreached]}")
+    return [text[line - 1].strip() for line in unreached]

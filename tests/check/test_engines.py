@@ -55,10 +55,11 @@ def test_first_difference_must_name_layer_channel_and_position():
     images = random_images(network.contract, 4, 0)
     trace = HostEngine(packed).trace(images)
     hidden = [h.copy() for h in trace.hidden]
-    hidden[0][2, 3, 4, 1] ^= 1  # bit 0 of word 1: channel 32
+    channel = packed.layers[0].target.channels - 1
+    hidden[0][2, 1, 2, channel // 32] ^= 1 << channel % 32
     found = first_difference(packed, trace, Trace(tuple(hidden), trace.scores), scores=True)
     assert found is not None
-    assert (found.layer, found.image, found.position, found.channel) == ("first", 2, (3, 4), 32)
+    assert (found.layer, found.image, found.position, found.channel) == ("first", 2, (1, 2), channel)
     scores = trace.scores.copy()
     scores[1, 2] += 1
     found = first_difference(packed, trace, Trace(trace.hidden, scores), scores=True)

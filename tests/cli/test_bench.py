@@ -13,7 +13,7 @@ import pytest
 
 from bitflow.deploy import micropython_source as sources
 from bitflow.geometry import InputContract, Shape, Window
-from bitflow.ir import BinaryDense, InputConv, Layer, Network
+from bitflow.ir import BinaryDense, InputConv, Layer, Network, Sign
 from bitflow.lower import image
 from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack
@@ -37,8 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     contract = InputContract(Shape(2, 2, 1))
     first = InputConv(contract.shape, np.ones((4, 2, 2, 1), np.int8), Window((2, 2)), contract)
     last = BinaryDense(Shape(1, 1, 4), np.ones((2, 1, 1, 4), np.int8))
-    ones = np.ones(4, np.float32)
-    layers = (Layer("first", first, ones), Layer("last", last, ones[:2], sign=False))
+    layers = (Layer("first", first, (Sign(),)), Layer("last", last))
     image.save(pack(fuse(Network("tiny", contract, layers))), place / "tiny.bfn")
     return place
 

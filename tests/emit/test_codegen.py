@@ -4,6 +4,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from tests.c.every_kind import every_kind
 
 from bitflow.check.random_networks import random_network
 from bitflow.emit.codegen import generate, render_model
@@ -36,6 +37,13 @@ def dumped(network: PackedNetwork, folder: Path, compiler: str) -> bytes:
     command = [compiler, *WARNINGS, f"-I{folder}", f"-I{folder}/bitflow/include", *files, "-o", folder / "dump"]
     subprocess.run(command, check=True)
     return subprocess.run([folder / "dump"], check=True, capture_output=True).stdout
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+def test_generated_c_must_hold_every_kind_of_layer(tmp_path, compiler):
+    network = every_kind(0)
+    assert network.logits is not None
+    assert dumped(network, tmp_path, compiler) == image.encode(network)
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -49,7 +49,7 @@ def spoiler(seed: int, rate: float):  # type: ignore[no-untyped-def]
     return damage
 
 
-def test_device_gives_scores_hidden_bits_and_profile(network: PackedNetwork) -> None:
+def test_device_gives_scores_hidden_maps_and_profile(network: PackedNetwork) -> None:
     images = random_images(network.contract, 5, 0)
     wanted = run_packed(network, images)
     mock = MockDevice(network)
@@ -58,7 +58,7 @@ def test_device_gives_scores_hidden_bits_and_profile(network: PackedNetwork) -> 
     assert mock.runs == 5
     assert device.retries == 0
     for got, want in zip(device.hidden(images[1]), wanted.hidden, strict=True):
-        assert np.array_equal(got, want[1].reshape(-1))
+        assert np.array_equal(got, want[1].view(np.uint32).reshape(-1))
     assert device.profile(images[0]) == [1000] * len(network.layers)
 
 

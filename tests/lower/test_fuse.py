@@ -9,7 +9,20 @@ from hypothesis import strategies as st
 
 from bitflow.errors import FusionError, InputError
 from bitflow.geometry import InputContract, Pool, Shape, Window
-from bitflow.ir import BatchNorm, BatchShift, BinaryDense, InputConv, IntegerNetwork, Layer, Network, PoolPlace, Scores
+from bitflow.ir import (
+    BatchNorm,
+    BatchShift,
+    BinaryDense,
+    InputConv,
+    IntegerNetwork,
+    Layer,
+    Network,
+    Offset,
+    Rounding,
+    Scale,
+    Scores,
+    Sign,
+)
 from bitflow.lower import arithmetic, scores
 from bitflow.lower.fuse import explain, fuse
 
@@ -20,14 +33,17 @@ def network(hidden: Layer, pixels: int) -> Network:
     """Pixels 1x1xN -> the layer under test is the first of two; the last is plain."""
     contract = InputContract(Shape(1, 1, pixels), "uint8", 128)
     last = BinaryDense(hidden.target, np.ones((2, 1, 1, hidden.target.channels), np.int8))
-    return Network("n", contract, (hidden, Layer("last", last, np.ones(2, np.float32), sign=False)))
+    return Network("n", contract, (hidden, Layer("last", last, (Scale(np.ones(2)),))))
 
 
-def one_channel(gamma, beta, mean, variance, scale, bias=None, pixels=3, eps=1e-5) -> Network:
+def one_channel(
+    gamma, beta, mean, variance, scale, bias=None, pixels=3, eps=1e-5, rounding=Rounding.FLOAT32
+) -> Network:
     contract = InputContract(Shape(1, 1, pixels), "uint8", 128)
     conv = InputConv(contract.shape, np.ones((1, 1, 1, pixels), np.int8), Window((1, 1)), contract)
     norm = BatchNorm([gamma], [beta], [mean], [variance], eps)
-    return network(Layer("first", conv, [scale], None if bias is None else [bias], norm), pixels)
+    offset = () if bias is None else (Offset([bias]),)
+    return network(Layer("first", conv, (Scale([scale]), *offset, norm, Sign()), rounding=rounding), pixels)
 
 
 @settings(max_examples=300)
@@ -44,6 +60,22 @@ def test_batch_shift_must_equal_the_float_sign_on_every_reachable_accumulator(ga
     flip = int(fused.accumulation.weights[0, 0, 0, 0])
     got = flip * accumulators + int(fused.output.shift[0]) >= 0
     assert np.array_equal(want, got)
+
+
+@settings(max_examples=300)
+@given(FINITE, FINITE, FINITE, st.floats(2**-20, 1e6, width=32), st.floats(-1e3, 1e3, width=32), st.integers(-9, 9))
+def test_exact_rounding_must_decide_as_real_numbers_do(gamma, beta, mean, var, scale, tie):
+    """Fractions instead of floats, and a tie made on purpose: the square root of a square is exact."""
+    var = float(np.float32(round(var) + 1)) ** 2
+    mean = float(np.float32(scale) * tie) if beta == 0 else mean
+    net = one_channel(gamma, beta, mean, var, scale, eps=0.0, rounding=Rounding.EXACT)
+    layer = net.layers[0]
+    norm = layer.steps[1]
+    root = Fraction(float(norm.variance[0])) ** Fraction(1, 2)
+    xs = np.arange(-layer.accumulation.reach, layer.accumulation.reach + 1)
+    g, b, m, a = (Fraction(float(v[0])) for v in (norm.weight, norm.bias, norm.mean, layer.steps[0].values))
+    want = [(a * int(x) - m) * g / Fraction(root) + b >= 0 for x in xs]
+    assert arithmetic.positive(layer, xs[:, None])[:, 0].tolist() == want
 
 
 @given(st.integers(1, 50), st.integers(-50, 50), st.integers(-50, 50), st.integers(1, 50))
@@ -67,10 +99,11 @@ def test_negative_gamma_must_flip_the_filter_and_pool_by_and_only_before_norm():
     contract = InputContract(Shape(2, 2, 1), "uint8", 128)
     conv = InputConv(contract.shape, np.ones((2, 1, 1, 1), np.int8), Window((1, 1)), contract)
     norm = BatchNorm([1, -1], [0, 0], [0, 0], [1, 1])
-    for place, ands in ((PoolPlace.BEFORE_NORM, [False, True]), (PoolPlace.AFTER_NORM, None)):
-        hidden = Layer("first", conv, np.ones(2, np.float32), None, norm, Pool(Window((2, 2), (2, 2))), place)
+    pool = Pool(Window((2, 2), (2, 2)))
+    for steps, ands in (((pool, norm, Sign()), [False, True]), ((norm, pool, Sign()), None)):
+        hidden = Layer("first", conv, steps)
         last = BinaryDense(hidden.target, np.ones((2, 1, 1, 2), np.int8))
-        net = Network("n", contract, (hidden, Layer("last", last, np.ones(2, np.float32), sign=False)))
+        net = Network("n", contract, (hidden, Layer("last", last, (Scale(np.ones(2)),))))
         fused = fuse(net).layers[0]
         assert fused.accumulation.weights.ravel().tolist() == [1, -1]
         assert (None if fused.pool_and is None else fused.pool_and.tolist()) == ands
@@ -93,14 +126,15 @@ def test_integer_network_must_refuse_a_shift_out_of_range():
 
 def last_layer(scale, norm=None, bias=None, inputs=9) -> Layer:
     weights = np.ones((len(scale), 1, 1, inputs), np.int8)
-    return Layer("last", BinaryDense(Shape(1, 1, inputs), weights), scale, bias, norm, sign=False)
+    steps = (Scale(scale), *(() if bias is None else (Offset(bias),)), *(() if norm is None else (norm,)))
+    return Layer("last", BinaryDense(Shape(1, 1, inputs), weights), steps)
 
 
 def orders(layer: Layer, fitted: Scores) -> bool:
     """All pairs, the slow way."""
     reach = layer.accumulation.reach
     xs = np.arange(-reach, reach + 1, 2)
-    logits = arithmetic.value(layer, xs[:, None]).astype(np.float64)
+    logits = arithmetic.value(layer, np.repeat(xs[:, None], layer.target.channels, axis=1)).astype(np.float64)
     integers = xs[:, None] * fitted.scale.astype(np.int64) + fitted.offset
     classes = logits.shape[1]
     return all(
@@ -139,7 +173,7 @@ def test_differences_must_count_what_the_slow_way_counts():
     layer = last_layer(np.array([0.5, 0.75, 0.3], np.float32), inputs=6)
     wrong = Scores([1, 1, 1], [0, 0, 0])
     xs = np.arange(-6, 7, 2)
-    logits = arithmetic.value(layer, xs[:, None]).astype(np.float64)
+    logits = arithmetic.value(layer, np.repeat(xs[:, None], layer.target.channels, axis=1)).astype(np.float64)
     integers = np.repeat(xs[:, None], 3, axis=1)
     pairs, gap = 0, 0.0
     for c, d in ((0, 1), (0, 2), (1, 2)):

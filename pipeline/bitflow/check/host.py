@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bitflow import bits, resources
+from bitflow import resources
+from bitflow.accumulation import Values
 from bitflow.check.reference import Trace
 from bitflow.errors import BitflowError, ImageError, MissingError
 from bitflow.ir import PackedNetwork
@@ -27,7 +28,8 @@ __all__ = ["HostEngine", "library"]
 
 _FLAGS = ("-std=c99", "-O3", "-fPIC", "-shared")
 _NATIVE = "-march=native"
-_CHUNK = 256  # images that one thread takes at a time
+_CHUNK = 256  # images that one thread takes at a time, at most
+_CHUNK_MACS = 20_000_000  # and as few as this work allows: some milliseconds
 
 
 def _compiler() -> str:
@@ -78,6 +80,7 @@ def library() -> ctypes.CDLL:
     found = ctypes.CDLL(str(target))
     found.bitflow_host_open.restype = ctypes.c_longlong
     found.bitflow_host_status.restype = ctypes.c_char_p
+    found.bitflow_host_model_size.restype = ctypes.c_size_t
     return found
 
 
@@ -93,26 +96,31 @@ class HostEngine:
         # A copy, since NumPy allocates on 16 bytes and a bytes object need not start on 4.
         self._image = np.frombuffer(image.encode(network), dtype=np.uint32).copy()
         self._library = library()
-        opened = self._library.bitflow_host_open(_pointer(self._image), ctypes.c_size_t(self._image.nbytes))
+        self._model = np.zeros(self._library.bitflow_host_model_size(), dtype=np.uint8)
+        opened = self._library.bitflow_host_open(
+            _pointer(self._model), _pointer(self._image), ctypes.c_size_t(self._image.nbytes)
+        )
         if opened < 0:
             raise ImageError(f"the C library refuses the network: {self._text(opened)}")
         self.arena_size = int(opened)
+        work = sum(layer.macs for layer in network.layers)
+        self._chunk = max(1, min(_CHUNK, _CHUNK_MACS // max(work, 1)))
 
     def _text(self, status: int) -> str:
         return bytes(self._library.bitflow_host_status(ctypes.c_int(status))).decode()
 
     def _call(self, function: str, images: npt.NDArray[Any], result: npt.NDArray[Any], *extra: Any) -> None:
         def one(start: int) -> int:
-            part = images[start : start + _CHUNK]
+            part = images[start : start + self._chunk]
             arena = np.empty(max(self.arena_size // 4, 1), dtype=np.uint32)
             status: int = getattr(self._library, function)(
-                _pointer(self._image), ctypes.c_size_t(self._image.nbytes), _pointer(part), ctypes.c_size_t(len(part)),
-                *extra, _pointer(result[start:]), _pointer(arena), ctypes.c_size_t(self.arena_size),
+                _pointer(self._model), _pointer(part), ctypes.c_size_t(len(part)), _pointer(result[start:]),
+                _pointer(arena), ctypes.c_size_t(self.arena_size), *extra,
             )  # fmt: skip
             return status
 
         with ThreadPoolExecutor(os.cpu_count()) as threads:
-            for status in threads.map(one, range(0, len(images), _CHUNK)):
+            for status in threads.map(one, range(0, len(images), self._chunk)):
                 if status:
                     raise BitflowError(f"the C library stopped: {self._text(status)}")
 
@@ -130,17 +138,18 @@ class HostEngine:
         """Class of each image, int [N]; of equal scores the first."""
         return np.asarray(np.argmax(self.scores(images), axis=1))
 
-    def hidden(self, images: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint32], ...]:
-        """Bits of each hidden layer, channel-packed uint32 [N, H, W, words]."""
+    def hidden(self, images: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint32] | npt.NDArray[np.int32], ...]:
+        """The map of each hidden layer: bits channel-packed, uint32 [N, H, W, words]; integers int32 [N, H, W, C]."""
         images = self._inputs(images)
-        found = []
+        found: list[npt.NDArray[np.uint32] | npt.NDArray[np.int32]] = []
         for index, layer in enumerate(self.network.layers[:-1]):
-            shape = (len(images), layer.target.height, layer.target.width, bits.words_for(layer.target.channels))
-            result = np.empty(shape, dtype=np.uint32)
-            self._call("bitflow_host_hidden", images, result, ctypes.c_uint(index))
-            found.append(result)
+            height, width = layer.target.height, layer.target.width
+            shape = (len(images), height, width, layer.map_words // (height * width))
+            words = np.empty(shape, dtype=np.uint32)
+            self._call("bitflow_host_hidden", images, words, ctypes.c_uint(index))
+            found.append(words.view(np.int32) if layer.gives is Values.INTEGERS else words)
         return tuple(found)
 
     def trace(self, images: npt.NDArray[Any]) -> Trace:
-        """Hidden bits and scores together."""
+        """Hidden maps and scores together."""
         return Trace(self.hidden(images), self.scores(images))

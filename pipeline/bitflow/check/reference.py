@@ -16,39 +16,43 @@ import numpy.typing as npt
 from bitflow import bits
 from bitflow.geometry import InputContract, Pool, Window
 from bitflow.ir import (
+    INPUT,
     Accumulation,
     BatchShift,
-    BinaryConv,
-    BinaryDense,
-    InputConv,
+    Concat,
     IntegerLayer,
     IntegerNetwork,
+    Integers,
     Layer,
     LayerKind,
     Network,
     PackedLayer,
     PackedNetwork,
-    PoolPlace,
+    Rounding,
     Scores,
+    Sign,
+    Sum,
+    Total,
 )
 from bitflow.lower import arithmetic
+from bitflow.lower.pack import weights
 
-__all__ = ["Trace", "run_integer", "run_network", "run_packed"]
+__all__ = ["Trace", "accumulate", "run_integer", "run_network", "run_packed", "windows"]
 
 Array = npt.NDArray[Any]
-L = TypeVar("L")
+L = TypeVar("L", Layer, IntegerLayer, PackedLayer)
 _BATCH = 64  # images at a time: windows of a map take kernel-area times its memory
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What a run gave: the bits of each hidden layer, and the scores.
+    """What a run gave: the map of each hidden layer, and the scores.
 
-    hidden: uint32 [N, H, W, words] for each layer but the last, channel-packed, after its pool.
-    scores: int32 [N, classes], or float32 logits where a float network ran.
+    hidden: for each layer but the last its map after the pool: uint32 [N, H, W, words], channel-packed bits, or int32
+    [N, H, W, C] of a layer that gives integers. scores: int32 [N, classes], or float logits where a float network ran.
     """
 
-    hidden: tuple[npt.NDArray[np.uint32], ...]
+    hidden: tuple[npt.NDArray[np.uint32] | npt.NDArray[np.int32], ...]
     scores: Array
 
     @property
@@ -58,7 +62,7 @@ class Trace:
 
 
 def run_network(network: Network, images: Array) -> Trace:
-    """The float network in the fixed float32 arithmetic of `arithmetic`; scores are float32 logits."""
+    """The float network in the arithmetic that its layers name (`arithmetic`); scores are the logits."""
     return _run(network.contract, network.layers, _float_layer, images)
 
 
@@ -72,18 +76,20 @@ def run_packed(network: PackedNetwork, images: Array) -> Trace:
     return _run(network.contract, network.layers, _packed_layer, images)
 
 
-def _run(contract: InputContract, layers: tuple[L, ...], step: Callable[[L, Array], Array], images: Array) -> Trace:
+def _run(
+    contract: InputContract, layers: tuple[L, ...], step: Callable[[L, tuple[Array, ...]], Array], images: Array
+) -> Trace:
+    """Maps of bits are int8 of +-1 on the way, maps of integers int32."""
     images = contract.check(images)
-    batches = []
+    batches: list[list[Array]] = []
     for start in range(0, max(len(images), 1), _BATCH):
-        values = images[start : start + _BATCH].astype(np.int32) - contract.zero_point
-        maps = []
-        for layer in layers:
-            values = step(layer, values)
-            maps.append(values)
-        batches.append([*(bits.pack(m) for m in maps[:-1]), maps[-1]])
-    *hidden, scores = (np.concatenate(parts) for parts in zip(*batches, strict=True))
-    return Trace(tuple(hidden), scores)
+        maps: dict[int, Array] = {INPUT: images[start : start + _BATCH].astype(np.int32) - contract.zero_point}
+        for index, layer in enumerate(layers):
+            maps[index] = step(layer, tuple(maps[source] for source in layer.sources or ()))
+        *hidden, last = (maps[index] for index in range(len(layers)))
+        batches.append([*(bits.pack(m) if m.dtype == np.int8 else m for m in hidden), last])
+    joined = [np.concatenate(parts) for parts in zip(*batches, strict=True)]
+    return Trace(tuple(joined[:-1]), joined[-1])
 
 
 def windows(values: Array, window: Window, fill: Any) -> Array:
@@ -97,14 +103,17 @@ def windows(values: Array, window: Window, fill: Any) -> Array:
     return padded[:, rows[:, None, :, None], columns[None, :, None, :]]
 
 
-def accumulate(layer: Accumulation, values: Array) -> npt.NDArray[np.int64]:
-    """Integer accumulators [N, H, W, out] of a map of pixels (zero point taken off) or of +-1."""
+def accumulate(layer: Accumulation, maps: tuple[Array, ...]) -> npt.NDArray[np.int64]:
+    """Integer accumulators [N, H, W, out] of maps of pixels (zero point taken off), of +-1 or of integers."""
     match layer:
-        case InputConv() | BinaryDense():
-            fill = 0
-        case BinaryConv():
-            fill = layer.pad_value
-    under = windows(values, layer.window, fill)
+        case Sum():
+            return np.asarray(sum(values.astype(np.int64) for values in maps))
+        case Concat():
+            return np.concatenate(maps, axis=3).astype(np.int64)
+        case Total():
+            return np.asarray(maps[0].sum(axis=(1, 2), keepdims=True, dtype=np.int64))
+        case _:
+            under = windows(maps[0], layer.window, layer.pad_value)
     n, h, w, kh, kw, channels = under.shape
     grouped = under.reshape(n, h, w, kh, kw, layer.groups, channels // layer.groups)
     filters = layer.weights.reshape(layer.groups, -1, *layer.weights.shape[1:])
@@ -121,27 +130,42 @@ def _largest(values: Array, pool: Pool | None) -> Array:
     return np.asarray(windows(values, pool.window, lowest).max(axis=(3, 4)))
 
 
-def _float_layer(layer: Layer, values: Array) -> Array:
-    z = arithmetic.scale(layer, accumulate(layer.accumulation, values))
-    place = layer.pool_place
-    if place is PoolPlace.BEFORE_NORM:
-        z = _largest(z, layer.pool)
-    y = arithmetic.normalise(layer, z)
-    if place is PoolPlace.AFTER_NORM:
-        y = _largest(y, layer.pool)
-    if not layer.sign:
-        return y.reshape(len(y), -1)
-    ones = bits.sign(y)
-    return _largest(ones, layer.pool) if place is PoolPlace.AFTER_SIGN else ones
+def _float_layer(layer: Layer, maps: tuple[Array, ...]) -> Array:
+    accumulators = accumulate(layer.accumulation, maps)
+    values: Array = accumulators
+    if layer.rounding is Rounding.EXACT and layer.sign is not None:
+        # The sign of a real number: what stands before it is monotone, so a max-pool commutes with it.
+        return _exact_layer(layer, accumulators)
+    if layer.sign is None and not layer.affine:
+        return _largest(accumulators.astype(np.int32), layer.pool)
+    for done in layer.steps:
+        match done:
+            case Pool():
+                values = _largest(values, done)
+            case Sign(zero):
+                values = np.where(values == 0, zero, np.sign(values)).astype(np.int8)
+            case _:
+                values = arithmetic.step(done, layer.rounding, values)
+    return values if layer.sign is not None else values.reshape(len(values), -1)
 
 
-def _integer_layer(layer: IntegerLayer, values: Array) -> Array:
-    sums = accumulate(layer.accumulation, values)
+def _exact_layer(layer: Layer, accumulators: Array) -> Array:
+    ones = arithmetic.signs(layer, accumulators, arithmetic.value(layer, accumulators))
+    return _pool_bits(ones, layer.pool, arithmetic.trend(layer, after_pool=True) < 0)
+
+
+def _integer_layer(layer: IntegerLayer, maps: tuple[Array, ...]) -> Array:
+    sums = accumulate(layer.accumulation, maps)
     match layer.output:
         case BatchShift(shift):
-            return _pool_bits(bits.sign(sums + shift), layer.pool, layer.pool_and)
+            ones = bits.sign(sums + shift)
+            if layer.invert is not None:
+                ones = ones * np.where(layer.invert, -1, 1).astype(np.int8)
+            return _pool_bits(ones, layer.pool, layer.pool_and)
         case Scores(scale, offset):
             return (sums * scale + offset).astype(np.int32).reshape(len(sums), -1)
+        case Integers():
+            return _largest(sums.astype(np.int32), layer.pool)
 
 
 def _pool_bits(ones: npt.NDArray[np.int8], pool: Pool | None, pool_and: npt.NDArray[np.bool_] | None) -> Array:
@@ -152,12 +176,36 @@ def _pool_bits(ones: npt.NDArray[np.int8], pool: Pool | None, pool_and: npt.NDAr
     return np.asarray(_largest(ones * inverse, pool) * inverse)
 
 
-def _packed_layer(layer: PackedLayer, values: Array) -> Array:
-    sums = _first_sums(layer, values) if layer.kind is LayerKind.INPUT_CONV else _packed_sums(layer, values)
-    if layer.offset is not None:
+def _packed_layer(layer: PackedLayer, maps: tuple[Array, ...]) -> Array:
+    sums = _sums(layer, maps)
+    channels = layer.target.channels
+    if layer.shift is not None and layer.offset is not None:
         return (sums * layer.shift + layer.offset).astype(np.int32).reshape(len(sums), -1)
-    pool_and = None if layer.pool_and is None else bits.unpack(layer.pool_and, layer.target.channels) > 0
-    return _pool_bits(bits.sign(sums + layer.shift), layer.pool, pool_and)
+    if layer.kind is LayerKind.CONCAT:
+        return sums.astype(np.int8)
+    if layer.shift is None:
+        return _largest(sums.astype(np.int32), layer.pool)
+    ones = bits.sign(sums + layer.shift)
+    if layer.invert is not None:
+        ones = ones * -bits.unpack(layer.invert, channels)
+    pool_and = None if layer.pool_and is None else bits.unpack(layer.pool_and, channels) > 0
+    return _pool_bits(ones, layer.pool, pool_and)
+
+
+def _sums(layer: PackedLayer, maps: tuple[Array, ...]) -> npt.NDArray[np.int64]:
+    match layer.kind:
+        case LayerKind.INPUT_CONV:
+            return _first_sums(layer, maps[0])
+        case LayerKind.CONV | LayerKind.DENSE:
+            return _packed_sums(layer, maps[0])
+        case LayerKind.WIDE_CONV:
+            return _wide_sums(layer, maps[0])
+        case LayerKind.SUM:
+            return np.asarray(np.sum([values.astype(np.int64) for values in maps], axis=0))
+        case LayerKind.CONCAT:
+            return np.concatenate(maps, axis=3).astype(np.int64)
+        case LayerKind.TOTAL:
+            return np.asarray(maps[0].astype(np.int64).sum(axis=(1, 2), keepdims=True))
 
 
 def _strings(layer: PackedLayer, values: Array, fill: Any) -> Array:
@@ -173,7 +221,7 @@ def _packed_sums(layer: PackedLayer, values: Array) -> npt.NDArray[np.int64]:
     inside = np.ones((1, *values.shape[1:]), dtype=np.bool_)
     mask = bits.pack(_strings(layer, inside, layer.pad_value != 0))[..., None, :]
     taps = bits.pack(_strings(layer, values, layer.pad_value))[..., None, :]
-    filters = layer.weights.reshape(layer.groups, -1, layer.weights.shape[1])
+    filters = np.asarray(layer.weights).reshape(layer.groups, -1, layer.filter_words)
     valid = bits.popcount(mask).sum(axis=-1, dtype=np.int64)
     different = bits.popcount((taps ^ filters) & mask).sum(axis=-1, dtype=np.int64)
     sums = valid - 2 * different
@@ -183,6 +231,13 @@ def _packed_sums(layer: PackedLayer, values: Array) -> npt.NDArray[np.int64]:
 def _first_sums(layer: PackedLayer, values: Array) -> npt.NDArray[np.int64]:
     """2 * (sum of the taps whose weight bit is 1) - (sum of all)."""
     taps = _strings(layer, values, 0).astype(np.int64)
-    plus = bits.unpack(layer.weights, layer.taps).reshape(layer.groups, -1, layer.taps) > 0
+    plus = weights(layer).reshape(layer.groups, -1, layer.taps) > 0
     sums = 2 * np.einsum("nhwgk,gok->nhwgo", taps, plus.astype(np.int64)) - taps.sum(axis=-1)[..., None]
     return np.asarray(sums.reshape(*sums.shape[:3], -1))
+
+
+def _wide_sums(layer: PackedLayer, values: Array) -> npt.NDArray[np.int64]:
+    """Products of whole numbers with weights of one bit or eight."""
+    taps = _strings(layer, values, layer.pad_value).astype(np.int64)
+    filters = weights(layer).reshape(layer.groups, -1, layer.taps).astype(np.int64)
+    return np.asarray(np.einsum("nhwgk,gok->nhwgo", taps, filters).reshape(*taps.shape[:3], -1))

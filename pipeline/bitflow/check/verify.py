@@ -18,7 +18,7 @@ import numpy.typing as npt
 from bitflow import bits
 from bitflow.check.host import HostEngine
 from bitflow.check.reference import Trace, run_integer, run_network, run_packed
-from bitflow.ir import Network, PackedNetwork
+from bitflow.ir import Network, PackedLayer, PackedNetwork, Values
 from bitflow.lower.pack import unpack
 
 __all__ = ["Difference", "Rung", "Step", "climb", "first_difference", "ladder"]
@@ -96,7 +96,7 @@ def first_difference(packed: PackedNetwork, expected: Trace, got: Trace, scores:
     for layer, want, have in zip(packed.layers[:-1], expected.hidden, got.hidden, strict=True):
         if not np.array_equal(want, have):
             channels = layer.target.channels
-            a, b = bits.unpack(want, channels), bits.unpack(have, channels)
+            a, b = (_numbers(layer, words, channels) for words in (want, have))
             image, y, x, channel = (int(i) for i in np.argwhere(a != b)[0])
             values = int(a[image, y, x, channel]), int(b[image, y, x, channel])
             return Difference(layer.name, image, channel, (y, x), *values)
@@ -110,3 +110,8 @@ def first_difference(packed: PackedNetwork, expected: Trace, got: Trace, scores:
         values = int(expected.labels[image]), int(got.labels[image])
         return Difference(f"{last} (label)", image, values[0], None, *values)
     return None
+
+
+def _numbers(layer: PackedLayer, found: Array, channels: int) -> Array:
+    """A hidden map as numbers [N, H, W, C]: +-1, or the integers that it is."""
+    return bits.unpack(found, channels) if layer.gives is Values.BITS else found

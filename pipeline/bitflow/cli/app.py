@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import bitflow
-from bitflow.cli import bench, check, device, emit, micropython, model, output, romfs, train
+from bitflow.cli import bench, check, device, emit, importing, micropython, model, output, romfs, train
 from bitflow.errors import BitflowError
 
 __all__ = ["app", "main"]
@@ -17,7 +17,10 @@ __all__ = ["app", "main"]
 # What to install where an import of an optional dependency fails.
 _EXTRAS = {
     "cobs": "hil",
+    "h5py": "import",
     "mpremote": "hil",
+    "onnx": "import",
+    "onnxruntime": "import",
     "platformio": "firmware",
     "SCons": "firmware",
     "serial": "hil",
@@ -35,6 +38,7 @@ app = typer.Typer(
 
 app.command("init")(train.init)
 app.command("train")(train.train)
+app.command("import")(importing.import_file)
 app.command("fuse")(train.fuse)
 app.command("inspect")(model.inspect)
 app.command("predict")(model.predict)

@@ -16,10 +16,12 @@ from bitflow.cli import device, model, options, output
 from bitflow.cli.train import load_network
 from bitflow.deploy import boards
 from bitflow.errors import CheckFailed, MissingError
-from bitflow.ir import PackedNetwork
+from bitflow.ir import PackedNetwork, Values
 from bitflow.lower import image
 
 __all__ = ["verify"]
+
+_TYPES = {Values.BITS: np.uint32, Values.INTEGERS: np.int32}
 
 
 def verify(
@@ -77,7 +79,10 @@ def _on_board(network: PackedNetwork, name: str, port: str | None, images: npt.N
 
         def run(images: npt.NDArray[Any]) -> Trace:
             words = zip(*(found.hidden(one) for one in images), strict=True)
-            hidden = [np.stack(layer).reshape(len(images), *shape) for layer, shape in zip(words, shapes, strict=True)]
+            maps = zip(words, network.layers, shapes, strict=False)
+            hidden: list[Any] = [
+                np.stack(part).view(_TYPES[layer.gives]).reshape(len(images), *s) for part, layer, s in maps
+            ]
             return Trace(tuple(hidden), np.stack([run.scores for run in found.run(images)]))
 
         return climb([packed, Rung(f"C on {name}", run)], network, images)

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["error", "note", "print_facts", "print_json", "print_table", "progress"]
+__all__ = ["counter", "error", "note", "print_facts", "print_json", "print_table", "progress"]
 
 # Wide enough for every table: a table in a file or a pipe must not be cut to a terminal nobody has.
 _PIPE_WIDTH = 140
@@ -43,6 +43,15 @@ def progress(what: str, total: int) -> Iterator[Callable[[int, float], None]]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=total, best=0.0)
         yield lambda done, best: bar.update(task, completed=done, best=best)
+
+
+@contextmanager
+def counter(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr that is moved by calls (so many more); nothing where that is no terminal."""
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda more: bar.advance(task, more)
 
 
 def print_json(value: Mapping[str, Any]) -> None:

@@ -11,14 +11,17 @@ import numpy as np
 import numpy.typing as npt
 
 from bitflow._version import __version__
+from bitflow.accumulation import Values
 from bitflow.errors import InputError
 from bitflow.ir import LayerKind, PackedLayer, PackedNetwork
 from bitflow.lower import image
+from bitflow.lower.layout import PIXELS, ROLES, TRANSIENT
 from bitflow.lower.plan import plan
 
 __all__ = ["ArrayView", "LayerView", "ModelView", "identifier", "model_view", "rows"]
 
-_KINDS = {LayerKind.INPUT_CONV: "BF_INPUT_CONV", LayerKind.CONV: "BF_CONV", LayerKind.DENSE: "BF_DENSE"}
+_KINDS = {kind: f"BF_{kind.name}" for kind in LayerKind}
+_OUTPUTS = {Values.BITS: "BF_BITS", Values.SCORES: "BF_SCORES", Values.INTEGERS: "BF_INTEGERS"}
 _ORDERS = ("BF_ORDER_GRAY", "BF_ORDER_RGB", "BF_ORDER_BGR", "BF_ORDER_OTHER")
 _RESIZES = ("BF_RESIZE_NONE", "BF_RESIZE_STRETCH", "BF_RESIZE_CROP")
 # Words that C and C++ keep for themselves, and the library's own name.
@@ -29,10 +32,12 @@ _KEYWORDS = frozenset(
 )
 _MEANINGS = {
     "weights": "bit i of a filter is tap (ky * kernel_w + kx) * channels + c; 1 is +1, 0 is -1",
+    "int8 weights": "byte i of a filter is tap (ky * kernel_w + kx) * channels + c",
     "shift": "BatchShift: output bit = (accumulator + shift >= 0)",
     "scale": "score = scale * accumulator + offset",
     "offset": "score = scale * accumulator + offset",
-    "pool_and": "channels whose filter was flipped: their pool is an AND",
+    "pool_and": "channels whose pool is an AND",
+    "invert": "channels whose bit is inverted",
 }
 
 
@@ -79,12 +84,15 @@ class ModelView:
     kernels: tuple[tuple[str, str], ...]
     input_bytes: int
     arena_bytes: int
+    kept_bytes: int
     image_bytes: int
     crc32: str
     name_at: int
     labels_at: int
     text: tuple[str, ...]
     text_bytes: int
+    extra: tuple[str, ...]
+    extra_words: int
     build_id: str = ""
 
 
@@ -126,14 +134,16 @@ def _array(name: str, role: str, layer: PackedLayer) -> ArrayView | None:
     if values is None:
         return None
     meaning = _MEANINGS["scale" if role == "shift" and layer.gives_scores else role]
-    dimensions = "".join(f"[{n}]" for n in values.shape)
+    kind = "uint32_t" if values.dtype == np.uint32 else "int32_t"
+    if role == "weights" and layer.weight_bits == 8:
+        kind, values, meaning = "int8_t", values.astype("<u4").view(np.int8), _MEANINGS["int8 weights"]
     if role == "weights":
         lines = tuple("{" + ", ".join(_number(v) for v in line) + "}," for line in values)
-        meaning = f"[filters][words], {layer.taps} taps a filter; {meaning}"
+        meaning = f"[filters][{'bytes' if kind == 'int8_t' else 'words'}], {layer.taps} taps a filter; {meaning}"
     else:
         lines = rows(values)
-        meaning = f"{'[words]' if role == 'pool_and' else '[channels]'}; {meaning}"
-    kind = "uint32_t" if values.dtype == np.uint32 else "int32_t"
+        meaning = f"{'[channels]' if kind == 'int32_t' else '[words]'}; {meaning}"
+    dimensions = "".join(f"[{n}]" for n in values.shape)
     return ArrayView(f"{name}_{role}", kind, dimensions, meaning, lines)
 
 
@@ -144,28 +154,31 @@ def _list(values: Sequence[int]) -> str:
 def _layer(network: PackedNetwork, placed: image.Placed, index: int) -> LayerView:
     layer = network.layers[index]
     name = f"l{index}_{identifier(layer.name or layer.kind.name)}"
-    candidates = (_array(name, role, layer) for role in ("weights", "shift", "offset", "pool_and"))
+    candidates = (_array(name, role, layer) for role in ROLES)
     arrays = tuple(array for array in candidates if array is not None)
     where = {array.name.removeprefix(f"{name}_"): array.name for array in arrays}
-    pool = layer.pool.window if layer.pool else None
-    window = layer.window
-
-    offsets = [f"AT({where[role]})" if role in where else "0" for role in ("weights", "shift", "offset", "pool_and")]
+    offsets = [f"AT({where[role]})" if role in where else "0" for role in ROLES]
+    r = image.record(network, placed, index)
+    sources = ["BF_PIXELS" if s == PIXELS else str(s) for s in (r.source0, r.source1, r.source2, r.source3)]
+    keep = "BF_TRANSIENT" if r.keep == TRANSIENT else str(r.keep)
     fields = (
-        f"{_KINDS[layer.kind]}, {'BF_SCORES' if layer.gives_scores else 'BF_BITS'}, {layer.pad_value}, 0,",
-        f"{layer.source.height}, {layer.source.width}, {layer.source.channels}, /* in */",
-        f"{layer.groups}, /* groups */",
-        f"{_list(window.kernel)}, /* kernel */",
-        f"{_list(window.stride)}, /* stride */",
-        f"{_list(window.dilation)}, /* dilation */",
-        f"{_list(window.padding)}, /* padding: top, left, bottom, right */",
-        f"{layer.conv.height}, {layer.conv.width}, /* accumulators */",
-        f"{_list(pool.kernel + pool.stride if pool else (0,) * 4)}, /* pool, its stride */",
-        f"{_list(pool.padding if pool else (0,) * 4)}, /* its padding */",
-        f"{layer.target.height}, {layer.target.width}, {layer.target.channels}, /* out */",
-        "0,",
+        f"{_KINDS[layer.kind]}, {_OUTPUTS[layer.gives]}, {r.pad_value}, {r.weight_bits},",
+        f"{r.in_h}, {r.in_w}, {r.in_c}, /* in */",
+        f"{r.groups}, /* groups */",
+        f"{r.kernel_h}, {r.kernel_w}, /* kernel */",
+        f"{r.stride_h}, {r.stride_w}, /* stride */",
+        f"{r.dilation_h}, {r.dilation_w}, /* dilation */",
+        f"{_list(layer.window.padding)}, /* padding: top, left, bottom, right */",
+        f"{r.conv_h}, {r.conv_w}, /* accumulators */",
+        f"{r.pool_h}, {r.pool_w}, {r.pool_stride_h}, {r.pool_stride_w}, /* pool, its stride */",
+        f"{r.pool_top}, {r.pool_left}, {r.pool_bottom}, {r.pool_right}, /* its padding */",
+        f"{r.out_h}, {r.out_w}, {r.out_c}, /* out */",
+        f"{r.source_count}, 0, {{{', '.join(sources)}}}, /* sources */",
+        f"{r.last}, 0, /* the last layer that reads the map */",
+        f"{keep}, /* its place */",
+        f"{r.reach}, /* largest accumulator */",
         f"{', '.join(offsets)},",
-        f"AT(text) + {placed.layer_names[index] - placed.text_at},",
+        f"AT(text) + {r.name - placed.text_at}, {{0, 0}},",
     )
     what = layer.kind.name.lower().replace("_", " ")
     return LayerView(comment(f"{layer.name}: {what}, {layer.source} -> {layer.target}"), fields, arrays)
@@ -199,10 +212,13 @@ def model_view(network: PackedNetwork, prefix: str | None = None) -> ModelView:
         kernels=tuple(sorted(kernels.items())),
         input_bytes=shape.size,
         arena_bytes=planned.arena_bytes,
+        kept_bytes=planned.kept_bytes,
         image_bytes=placed.size,
         crc32=f"0x{image.crc32(network):08X}u",
         name_at=placed.name - placed.text_at,
         labels_at=placed.labels - placed.text_at,
         text=tuple(_escape(text) for text in strings),
         text_bytes=len(placed.text),
+        extra=rows(np.frombuffer(placed.extra, dtype="<u4").astype(np.uint32)),
+        extra_words=len(placed.extra) // 4,
     )

@@ -1,45 +1,43 @@
-"""A torch module of `bitflow.nn` layers -> Network. Only what is understood is taken; all else is refused by name."""
+"""A torch module -> Network: torch.export says what its forward pass computes, in whatever style it is written.
+
+What depends on parameters alone is computed once, by torch; what is left are the few operations that `graph` knows.
+Anything else is refused by the name of its module.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from bitflow import bits
 from bitflow.check.reference import Trace
 from bitflow.errors import ImportRefused, InputError
-from bitflow.geometry import ChannelOrder, InputContract, Pool, Shape, Window
-from bitflow.ir import Accumulation, BatchNorm, BinaryConv, BinaryDense, InputConv, Layer, Network, PoolPlace
-from bitflow.nn import BinaryConv2d, BinaryLinear, InputConv2d, Sign, binarise
+from bitflow.geometry import ChannelOrder, InputContract, Shape
+from bitflow.importers import graph as g
+from bitflow.importers.assemble import Imported, assemble
+from bitflow.importers.torch_operations import (
+    AT_THE_END,
+    FILLED,
+    OPERATIONS,
+    SILENT,
+    UNWANTED,
+    TorchReader,
+    name_of,
+    target_name,
+)
+from bitflow.importers.value import slope_and_offset
+from bitflow.ir import Layer, Network, Rounding, Step
 
-__all__ = ["network_from_module", "run_module"]
+__all__ = ["contract_of", "import_module", "network_from_module", "run_module"]
 
-# Modules that do nothing in eval mode.
-_SILENT = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.AlphaDropout, nn.Identity)
-_ACCUMULATIONS = (InputConv2d, BinaryConv2d, BinaryLinear)
-_KNOWN = (*_ACCUMULATIONS, nn.BatchNorm1d, nn.BatchNorm2d, nn.MaxPool2d, nn.Flatten, Sign)
 _ORDERS = {1: ChannelOrder.GRAY, 3: ChannelOrder.RGB}
-
-
-@dataclass(frozen=True, slots=True)
-class _Leaf:
-    """A module that is not a container, and its dotted name."""
-
-    name: str
-    module: nn.Module
-
-    def refuse(self, reason: str) -> ImportRefused:
-        return ImportRefused(f"layer {self.name!r} ({type(self.module).__name__}): {reason}")
-
-    def check(self, condition: bool, reason: str) -> None:
-        if not condition:
-            raise self.refuse(reason)
+_BATCH = 16
 
 
 def network_from_module(
@@ -50,252 +48,234 @@ def network_from_module(
     dtype: Literal["uint8", "int8"] = "uint8",
     channel_order: ChannelOrder | None = None,
 ) -> Network:
-    """Read a (nested) Sequential as the float network that it computes in eval mode.
+    """Read a module as the float network that it computes in eval mode. Arguments and errors as `import_module`."""
+    contract = contract_of(input_shape, dtype, channel_order)
+    return import_module(module, contract, name=name, labels=labels).network
 
-    input_shape: (height, width, channels) of a picture. dtype: the type of its pixels. channel_order: by default gray
-    for one channel, RGB for three. A layer is InputConv2d (the first), BinaryConv2d or BinaryLinear, then at most one
-    BatchNorm and one MaxPool2d, then Sign, which the last layer has not.
 
-    Raises ImportRefused for a module that cannot be taken, naming it by its dotted name; InputError where shapes do not
-    fit each other.
-    """
-    groups = _groups(module)
-    zero_point = getattr(groups[0][0].module, "zero_point", 0)
+def contract_of(
+    input_shape: tuple[int, int, int], dtype: Literal["uint8", "int8"], order: ChannelOrder | None = None
+) -> InputContract:
+    """The input of a module: (height, width, channels) of pixels; by default gray for one channel, RGB for three."""
     shape = Shape(*input_shape)
-    order = _ORDERS.get(shape.channels, ChannelOrder.OTHER) if channel_order is None else channel_order
-    contract = InputContract(shape, dtype, zero_point, order)
-    layers: list[Layer] = []
-    flat = False
-    for index, group in enumerate(groups):
-        layer, flat = _layer(group, index, shape, flat, contract)
-        is_last = index == len(groups) - 1
-        group[0].check(layer.sign or is_last, "no Sign before the next layer; every layer but the last ends in one")
-        group[-1].check(not (layer.sign and is_last), "the network ends in a Sign; the last layer gives the logits")
-        layers.append(layer)
-        shape = layer.target
-    if (shape.height, shape.width) != (1, 1):
-        raise InputError(f"layer {groups[-1][0].name!r}: the last layer gives a map of {shape}, not one score a class")
-    return Network(name, contract, tuple(layers), tuple(labels))
+    order = _ORDERS.get(shape.channels, ChannelOrder.OTHER) if order is None else order
+    return InputContract(shape, dtype, 128 if dtype == "uint8" else 0, order)
 
 
-def run_module(module: nn.Module, images: npt.NDArray[Any], batch: int = 256) -> Trace:
-    """What torch itself makes of images [N, H, W, C]: the bits of each hidden layer, and float32 logits.
+def import_module(
+    module: nn.Module,
+    contract: InputContract,
+    *,
+    pixel_steps: tuple[Step, ...] = (),
+    name: str = "model",
+    labels: Sequence[str] = (),
+    sign_zero: int | None = None,
+) -> Imported:
+    """The network that a module computes in eval mode from floats [N, C, H, W] ([N, C, W] or [N, C] where it takes it).
+
+    contract: shape and type of the pixels; pixel_steps: what was done to a pixel before the module got it. sign_zero as
+    `assemble` has it. Raises ImportRefused for what cannot be taken, by its dotted name; InputError where torch cannot
+    run the module on that shape.
+    """
+    exported, axes = _export(module, contract.shape, batch=1)
+    source = _read(exported, axes)
+    return assemble(
+        source,
+        contract,
+        pixel_steps=pixel_steps,
+        name=name,
+        labels=labels,
+        sign_zero=sign_zero,
+        rounding=Rounding.FLOAT32,
+    )
+
+
+def run_module(module: nn.Module, images: npt.NDArray[Any]) -> Trace:
+    """What torch itself makes of images [N, H, W, C]: the maps of the hidden layers, and float32 logits.
 
     Raises ImportRefused for a module that `network_from_module` would not take.
     """
-    groups = _groups(module.eval())
-    parts = [_run_groups(groups, images[at : at + batch]) for at in range(0, max(len(images), 1), batch)]
+    shape = Shape(*images.shape[1:])
+    dtype: Literal["uint8", "int8"] = "int8" if images.dtype == np.int8 else "uint8"
+    exported, axes = _export(module, shape, batch=1)
+    imported = assemble(_read(exported, axes), contract_of(images.shape[1:], dtype), rounding=Rounding.FLOAT32)
+    exported, axes = _export(module, shape, batch=_BATCH)
+    recorder = _Recorder(exported.module(), [name for name, _ in imported.tensors])
+    parts = []
+    for start in range(0, max(len(images), 1), _BATCH):
+        part = images[start : start + _BATCH]
+        whole = np.zeros((_BATCH, *images.shape[1:]), np.float32)
+        whole[: len(part)] = part
+        found = recorder.run_on(_tensor(whole, axes))
+        parts.append([values[: len(part)] for values in found])
     *hidden, logits = (np.concatenate(layer) for layer in zip(*parts, strict=True))
-    return Trace(tuple(hidden), logits)
-
-
-def _run_groups(groups: list[list[_Leaf]], images: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
-    value = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)).astype(np.float32))
-    found: list[npt.NDArray[Any]] = []
-    with torch.inference_mode():
-        for group in groups:
-            for leaf in group:
-                if type(leaf.module) is not nn.Flatten:
-                    value = before = leaf.module(value)
-                else:
-                    value = leaf.module(value)
-            maps = before if before.dim() == 4 else before[:, :, None, None]
-            found.append(bits.pack(maps.numpy().transpose(0, 2, 3, 1)))
-    found[-1] = value.numpy().reshape(len(images), -1)
-    return found
-
-
-def _leaves(module: nn.Module, prefix: str) -> Iterator[_Leaf]:
-    # Not named_children(): it leaves out a module that is used a second time.
-    if type(module) is nn.Sequential:
-        for key, child in zip(module._modules, module, strict=True):
-            yield from _leaves(child, f"{prefix}.{key}" if prefix else key)
-    elif type(module) not in _SILENT:
-        yield _Leaf(prefix or "the module", module)
-
-
-def _groups(module: nn.Module) -> list[list[_Leaf]]:
-    """The leaves, cut before each convolution or linear layer."""
-    groups: list[list[_Leaf]] = []
-    for leaf in _leaves(module, ""):
-        # By exact type: the forward pass of a subclass may compute anything.
-        leaf.check(type(leaf.module) in _KNOWN, _reason(leaf.module))
-        if type(leaf.module) in _ACCUMULATIONS:
-            first = type(leaf.module) is InputConv2d
-            leaf.check(first or bool(groups), "the first layer must be InputConv2d, which takes the pixels")
-            leaf.check(not (first and groups), "only the first layer takes pixels; use BinaryConv2d")
-            groups.append([leaf])
-        elif groups:
-            groups[-1].append(leaf)
-        else:
-            raise leaf.refuse("stands before the first InputConv2d")
-    if not groups:
-        raise ImportRefused("the module has no layers; it needs at least an InputConv2d")
-    return groups
-
-
-def _reason(module: nn.Module) -> str:
-    match module:
-        case _ if isinstance(module, _KNOWN):
-            return "is a subclass of a layer that BitFlow knows; its forward pass may compute anything"
-        case nn.Conv2d() | nn.Linear():
-            return "has float weights; use InputConv2d, BinaryConv2d or BinaryLinear of bitflow.nn"
-        case nn.ReLU() | nn.Tanh() | nn.Hardtanh() | nn.Sigmoid() | nn.PReLU() | nn.GELU():
-            return "an activation is one bit here; use Sign of bitflow.nn"
-        case nn.AvgPool2d() | nn.AdaptiveAvgPool2d() | nn.AdaptiveMaxPool2d():
-            return "only MaxPool2d can be taken"
-        case _:
-            return "is unknown to BitFlow"
-
-
-def _layer(group: list[_Leaf], index: int, source: Shape, flat: bool, contract: InputContract) -> tuple[Layer, bool]:
-    """The layer that a group makes over a map `source`, and whether its result is flat ([N, features])."""
-    head = group[0]
-    accumulation = _accumulation(head, source, flat, contract)
-    flat = isinstance(accumulation, BinaryDense)
-    shape = accumulation.target
-    norm: BatchNorm | None = None
-    pool: Pool | None = None
-    place = PoolPlace.BEFORE_NORM
-    sign = False
-    for leaf in group[1:]:
-        match leaf.module:
-            case nn.BatchNorm1d() | nn.BatchNorm2d() as module:
-                leaf.check(norm is None, "a second BatchNorm in one layer")
-                leaf.check(not sign, "a BatchNorm after the Sign; it belongs between convolution and Sign")
-                _check_norm(leaf, module, shape, flat)
-                norm = _norm(leaf, module)
-            case nn.MaxPool2d() as module:
-                leaf.check(pool is None, "a second max-pool in one layer")
-                leaf.check(not flat, "a max-pool after Flatten")
-                pool = _pool(leaf, module, shape)
-                shape = Shape(*pool.window.over(shape.height, shape.width), shape.channels)
-                if sign:
-                    place = PoolPlace.AFTER_SIGN
-                elif norm is not None:
-                    place = PoolPlace.AFTER_NORM
-            case Sign():
-                leaf.check(not sign, "a second Sign in one layer")
-                sign = True
-            case nn.Flatten() as module:
-                leaf.check((module.start_dim, module.end_dim) == (1, -1), "must flatten all but the first dimension")
-                flat = True
-            case module:
-                raise leaf.refuse(_reason(module))
-    bias = getattr(head.module, "bias", None)
-    scale = _array(head, head.module.scaling_factor())  # type: ignore[operator]
-    layer = Layer(
-        _name(head.name, accumulation, index),
-        accumulation,
-        scale,
-        None if bias is None else _array(head, bias),
-        norm,
-        pool,
-        place,
-        sign,
+    layers = imported.network.layers[:-1]
+    kept = tuple(
+        _as_map(values, layer, steps)
+        for values, layer, (_, steps) in zip(hidden, layers, imported.tensors, strict=True)
     )
-    return layer, flat
+    return Trace(kept, logits.reshape(len(images), -1))
 
 
-def _name(dotted: str, accumulation: Accumulation, index: int) -> str:
-    """The module's own name; where that is a number, the kind and the layer's place, as in conv2."""
-    if not dotted.split(".")[-1].isdigit():
-        return dotted
-    return f"{'dense' if isinstance(accumulation, BinaryDense) else 'conv'}{index + 1}"
+def _as_map(
+    values: npt.NDArray[Any], layer: Layer, steps: tuple[Step, ...]
+) -> npt.NDArray[np.uint32] | npt.NDArray[np.int32]:
+    """A tensor [N, C, H, W] or flat as the map of a layer; steps: what torch did to its integers since."""
+    shape = layer.target
+    maps = values.reshape(-1, shape.channels, shape.height, shape.width).transpose(0, 2, 3, 1)
+    if layer.sign is not None:
+        return bits.pack(maps > 0)
+    both = slope_and_offset(steps, shape.channels)
+    if both is None or not both[0].all():
+        raise InputError(f"layer {layer.name!r}: its integers cannot be read from torch's numbers")
+    return np.rint((maps - both[1]) / both[0]).astype(np.int32)
 
 
-def _array(leaf: _Leaf, tensor: Tensor) -> npt.NDArray[np.float32]:
-    leaf.check(tensor.dtype == torch.float32, f"has {tensor.dtype} values; only float32 can be fused exactly")
-    return np.asarray(tensor.detach().cpu().numpy(), np.float32)
+class _Recorder(fx.Interpreter):
+    """Runs an exported module and keeps the tensors that are the maps of layers."""
+
+    def __init__(self, module: nn.Module, tensors: Sequence[str]) -> None:
+        super().__init__(module)
+        self._tensors = tensors
+        self._kept: dict[str, Tensor] = {}
+
+    def run_on(self, inputs: Tensor) -> list[npt.NDArray[Any]]:
+        """The maps of the hidden layers, and the logits."""
+        with torch.inference_mode():
+            logits = self.run(inputs)
+        logits = logits[0] if isinstance(logits, tuple | list) else logits
+        return [*(self._map(name) for name in self._tensors), logits.numpy()]
+
+    def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        # With another batch torch may keep a map in another order in memory, of which there is no view.
+        view = target is torch.ops.aten.view.default
+        return super().call_function(torch.ops.aten.reshape.default if view else target, args, kwargs)
+
+    def run_node(self, n: fx.Node) -> Any:
+        self._kept[n.name] = result = super().run_node(n)
+        return result
+
+    def _map(self, tensor: str) -> npt.NDArray[Any]:
+        # Of a comparison the graph names parts by a colon; the bits are those of x >= limit or x > limit.
+        name, mark, _ = tensor.partition(":")
+        values = self._kept[name].float().numpy()
+        return 0.5 - values if mark and name.startswith(("le", "lt")) else np.asarray(values)
 
 
-def _accumulation(leaf: _Leaf, source: Shape, flat: bool, contract: InputContract) -> Accumulation:
-    match leaf.module:
-        case InputConv2d() | BinaryConv2d() as module:
-            leaf.check(not flat, "a convolution after Flatten")
-            if module.in_channels != source.channels:
-                raise InputError(
-                    f"layer {leaf.name!r} takes {module.in_channels} channels, the map before it has {source.channels}"
-                )
-            filters = _bits(leaf, module.weight).transpose(0, 2, 3, 1)
-            rows, columns = module.padding
-            window = Window(module.kernel_size, module.stride, (rows, columns, rows, columns))
-            _fits(leaf, window, source)
-            if isinstance(module, InputConv2d):
-                return InputConv(source, filters, window, contract, module.groups)
-            return BinaryConv(source, filters, window, module.groups, module.padding_value)
-        case BinaryLinear() as module:
-            leaf.check(flat, "a linear layer over a map; put nn.Flatten() before it")
-            if module.in_features != source.size:
-                raise InputError(
-                    f"layer {leaf.name!r} takes {module.in_features} features, the map before it has {source.size} "
-                    f"({source})"
-                )
-            # torch flattens a map as [C, H, W]; here maps are [H, W, C].
-            filters = _bits(leaf, module.weight).reshape(-1, source.channels, source.height, source.width)
-            return BinaryDense(source, filters.transpose(0, 2, 3, 1))
-        case module:
-            raise leaf.refuse(_reason(module))
+def _tensor(images: npt.NDArray[Any], axes: tuple[str, ...]) -> Tensor:
+    values = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
+    return (
+        values if len(axes) == 4 else values.reshape(len(values), *([values.shape[1], -1] if len(axes) == 3 else [-1]))
+    )
 
 
-def _bits(leaf: _Leaf, latent: Tensor) -> npt.NDArray[np.int8]:
-    leaf.check(latent.dtype == torch.float32, f"has {latent.dtype} weights; only float32 can be fused exactly")
-    leaf.check(bool(torch.isfinite(latent).all()), "has weights that are not finite")
-    with torch.no_grad():
-        return binarise(latent).to(torch.int8).cpu().numpy()
-
-
-def _fits(leaf: _Leaf, window: Window, source: Shape) -> None:
+def _export(module: nn.Module, shape: Shape, batch: int) -> tuple[torch.export.ExportedProgram, tuple[str, ...]]:
+    """What the module computes, and the axes of its input: a map of height 1 may be [N, C, W], a point [N, C]."""
+    tries: list[tuple[tuple[int, ...], tuple[str, ...]]] = [
+        ((batch, shape.channels, shape.height, shape.width), ("N", "C", "H", "W"))
+    ]
+    if shape.height == 1:
+        tries.append(((batch, shape.channels, shape.width), ("N", "C", "W")))
+    if shape.height == shape.width == 1:
+        tries.append(((batch, shape.channels), ("N", "C")))
+    for parameter in module.parameters():
+        if parameter.dtype != torch.float32:
+            raise ImportRefused(f"the module has {parameter.dtype} values; only float32 can be fused exactly")
+    reason = ""
+    was_training = module.training
+    module.eval()
     try:
-        window.over(source.height, source.width)
-    except InputError as error:
-        raise InputError(f"layer {leaf.name!r}: {error}") from None
+        for size, axes in tries:
+            try:
+                with torch.no_grad(), _Quiet():
+                    return torch.export.export(module, (torch.zeros(size),), strict=False), axes
+            except Exception as error:  # a forward pass may raise anything
+                reason = reason or next(iter(str(error).strip().splitlines()), type(error).__name__)
+    finally:
+        module.train(was_training)
+    raise InputError(f"torch cannot run the module on floats {list(tries[0][0])}: {reason}")
 
 
-def _check_norm(leaf: _Leaf, module: nn.BatchNorm1d | nn.BatchNorm2d, shape: Shape, flat: bool) -> None:
-    want = nn.BatchNorm1d if flat else nn.BatchNorm2d
-    leaf.check(isinstance(module, want), f"takes another number of dimensions; {want.__name__} fits here")
-    leaf.check(module.running_mean is not None, "has no running statistics (track_running_stats=False)")
-    features = shape.size if flat else shape.channels
-    if module.num_features != features:
-        raise InputError(f"layer {leaf.name!r} takes {module.num_features} channels, the map before it has {features}")
-    leaf.check(
-        not flat or (shape.height, shape.width) == (1, 1),
-        "a BatchNorm of each position (after Flatten) has no integer per channel; put it before Flatten",
-    )
+class _Quiet:
+    """torch.export logs the traceback of what it raises too."""
+
+    def __enter__(self) -> None:
+        self._level = logging.root.manager.disable
+        logging.disable(logging.CRITICAL)
+
+    def __exit__(self, *_: object) -> None:
+        logging.disable(self._level)
 
 
-def _norm(leaf: _Leaf, module: nn.BatchNorm1d | nn.BatchNorm2d) -> BatchNorm:
-    def values(tensor: Tensor | None, default: float) -> npt.NDArray[np.float32]:
-        if tensor is None:  # affine=False
-            return np.full(module.num_features, default, np.float32)
-        return _array(leaf, tensor)
+def _read(exported: torch.export.ExportedProgram, axes: tuple[str, ...]) -> g.Graph:
+    """The graph of what depends on the input."""
+    reader = TorchReader()
+    constants = {**exported.state_dict, **exported.constants}
+    signature = exported.graph_signature
+    held = {
+        **signature.inputs_to_parameters,
+        **signature.inputs_to_buffers,
+        **signature.inputs_to_lifted_tensor_constants,
+    }
+    native = "NCW" if len(axes) == 3 else "NCHW"
+    entry = ""
+    output = ""
+    for node in _without_straight_through(exported.graph):
+        if node.op == "placeholder" and node.name in held:
+            reader.tensors_of[node.name] = constants[held[node.name]].detach()
+        elif node.op == "placeholder":
+            if entry:
+                raise ImportRefused("the module takes more than one input")
+            entry = node.name
+            reader.tensors.add(entry)
+        elif node.op == "output":
+            first = node.args[0]
+            while isinstance(first, tuple | list):
+                first = first[0]
+            if not isinstance(first, fx.Node):
+                raise ImportRefused("the module does not return a tensor")
+            output = reader.resolve("output", first.name)
+        elif node.op == "call_function":
+            try:
+                _call(reader, node)
+            except ImportRefused as error:
+                return reader.stopped(entry, axes, error, [n.name for n in node.all_input_nodes], native)
+        else:
+            raise ImportRefused(f"{node.op} {node.name!r} is unknown to BitFlow")
+    return g.Graph(reader.nodes, entry, output, axes, native)
 
-    return BatchNorm(
-        values(module.weight, 1.0),
-        values(module.bias, 0.0),
-        values(module.running_mean, 0.0),
-        values(module.running_var, 1.0),
-        module.eps,
-    )
+
+def _call(reader: TorchReader, node: fx.Node) -> None:
+    target = target_name(node)
+    if target in FILLED:
+        # As large as what depends on the input, but the same number everywhere.
+        value = FILLED[target]
+        number = node.args[-1] if value is None else value
+        reader.tensors_of[node.name] = torch.tensor(float(number))  # type: ignore[arg-type]
+        return
+    if not any(map(reader.varies, node.all_input_nodes)):
+        reader.compute(node)
+        return
+    if target in SILENT or (target in AT_THE_END and all(user.op == "output" for user in node.users)):
+        reader.pass_on(node)
+        return
+    translate: Callable[[TorchReader, fx.Node], None] | None = OPERATIONS.get(target)
+    if translate is None:
+        raise reader.refuse(name_of(node), UNWANTED.get(target, f"computes {target}, which is unknown to BitFlow"))
+    translate(reader, node)
 
 
-def _two(value: int | tuple[int, ...]) -> tuple[int, int]:
-    return (value, value) if isinstance(value, int) else (int(value[0]), int(value[1]))
-
-
-def _pool(leaf: _Leaf, module: nn.MaxPool2d, shape: Shape) -> Pool:
-    """A Window whose bottom and right padding say what torch says by padding and ceil_mode together."""
-    leaf.check(_two(module.dilation) == (1, 1), "a dilated max-pool cannot be taken")
-    leaf.check(not module.return_indices, "a max-pool that returns indices cannot be taken")
-    kernel, stride, padding = _two(module.kernel_size), _two(module.stride), _two(module.padding)
-    ends = []
-    for size, k, s, p in zip((shape.height, shape.width), kernel, stride, padding, strict=True):
-        room = size + 2 * p - k
-        if room < 0:
-            raise InputError(f"layer {leaf.name!r}: a window of {k} does not fit a map of {shape}")
-        count = (-(-room // s) if module.ceil_mode else room // s) + 1
-        if (count - 1) * s >= size + p:  # torch drops a window that starts beyond the map and its first padding
-            count -= 1
-        ends.append(max(0, (count - 1) * s + k - size - p))
-    return Pool(Window(kernel, stride, (padding[0], padding[1], ends[0], ends[1])))
+def _without_straight_through(graph: fx.Graph) -> Iterator[fx.Node]:
+    """The nodes of a graph in which (a - b) + b is a: so a straight-through estimator passes its gradient to b."""
+    for node in list(graph.nodes):
+        if node.op != "call_function" or target_name(node) != "add" or len(node.args) != 2:
+            continue
+        for one, other in (node.args, node.args[::-1]):
+            inner = one
+            while isinstance(inner, fx.Node) and inner.op == "call_function" and target_name(inner) in SILENT:
+                inner = inner.args[0]
+            if isinstance(inner, fx.Node) and target_name(inner) == "sub" and inner.args[1:] == (other,):
+                node.replace_all_uses_with(inner.args[0])
+                break
+    graph.eliminate_dead_code()
+    yield from graph.nodes

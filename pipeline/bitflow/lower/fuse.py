@@ -12,12 +12,15 @@ The derivation (Wu et al., IEEE Access 2019, with the rounding made exact):
    smallest integer t with y(t) >= 0 is found by bisection over [-R, R + 1], R being the largest reachable accumulator,
    and the BatchShift b = -t gives the float network's bit for every reachable x, ties included. It lies within
    [-(R + 1), R]; its two ends are the constants.
-4. gamma < 0: y falls in x. The filter's weights are flipped, so the accumulator becomes x' = -x, in which y grows. For
-   bits of +-1 a padded tap flips with the weight it meets.
+4. A falling channel (gamma * alpha < 0): the filter's weights are flipped, so the accumulator becomes x' = -x, in
+   which y grows. For bits of +-1 a padded tap flips with the weight it meets. Where there is no filter to flip (a sum,
+   a global average, integers that another layer uses too) t is sought on -x and the output bit is inverted by a mask:
+   y(x) >= 0  <=>  -x >= t  <=>  not (x - (1 - t) >= 0).
 5. gamma * alpha = 0: y does not depend on x; bisection gives the constant.
-6. A max-pool before BatchNorm takes the largest x, that is the smallest x' of a flipped filter: OR of the bits where
-   the filter kept its sign, AND where it was flipped. After BatchNorm or sign it is always OR.
-7. The last layer has no sign: see `scores`.
+6. A max-pool takes the largest of the values at its place. Where what follows it falls (before BatchNorm with
+   gamma < 0) that is the AND of the bits, else the OR. After BatchNorm or sign it is always OR.
+7. sign(0) = -1 only moves t: the smallest integer with y(t) > 0.
+8. The last layer has no sign: see `scores`.
 """
 
 from __future__ import annotations
@@ -28,10 +31,10 @@ import numpy as np
 import numpy.typing as npt
 
 from bitflow.errors import FusionError
-from bitflow.ir import BatchShift, IntegerLayer, IntegerNetwork, Layer, Network, PoolPlace, Scores
+from bitflow.ir import BatchShift, IntegerLayer, IntegerNetwork, Integers, Layer, Network, Scores, Sign, Values
 from bitflow.lower import arithmetic, scores
 
-__all__ = ["LayerFusion", "explain", "fuse"]
+__all__ = ["LayerFusion", "explain", "fuse", "zeros"]
 
 
 def fuse(network: Network) -> IntegerNetwork:
@@ -39,53 +42,86 @@ def fuse(network: Network) -> IntegerNetwork:
 
     Raises FusionError naming the layer where float32 overflows on reachable accumulators.
     """
-    return IntegerNetwork(network.name, network.contract, tuple(map(_fuse_layer, network.layers)), network.labels)
+    *hidden, last = network.layers
+    _check_finite(last)
+    fitted = scores.fit(last)
+    final = IntegerLayer(last.name, last.accumulation, fitted, sources=last.sources)
+    logits = scores.logits(last, fitted)
+    layers = (*map(_fuse_layer, hidden), final)
+    return IntegerNetwork(network.name, network.contract, layers, network.labels, logits)
 
 
-def _fuse_layer(layer: Layer) -> IntegerLayer:
-    accumulation = layer.accumulation
-    reach = accumulation.reach
+def _check_finite(layer: Layer) -> None:
+    reach = layer.accumulation.reach
     with np.errstate(over="ignore", invalid="ignore"):
         ends = arithmetic.value(layer, np.array([[-reach], [reach]]))
     if not np.isfinite(ends).all():
         raise FusionError(f"{layer.name}: float32 overflows on accumulators up to {reach}; check its BatchNorm")
-    if not layer.sign:
-        return IntegerLayer(layer.name, accumulation, scores.fit(layer))
-    flipped = arithmetic.slope(layer) < 0
-    direction = np.where(flipped, -1, 1).astype(np.int8)
+
+
+def _fuse_layer(layer: Layer) -> IntegerLayer:
+    accumulation = layer.accumulation
+    if layer.sign is None:
+        return IntegerLayer(layer.name, accumulation, Integers(), layer.pool, sources=layer.sources)
+    _check_finite(layer)
+    falling = arithmetic.trend(layer) < 0
+    first = _first_positive(layer, np.where(falling, -1, 1))
     pool_and = None
-    if layer.pool is not None and layer.pool_place is PoolPlace.BEFORE_NORM and flipped.any():
-        pool_and = flipped
-    weights = accumulation.weights * direction[:, None, None, None]
+    if layer.pool is not None:
+        pool_and = arithmetic.trend(layer, after_pool=True) < 0
+    invert = None
+    if accumulation.weights is not None:
+        direction = np.where(falling, -1, 1).astype(np.int8)
+        accumulation = replace(accumulation, weights=accumulation.weights * direction[:, None, None, None])
+    elif falling.any():
+        invert, first = falling, np.where(falling, 1 - first, first)
     return IntegerLayer(
         layer.name,
-        replace(accumulation, weights=weights),
-        BatchShift((-_first_positive(layer, direction)).astype(np.int32)),
+        accumulation,
+        BatchShift((-first).astype(np.int32)),
         layer.pool,
-        pool_and,
+        pool_and if pool_and is not None and pool_and.any() else None,
+        invert,
+        layer.sources,
     )
 
 
-def _first_positive(layer: Layer, direction: npt.NDArray[np.int8]) -> npt.NDArray[np.int64]:
-    """Per channel the smallest t in [-R, R + 1] with y(direction * t) >= 0; R + 1 where there is none."""
+def _first_positive(layer: Layer, direction: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Per channel the smallest t in [-R, R + 1] with sign(y(direction * t)) = +1; R + 1 where there is none."""
     reach = layer.accumulation.reach
     low = np.full(len(direction), -reach, dtype=np.int64)
     high = np.full(len(direction), reach + 1, dtype=np.int64)
     while (low < high).any():
         middle = (low + high) // 2
         # Where low = high = R + 1, y is asked outside the reachable range; the answer is not used.
-        positive = arithmetic.value(layer, direction * np.minimum(middle, reach)) >= 0
+        positive = arithmetic.positive(layer, direction * np.minimum(middle, reach))
         active = low < high
         high = np.where(active & positive, middle, high)
         low = np.where(active & ~positive, middle + 1, low)
     return low
 
 
+def zeros(layer: Layer) -> int:
+    """Channels in which the value before the sign is 0 for an accumulator that can occur."""
+    accumulation = layer.accumulation
+    direction = np.where(arithmetic.trend(layer) < 0, -1, 1)
+    ends = [
+        _first_positive(replace(layer, steps=(*layer.affine, Sign(zero))), direction) for zero in (1, -1)
+    ]  # zeros lie between
+    step, parity = 1, np.zeros(len(direction), dtype=np.int64)
+    counted = accumulation.pad_value != 0 or not any(accumulation.window.padding)
+    if accumulation.weights is not None and accumulation.takes[0].values is Values.BITS and counted:
+        # A sum of weights of +-1 signs has the parity of the sum of all.
+        step, parity = 2, accumulation.weights.astype(np.int64).sum(axis=(1, 2, 3)) % 2
+    low = ends[0] + (ends[0] + parity) % step
+    return int(np.count_nonzero(low < ends[1]))
+
+
 @dataclass(frozen=True, slots=True)
 class LayerFusion:
     """What became of a layer: for people, and for the notes that `fuse` prints.
 
-    reach: R. flipped, constant: channels whose filter was flipped, whose bit does not depend on the input.
+    reach: R. flipped, constant: channels whose filter (or bit) was flipped, whose bit does not depend on the input.
     shift_range: smallest and largest BatchShift. order: of the last layer, None else.
     """
 
@@ -109,15 +145,18 @@ def _explain_layer(layer: Layer, fused: IntegerLayer) -> LayerFusion:
     accumulation = layer.accumulation
     reach = accumulation.reach
     kind = accumulation.kind.name.lower()
-    shape = f"{accumulation.source} -> {layer.target}"
+    takes = " + ".join(str(m.shape) for m in accumulation.takes)
+    shape = f"{takes} -> {layer.target}"
     match fused.output:
         case BatchShift(shift):
             constant = int(np.count_nonzero((shift == reach) | (shift == -(reach + 1))))
             ands = 0 if fused.pool_and is None else int(np.count_nonzero(fused.pool_and))
             channels = accumulation.target.channels
             pool = "" if layer.pool is None else f"OR {channels - ands}, AND {ands}"
-            flipped = int(np.count_nonzero(arithmetic.slope(layer) < 0))
+            flipped = int(np.count_nonzero(arithmetic.trend(layer) < 0))
             limits = (int(shift.min()), int(shift.max()))
             return LayerFusion(layer.name, kind, shape, reach, flipped, constant, limits, pool)
         case Scores() as fitted:
             return LayerFusion(layer.name, kind, shape, reach, order=scores.differences(layer, fitted))
+        case Integers():
+            return LayerFusion(layer.name, kind, shape, reach)

@@ -6,72 +6,150 @@ Nothing is lost: `unpack` is the way back, so that a `.bfn` from anywhere can be
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from bitflow import bits
 from bitflow.geometry import InputContract
 from bitflow.ir import (
+    INPUT,
     Accumulation,
     BatchShift,
     BinaryConv,
     BinaryDense,
+    Concat,
     InputConv,
+    IntegerConv,
     IntegerLayer,
     IntegerNetwork,
+    Integers,
     LayerKind,
+    Map,
+    Output,
     PackedLayer,
     PackedNetwork,
     Scores,
+    Sum,
+    Total,
+    Values,
 )
 
-__all__ = ["pack", "unpack"]
+__all__ = ["pack", "unpack", "weights"]
 
 
 def pack(network: IntegerNetwork) -> PackedNetwork:
     """Pack every layer; nothing is decided here."""
-    return PackedNetwork(network.name, network.contract, tuple(map(_pack_layer, network.layers)), network.labels)
+    layers = tuple(map(_pack_layer, network.layers))
+    return PackedNetwork(network.name, network.contract, layers, network.labels, network.logits)
 
 
 def _pack_layer(layer: IntegerLayer) -> PackedLayer:
     accumulation = layer.accumulation
+    shift: npt.NDArray[np.int32] | None = None
+    offset: npt.NDArray[np.int32] | None = None
     match layer.output:
-        case BatchShift(shift):
-            offset = None
-        case Scores(shift, offset):
-            pass
+        case BatchShift():
+            gives, shift = Values.BITS, layer.output.shift
+        case Scores():
+            gives, shift, offset = Values.SCORES, layer.output.scale, layer.output.offset
+        case Integers():
+            gives = Values.INTEGERS
     return PackedLayer(
         name=layer.name,
         kind=accumulation.kind,
+        sources=layer.sources or (),
         source=accumulation.source,
         conv=accumulation.target,
         target=layer.target,
+        gives=gives,
+        reach=accumulation.reach,
         window=accumulation.window,
         groups=accumulation.groups,
         pad_value=accumulation.pad_value,
         pool=layer.pool,
-        weights=bits.pack(accumulation.weights.reshape(len(accumulation.weights), -1)),
-        shift=shift,
+        weight_bits=_weight_bits(accumulation),
+        weights=_pack_weights(accumulation),
+        shift=None if accumulation.kind is LayerKind.CONCAT else shift,
         offset=offset,
         pool_and=None if layer.pool_and is None else bits.pack(np.asarray(layer.pool_and)),
+        invert=None if layer.invert is None else bits.pack(np.asarray(layer.invert)),
     )
+
+
+def _weight_bits(accumulation: Accumulation) -> int:
+    if accumulation.weights is None:
+        return 0
+    return 1 if bool(np.all(np.abs(accumulation.weights) == 1)) else 8
+
+
+def _pack_weights(accumulation: Accumulation) -> npt.NDArray[np.uint32] | None:
+    """Filters as rows of words: a bit a weight, or a byte a weight with the first one lowest."""
+    if accumulation.weights is None:
+        return None
+    rows = accumulation.weights.reshape(len(accumulation.weights), -1)
+    if _weight_bits(accumulation) == 1:
+        return bits.pack(rows)
+    padded = np.pad(rows, ((0, 0), (0, -rows.shape[1] % 4)))
+    return np.ascontiguousarray(padded).view("<u4").astype(np.uint32)
 
 
 def unpack(network: PackedNetwork) -> IntegerNetwork:
     """The integer network that a packed one came from."""
-    layers = tuple(_unpack_layer(layer, network.contract) for layer in network.layers)
-    return IntegerNetwork(network.name, network.contract, layers, network.labels)
+    layers = tuple(_unpack_layer(layer, network) for layer in network.layers)
+    return IntegerNetwork(network.name, network.contract, layers, network.labels, network.logits)
 
 
-def _unpack_layer(layer: PackedLayer, contract: InputContract) -> IntegerLayer:
-    shape = (layer.target.channels, *layer.window.kernel, layer.source.channels // layer.groups)
-    weights = bits.unpack(layer.weights, layer.taps).reshape(shape)
-    accumulation: Accumulation
+def _unpack_layer(layer: PackedLayer, network: PackedNetwork) -> IntegerLayer:
+    channels = layer.target.channels
+    output: Output
+    if layer.gives is Values.INTEGERS:
+        output = Integers()
+    elif layer.shift is None:
+        output = BatchShift(np.zeros(channels, dtype=np.int32))
+    else:
+        output = BatchShift(layer.shift) if layer.offset is None else Scores(layer.shift, layer.offset)
+    pool_and, invert = (
+        None if mask is None else bits.unpack(mask, channels) > 0 for mask in (layer.pool_and, layer.invert)
+    )
+    accumulation = _unpack_accumulation(layer, network)
+    return IntegerLayer(layer.name, accumulation, output, layer.pool, pool_and, invert, layer.sources)
+
+
+def _unpack_accumulation(layer: PackedLayer, network: PackedNetwork) -> Accumulation:
+    contract: InputContract = network.contract
+    takes = tuple(
+        Map(contract.shape, Values.PIXELS, contract.reach) if source == INPUT else _gives(network.layers[source])
+        for source in layer.sources
+    )
     match layer.kind:
-        case LayerKind.INPUT_CONV:
-            accumulation = InputConv(layer.source, weights, layer.window, contract, layer.groups)
-        case LayerKind.CONV:
-            accumulation = BinaryConv(layer.source, weights, layer.window, layer.groups, layer.pad_value)
+        case LayerKind.SUM:
+            return Sum(takes)
+        case LayerKind.CONCAT:
+            return Concat(takes)
+        case LayerKind.TOTAL:
+            return Total(takes[0])
         case LayerKind.DENSE:
-            accumulation = BinaryDense(layer.source, weights)
-    output = BatchShift(layer.shift) if layer.offset is None else Scores(layer.shift, layer.offset)
-    pool_and = None if layer.pool_and is None else bits.unpack(layer.pool_and, layer.target.channels) > 0
-    return IntegerLayer(layer.name, accumulation, output, layer.pool, pool_and)
+            return BinaryDense(layer.source, weights(layer))
+        case LayerKind.INPUT_CONV | LayerKind.CONV | LayerKind.WIDE_CONV:
+            filters = weights(layer)
+    match takes[0].values:
+        case Values.PIXELS:
+            return InputConv(layer.source, filters, layer.window, contract, layer.groups)
+        case Values.BITS:
+            return BinaryConv(layer.source, filters, layer.window, layer.groups, layer.pad_value)
+        case _:
+            return IntegerConv(layer.source, takes[0].reach, filters, layer.window, layer.groups)
+
+
+def weights(layer: PackedLayer) -> npt.NDArray[np.int8]:
+    """Filters int8 [out, kernel height, kernel width, in / groups] of a layer that has weights."""
+    shape = (layer.target.channels, *layer.window.kernel, layer.source.channels // layer.groups)
+    if layer.weights is None:
+        raise ValueError(f"{layer.name} has no weights")
+    if layer.weight_bits == 1:
+        return bits.unpack(layer.weights, layer.taps).reshape(shape)
+    rows = layer.weights.astype("<u4").view(np.int8)
+    return np.ascontiguousarray(rows[:, : layer.taps]).reshape(shape)
+
+
+def _gives(layer: PackedLayer) -> Map:
+    return Map(layer.target, layer.gives, 1 if layer.gives is Values.BITS else layer.reach)

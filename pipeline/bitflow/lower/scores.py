@@ -16,22 +16,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from bitflow.accumulation import INT32_MAX
 from bitflow.errors import FusionError
-from bitflow.ir import Layer, Scores
+from bitflow.ir import Layer, LayerKind, Logits, Rounding, Scores
 from bitflow.lower import arithmetic
 
-__all__ = ["OrderDifferences", "differences", "fit"]
+__all__ = ["OrderDifferences", "differences", "fit", "logits"]
 
+Array = npt.NDArray[Any]
 Integers = npt.NDArray[np.int64]
+Double = npt.NDArray[np.float64]
 
 # Every whole size of the largest slope up to here is tried, then steps of a hundredth: the smallest fit comes first.
 _EXHAUSTIVE = 4096
 _CANDIDATES = 200_000_000  # numbers compared at most over all candidates: a bound on time, not on exactness
+_LOGITS = 2**25  # logits that are put in order at most; of more, every second, third, ... accumulator is looked at
+_NEAR = 2.0**-46  # real logits this near, relative to the largest, are equal: float64 cannot tell them apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +51,30 @@ class OrderDifferences:
     gap: float = 0.0
 
 
-def _reachable(layer: Layer) -> Integers:
+def _reachable(layer: Layer, classes: int) -> Integers:
     """Accumulators that can occur. Without uncounted taps a sum of K values of +-1 has the parity of K."""
     accumulation = layer.accumulation
-    whole = accumulation.kind.name == "INPUT_CONV" or (accumulation.pad_value == 0 and any(accumulation.window.padding))
-    return np.arange(-accumulation.reach, accumulation.reach + 1, 1 if whole else 2, dtype=np.int64)
+    binary = accumulation.kind in (LayerKind.CONV, LayerKind.DENSE)
+    whole = not binary or (accumulation.pad_value == 0 and any(accumulation.window.padding))
+    count = 2 * accumulation.reach + 1 if whole else accumulation.reach + 1
+    stride = -(-count * classes // _LOGITS)
+    return np.arange(-accumulation.reach, accumulation.reach + 1, (1 if whole else 2) * stride, dtype=np.int64)
+
+
+def _same_for_all(layer: Layer) -> bool:
+    """Whether every class has the same function of its accumulator, and it rises or falls."""
+    slope, offset = arithmetic.linear(layer)
+    return bool(slope[0] != 0 and np.all(slope == slope[0]) and np.all(offset == offset[0]))
 
 
 def fit(layer: Layer) -> Scores:
     """Scale and offset of the scores of the last layer."""
-    reachable = _reachable(layer)
-    order = _Order(arithmetic.value(layer, reachable[:, None]))
+    classes = layer.target.channels
+    if _same_for_all(layer):
+        signs = arithmetic.trend(layer).astype(np.int32)
+        return Scores(signs, np.zeros_like(signs))
+    reachable = _reachable(layer, classes)
+    order = _order(layer, reachable)
     best: tuple[Integers, Integers] | None = None
     fewest = order.size + 1
     for scale, offset in _candidates(layer, limit=_CANDIDATES // order.size):
@@ -70,15 +88,18 @@ def fit(layer: Layer) -> Scores:
     return Scores(best[0].astype(np.int32), best[1].astype(np.int32))
 
 
+def logits(layer: Layer, fitted: Scores) -> Logits:
+    """How the scores become the float logits of the last layer."""
+    slope, offset = arithmetic.linear(layer)
+    scale = np.divide(slope, fitted.scale, out=np.zeros_like(slope), where=fitted.scale != 0)
+    return Logits(scale, offset - scale * fitted.offset)
+
+
 def _candidates(layer: Layer, limit: int) -> Iterator[tuple[Integers, Integers]]:
     """Pairs (A, B) of rising size, all fitting int32."""
     reach = layer.accumulation.reach
-    slope = arithmetic.slope(layer)
     # The exact-arithmetic offset, better than L(0) where that lost digits.
-    offset = np.zeros_like(slope) if layer.bias is None else layer.bias.astype(np.float64)
-    if layer.norm is not None:
-        a, b = arithmetic.affine(layer.norm)
-        offset = offset * a + b
+    slope, offset = arithmetic.linear(layer)
     offset = offset - (offset.max() + offset.min()) / 2
     top = np.abs(slope).max()
     if top == 0:
@@ -96,16 +117,28 @@ def _candidates(layer: Layer, limit: int) -> Iterator[tuple[Integers, Integers]]
         size = size + 1 if size < _EXHAUSTIVE else size * 1.01
 
 
-class _Order:
-    """The float logits [reachable, classes] sorted once, against which candidates are checked."""
+def _order(layer: Layer, reachable: Integers) -> _Order:
+    values = arithmetic.value(layer, np.repeat(reachable[:, None], layer.target.channels, axis=1))
+    exact = layer.rounding is Rounding.EXACT
+    return _Order(values, _NEAR * float(np.abs(values).max()) if exact else 0.0)
 
-    def __init__(self, logits: npt.NDArray[np.float32]) -> None:
+
+class _Order:
+    """The float logits [reachable, classes] sorted once, against which candidates are checked.
+
+    near: logits that are no farther apart count as equal.
+    """
+
+    def __init__(self, logits: Array, near: float) -> None:
         classes = logits.shape[1]
-        flat = logits.reshape(-1)
+        flat = logits.reshape(-1).astype(np.float64)
         self.size = flat.size
         self._by_value = np.argsort(flat, kind="stable")
         in_order = flat[self._by_value]
-        self._starts = np.flatnonzero(np.r_[True, in_order[1:] != in_order[:-1]])
+        new = np.r_[True, in_order[1:] - in_order[:-1] > near]
+        self._starts = np.flatnonzero(new)
+        flat[self._by_value] = in_order[self._starts][np.cumsum(new) - 1]
+        self.logits = flat.reshape(logits.shape)
         owner = self._by_value % classes
         # Groups of equal logits that hold more than one class: only there must the integers be equal.
         self._shared = np.minimum.reduceat(owner, self._starts) != np.maximum.reduceat(owner, self._starts)
@@ -120,13 +153,18 @@ class _Order:
 
 def differences(layer: Layer, fitted: Scores) -> OrderDifferences:
     """Count the reachable pairs of different classes that the scores order unlike the float logits."""
-    reachable = _reachable(layer)
-    logits = arithmetic.value(layer, reachable[:, None]).astype(np.float64)
-    integers = reachable[:, None] * fitted.scale.astype(np.int64) + fitted.offset.astype(np.int64)
-    classes = logits.shape[1]
+    classes = layer.target.channels
+    reachable = _reachable(layer, classes)
     every = len(reachable) ** 2 * classes * (classes - 1) // 2
-    if _Order(logits.astype(np.float32)).contradictions(integers) == 0:
+    if _same_for_all(layer):
+        one = arithmetic.value(layer, np.repeat(reachable[:, None], classes, axis=1)[:, :1])
+        if bool(np.all(np.sign(np.diff(one[:, 0])) == fitted.scale[0])):
+            return OrderDifferences(0, every)
+    integers = reachable[:, None] * fitted.scale.astype(np.int64) + fitted.offset.astype(np.int64)
+    order = _order(layer, reachable)
+    if order.contradictions(integers) == 0:
         return OrderDifferences(0, every)
+    logits = order.logits
     # Sorted by its logits, the values of d below, equal to and above one value of c are three runs.
     up = [np.argsort(logits[:, d], kind="stable") for d in range(classes)]
     pairs, gap = 0, 0.0

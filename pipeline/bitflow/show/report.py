@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bitflow.ir import PackedNetwork
 from bitflow.lower import image
-from bitflow.lower.plan import CODE_BYTES, plan
+from bitflow.lower.plan import plan
 
 __all__ = ["LayerRow", "Report", "report"]
 
@@ -91,4 +91,4 @@ def report(
     )
     size = image.place(network).size
     ram = planned.arena_bytes + network.contract.shape.size + 4 * network.classes
-    return Report(board, size + CODE_BYTES, ram, planned.arena_bytes, size, flash_budget, ram_budget, rows)
+    return Report(board, size + planned.code_bytes, ram, planned.arena_bytes, size, flash_budget, ram_budget, rows)

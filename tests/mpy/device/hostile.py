@@ -24,7 +24,7 @@ assert "moved or was resized" in attempt(m), attempt(m)
 buffer = bytearray(data)
 m = bitflow.Model(buffer)
 refused = 0
-for at in range(64 + 4 * 64):
+for at in range(64 + 4 * 96):
     for bits in (0x01, 0xC0):
         old = buffer[at]
         buffer[at] ^= bits
@@ -34,7 +34,7 @@ assert refused > 100, refused
 assert attempt(m) == good
 
 # A changed weight is nobody's error.
-for at in range(400, len(data) - 4, 97):
+for at in range(64 + 4 * 96, len(data) - 4, 97):
     buffer[at] ^= 0xFF
 assert len(attempt(m)) == 10
 

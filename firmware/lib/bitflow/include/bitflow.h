@@ -11,9 +11,11 @@
  * C99, no malloc, no float, no libc, no writable globals; every function is reentrant. The caller owns all memory:
  * a model only points into its image, which must stay where it is, unchanged, as long as the model is used.
  *
- * A bit 1 means +1, a bit 0 means -1. Bits of a map are channel-packed: channel c of a pixel is bit c % 32 (least
- * significant first) of its word c / 32, unused high bits are 0. A map of H x W pixels and C channels is
- * [H][W][(C + 31) / 32] words.
+ * A network is a row of layers. Each takes the maps of earlier ones, most that of the layer before, and gives one map.
+ * A map of H x W positions and C channels holds either
+ * - bits, 1 for +1 and 0 for -1, channel-packed as uint32_t[H][W][(C + 31) / 32]: channel c of a position is bit c % 32
+ *   (least significant first) of its word c / 32, unused high bits are 0;
+ * - or integers, int32_t[H][W][C].
  *
  * SPDX-License-Identifier: MIT
  */
@@ -28,7 +30,7 @@ extern "C" {
 #endif
 
 #define BF_VERSION       "0.1.0"
-#define BF_IMAGE_VERSION 1u          /* generated code and images carry it; another one is refused */
+#define BF_IMAGE_VERSION 2u          /* generated code and images carry it; another one is refused */
 #define BF_MAGIC         0x314E4642u /* "BFN1" as the first four bytes of an image */
 #define BF_IMAGE_ALIGN   4u          /* an image, and an arena, starts on this many bytes */
 
@@ -48,11 +50,12 @@ extern "C" {
     X(BF_ERR_TEXT, -9, "a name or label does not end inside the image")                                                \
     X(BF_ERR_KIND, -10, "a layer is of an unknown kind")                                                               \
     X(BF_ERR_SHAPE, -11, "the shapes of a layer contradict each other")                                                \
-    X(BF_ERR_CHAIN, -12, "a layer does not take what the one before it gives")                                         \
+    X(BF_ERR_CHAIN, -12, "a layer does not take what its sources give")                                                \
     X(BF_ERR_RANGE, -13, "an integer of the image could overflow")                                                     \
     X(BF_ERR_ARENA, -14, "the arena is smaller than bf_arena_size()")                                                  \
     X(BF_ERR_KERNEL, -15, "no kernel for a layer is linked in")                                                        \
-    X(BF_ERR_SPACE, -16, "the buffer for the result is too small")
+    X(BF_ERR_SPACE, -16, "the buffer for the result is too small")                                                     \
+    X(BF_ERR_MAPS, -17, "maps that are needed at the same time share memory")
 
 typedef enum bf_status {
 #define BF_STATUS_ENUM(name, value, text) name = (value),
@@ -87,7 +90,7 @@ typedef struct bf_header {
     int16_t zero_point;    /* the pixel value that counts as 0 */
     uint8_t resize;        /* BF_RESIZE_* : how a picture of another size is brought to height x width */
     uint8_t reserved0;     /* 0 */
-    uint32_t extra;        /* offset of bytes a loader may ignore (a plan, say); 0: none */
+    uint32_t extra;        /* offset of bytes that this library ignores (how scores become logits); 0: none */
     uint32_t extra_size;
     uint32_t reserved1[3]; /* 0 */
 } bf_header;               /* 64 bytes */
@@ -96,7 +99,11 @@ typedef struct bf_header {
 #define BF_KIND_LIST(X)                                                                                                \
     X(BF_INPUT_CONV, 0, "input_conv") /* 8-bit pixels, +-1 weights */                                                  \
     X(BF_CONV, 1, "conv")             /* bits, +-1 weights, groups */                                                  \
-    X(BF_DENSE, 2, "dense")           /* bits of the whole map, +-1 weights: a conv whose kernel is the map */
+    X(BF_DENSE, 2, "dense")           /* bits of the whole map, +-1 weights: a conv whose kernel is the map */         \
+    X(BF_WIDE_CONV, 3, "wide_conv")   /* pixels, bits or integers, int8 weights; integers, +-1 weights */              \
+    X(BF_SUM, 4, "sum")               /* of 1 to 4 maps of one shape, bits (+-1) or integers */                        \
+    X(BF_CONCAT, 5, "concat")         /* 1 to 4 maps of bits of one height and width, channel after channel */         \
+    X(BF_TOTAL, 6, "total")           /* sum of each channel over all positions, bits (+-1) or integers */
 
 typedef enum bf_kind {
 #define BF_KIND_ENUM(name, value, text) name = (value),
@@ -105,36 +112,54 @@ typedef enum bf_kind {
         BF_KINDS /* how many there are */
 } bf_kind;
 
-enum { BF_BITS = 0, BF_SCORES = 1 }; /* bf_layer.output */
+enum { BF_BITS = 0, BF_SCORES = 1, BF_INTEGERS = 2 }; /* bf_layer.output */
+
+#define BF_MAX_SOURCES 4u
+#define BF_PIXELS      0xFFFFu     /* bf_layer.sources: the input */
+#define BF_TRANSIENT   0xFFFFFFFFu /* bf_layer.keep: the next layer reads the map, and nobody else does */
 
 /*
- * One layer: accumulator = sum over the taps of pixel * weight; then bits (accumulator + shift >= 0), pooled where
- * pool_h is not 0; or, in the last layer, score = scale * accumulator + offset. Tap i of a filter is
- * i = (ky * kernel_w + kx) * (in_c / groups) + channel, and bit i % 32 of its word i / 32.
+ * One layer: an accumulator for each position and channel, and what becomes of it:
+ * - BF_BITS: bit = (accumulator + shift >= 0), inverted where the channel's bit in `invert` is 1; then, where pool_h is
+ *   not 0, the max-pool: OR over the window, AND in the channels of pool_and;
+ * - BF_INTEGERS: the accumulator; then the max-pool;
+ * - BF_SCORES, in the last layer and only there: scale * accumulator + offset.
+ *
+ * A convolution's accumulator is the sum over its taps of value * weight. Tap i of a filter is
+ * i = (ky * kernel_w + kx) * (in_c / groups) + channel. A weight of +-1 is bit i % 32 of word i / 32 of the filter, an
+ * int8 weight its byte i.
  */
 typedef struct bf_layer {
-    uint8_t kind;      /* bf_kind */
-    uint8_t output;    /* BF_BITS, or BF_SCORES in the last layer and only there */
-    int8_t pad_value;  /* a tap outside the map: -1 or +1, or 0: it does not count. BF_INPUT_CONV: 0 */
-    uint8_t reserved0; /* 0 */
-    uint16_t in_h, in_w, in_c;
-    uint16_t groups; /* 1 .. in_c; in_c and out_c are multiples of it */
+    uint8_t kind;              /* bf_kind */
+    uint8_t output;            /* BF_BITS, BF_INTEGERS or BF_SCORES */
+    int8_t pad_value;          /* a tap outside a map of bits: -1 or +1, or 0: it does not count. Other maps: 0 */
+    uint8_t weight_bits;       /* 1: +-1; 8: int8; 0: BF_SUM, BF_CONCAT, BF_TOTAL, which have no weights */
+    uint16_t in_h, in_w, in_c; /* of each source; in_c of BF_CONCAT: of all together */
+    uint16_t groups;           /* 1 .. in_c; in_c and out_c are multiples of it */
     uint16_t kernel_h, kernel_w;
     uint8_t stride_h, stride_w;
     uint8_t dilation_h, dilation_w;
     uint8_t pad_top, pad_left, pad_bottom, pad_right;
     uint16_t conv_h, conv_w; /* the map of accumulators */
-    uint8_t pool_h, pool_w;  /* window of the max-pool on the bits; 0: no pool */
+    uint8_t pool_h, pool_w;  /* window of the max-pool; 0: no pool */
     uint8_t pool_stride_h, pool_stride_w;
     uint8_t pool_top, pool_left, pool_bottom, pool_right; /* rows and columns outside the map: they never win */
     uint16_t out_h, out_w, out_c;                         /* after the pool */
-    uint16_t reserved1;                                   /* 0 */
-    uint32_t weights;  /* offset of uint32_t[out_c][(taps + 31) / 32], unused high bits 0 */
-    uint32_t shift;    /* offset of int32_t[out_c]: BatchShift, or the scale of the scores */
-    uint32_t offset;   /* offset of int32_t[out_c]: offset of the scores; 0 with BF_BITS */
-    uint32_t pool_and; /* offset of uint32_t[(out_c + 31) / 32]: channels pooled by AND; 0: all by OR */
-    uint32_t name;     /* offset of a NUL-terminated string; 0: none */
-} bf_layer;            /* 64 bytes */
+    uint8_t source_count;                                 /* 1 .. BF_MAX_SOURCES; more than 1: BF_SUM, BF_CONCAT */
+    uint8_t reserved0;                                    /* 0 */
+    uint16_t sources[BF_MAX_SOURCES];                     /* numbers of earlier layers, or BF_PIXELS; unused ones 0 */
+    uint16_t last;      /* number of the last layer that reads this map; of the last layer: its own */
+    uint16_t reserved1; /* 0 */
+    uint32_t keep;  /* where the map lies in the arena, in bytes, a multiple of 4; or BF_TRANSIENT, as the last layer */
+    uint32_t reach; /* largest absolute accumulator, at most 2^30 - 1 */
+    uint32_t weights;      /* offset of uint32_t[out_c][words of a filter], unused high bits or bytes 0 */
+    uint32_t shift;        /* offset of int32_t[out_c]: BatchShift, or the scale of the scores; 0: neither */
+    uint32_t offset;       /* offset of int32_t[out_c]: offset of the scores; 0: none */
+    uint32_t pool_and;     /* offset of uint32_t[(out_c + 31) / 32]: channels pooled by AND; 0: all by OR */
+    uint32_t invert;       /* offset of uint32_t[(out_c + 31) / 32]: channels whose bit is inverted; 0: none */
+    uint32_t name;         /* offset of a NUL-terminated string; 0: none */
+    uint32_t reserved2[2]; /* 0 */
+} bf_layer;                /* 96 bytes */
 
 /* ---- A model ---- */
 
@@ -144,19 +169,23 @@ struct bf_model;
 typedef struct bf_job {
     const struct bf_model *model;
     const bf_layer *layer;
-    const void *input; /* BF_INPUT_CONV: [in_h][in_w][in_c] pixels; else channel-packed bits */
-    void *output;      /* BF_BITS: channel-packed [out_h][out_w] words; BF_SCORES: int32_t[out_c] */
-    uint32_t *scratch; /* as many bytes as its `scratch` query said */
+    const void *inputs[BF_MAX_SOURCES]; /* source_count maps; of BF_PIXELS [in_h][in_w][in_c] bytes, on any address */
+    void *output;                       /* the map; BF_SCORES: int32_t[out_c] */
+    uint32_t *scratch;                  /* as many bytes as its `scratch` query said */
 } bf_job;
 
 typedef struct bf_kernel {
-    size_t (*scratch)(const bf_layer *layer); /* bytes of scratch, a multiple of 4 */
+    size_t (*scratch)(const bf_layer *layers, unsigned index); /* bytes of scratch of a layer, a multiple of 4 */
     void (*run)(const bf_job *job);
 } bf_kernel;
 
 /* The kernels there are. Generated code names only those it uses, so that the linker drops the rest. */
 extern const bf_kernel bf_input_conv_plain;
 extern const bf_kernel bf_conv_plain; /* serves BF_CONV and BF_DENSE */
+extern const bf_kernel bf_wide_conv;
+extern const bf_kernel bf_sum;
+extern const bf_kernel bf_concat;
+extern const bf_kernel bf_total;
 extern const bf_kernel *const bf_all_kernels[BF_KINDS];
 
 /* Filled by bf_open(), or constant in generated code. Read it, do not change it. */
@@ -164,9 +193,10 @@ typedef struct bf_model {
     const uint8_t *base; /* the image's first byte */
     const bf_layer *layers;
     uint32_t layer_count;
-    uint32_t size;                   /* bytes of the image */
-    uint32_t arena_size;             /* bytes */
-    uint32_t crc;                    /* the image's last four bytes: the model's name on every board */
+    uint32_t size;       /* bytes of the image */
+    uint32_t arena_size; /* bytes */
+    uint32_t kept_size;  /* bytes of the arena, at its low end, for maps that others than the next layer read */
+    uint32_t crc;        /* the image's last four bytes: the model's name on every board */
     const bf_kernel *const *kernels; /* [BF_KINDS], NULL where a kind is not used */
 } bf_model;
 
@@ -181,7 +211,8 @@ bf_status bf_open(bf_model *model, const void *image, size_t size);
 /*
  * Check once more, before a run, a model whose image somebody else may have written to: offsets, shapes and sizes, all
  * that decides which memory a run touches. Contents of the arrays and the CRC are not looked at: a changed weight gives
- * wrong scores, never a wild access. Takes some hundred instructions a layer.
+ * wrong scores, never a wild access. Takes some hundred instructions a layer, and some for each two maps that are kept
+ * at the same time.
  */
 bf_status bf_check(const bf_model *model);
 
@@ -207,12 +238,13 @@ typedef struct bf_hook {
 bf_status bf_run_hooked(const bf_model *model, const void *input, int32_t *scores, void *arena, size_t arena_size,
                         const bf_hook *hook);
 
-/* Run only the first `layers` layers (1 .. count - 1), so that bf_output() can read the bits of the last of them. */
+/* Run only the first `layers` layers (1 .. count - 1), so that bf_output() can read the map of the last of them. */
 bf_status bf_run_to(const bf_model *model, const void *input, unsigned layers, void *arena, size_t arena_size);
 
 /*
- * The bits that layer `layer` left in the arena: after bf_run_to(layer + 1), before the arena is used again.
- * words: room for n >= bf_output_words() words, channel-packed [out_h][out_w][(out_c + 31) / 32].
+ * The map that layer `layer` left in the arena: after bf_run_to(layer + 1), before the arena is used again.
+ * words: room for n >= bf_output_words() words: bits channel-packed, [out_h][out_w][(out_c + 31) / 32]; integers as
+ * int32_t[out_h][out_w][out_c].
  */
 size_t bf_output_words(const bf_model *model, unsigned layer); /* 0 for the scores' layer */
 bf_status bf_output(const bf_model *model, unsigned layer, const void *arena, uint32_t *words, size_t n);

@@ -1,8 +1,9 @@
 /*
  * bitflow.c - the layer loop, the arena, and what can be asked of a model.
  *
- * The arena: a layer of even number leaves its bits at the low end, one of odd number at the high end, so that input
- * and output never meet; scratch lies between them. Its size is the largest need of any layer.
+ * The arena: maps that are kept, because others than the next layer read them, lie at its low end, where their records
+ * say. In the rest a layer of even number leaves its map at the low end, one of odd number at the high end, so that
+ * input and output never meet; scratch lies between them. The size of the rest is the largest need of any layer.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -80,20 +81,24 @@ unsigned bf_argmax(const int32_t *scores, unsigned n) {
     return best;
 }
 
-static size_t output_size(const bf_layer *layer) {
-    return layer->output == BF_SCORES ? 0 : bf_map_size(layer->out_h, layer->out_w, layer->out_c);
+/* Where the map of layer `index` begins, in bytes. */
+static size_t map_at(const bf_model *model, unsigned index) {
+    const bf_layer *layer = &model->layers[index];
+    if (layer->keep != BF_TRANSIENT) {
+        return layer->keep;
+    }
+    return index % 2u ? model->arena_size - bf_map_size(layer) : model->kept_size;
 }
 
-/* Where layer `index` leaves its bits. */
-static uint8_t *output_in(const bf_model *model, unsigned index, uint8_t *arena) {
-    return index % 2u ? arena + (model->arena_size - output_size(&model->layers[index])) : arena;
+/* Where scratch begins: behind the map of layer `index` or of the one before, whichever is of even number. */
+static size_t scratch_at(const bf_model *model, unsigned index) {
+    const bf_layer *even = &model->layers[index - index % 2u];
+    return model->kept_size + (even->keep == BF_TRANSIENT ? bf_map_size(even) : 0);
 }
 
 static bf_status run(const bf_model *model, const void *input, unsigned layers, int32_t *scores, void *arena,
                      size_t arena_size, const bf_hook *hook) {
     uint8_t *bytes = (uint8_t *)arena;
-    const void *from = input;
-    size_t low = 0; /* bytes in use at the arena's low end */
     if (!model || !input || !arena) {
         return BF_ERR_ARGUMENT;
     }
@@ -106,23 +111,20 @@ static bf_status run(const bf_model *model, const void *input, unsigned layers, 
     for (unsigned i = 0; i < layers; i++) {
         const bf_layer *layer = &model->layers[i];
         const bf_kernel *kernel = model->kernels[layer->kind];
-        uint8_t *to = output_in(model, i, bytes);
-        bf_job job = {model, layer, from, to, NULL};
+        bf_job job = {model, layer, {NULL, NULL, NULL, NULL}, NULL, NULL};
         if (!kernel) {
             return BF_ERR_KERNEL;
         }
-        if (i % 2u == 0u) {
-            low = output_size(layer);
+        for (unsigned k = 0; k < layer->source_count; k++) {
+            const unsigned source = layer->sources[k];
+            job.inputs[k] = source == BF_PIXELS ? input : bytes + map_at(model, source);
         }
-        job.scratch = (uint32_t *)(void *)(bytes + low);
-        if (layer->output == BF_SCORES) {
-            job.output = scores;
-        }
+        job.output = layer->output == BF_SCORES ? (void *)scores : bytes + map_at(model, i);
+        job.scratch = (uint32_t *)(void *)(bytes + scratch_at(model, i));
         kernel->run(&job);
         if (hook && hook->after(hook->user, i)) {
             return BF_STOPPED;
         }
-        from = to;
     }
     return BF_OK;
 }
@@ -147,12 +149,11 @@ bf_status bf_run_to(const bf_model *model, const void *input, unsigned layers, v
 }
 
 size_t bf_output_words(const bf_model *model, unsigned layer) {
-    return layer < model->layer_count ? output_size(&model->layers[layer]) / sizeof(uint32_t) : 0;
+    return layer < model->layer_count ? bf_map_size(&model->layers[layer]) / sizeof(uint32_t) : 0;
 }
 
 bf_status bf_output(const bf_model *model, unsigned layer, const void *arena, uint32_t *words, size_t n) {
     size_t count;
-    const uint8_t *from;
     if (!model || !arena || !words || layer >= model->layer_count) {
         return BF_ERR_ARGUMENT;
     }
@@ -163,10 +164,6 @@ bf_status bf_output(const bf_model *model, unsigned layer, const void *arena, ui
     if (n < count) {
         return BF_ERR_SPACE;
     }
-    from = (const uint8_t *)arena;
-    if (layer % 2u) {
-        from += model->arena_size - count * sizeof(uint32_t);
-    }
-    bf_copy(words, from, count * sizeof(uint32_t));
+    bf_copy(words, (const uint8_t *)arena + map_at(model, layer), count * sizeof(uint32_t));
     return BF_OK;
 }

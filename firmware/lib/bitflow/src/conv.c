@@ -9,27 +9,13 @@
  */
 #include "internal.h"
 
-/* The window and its mask, after the map of bits before the pool. */
-static size_t conv_scratch(const bf_layer *layer) {
+/* The window and its mask, after the map before the pool. */
+static size_t conv_scratch(const bf_layer *layers, unsigned index) {
+    const bf_layer *layer = &layers[index];
     return bf_unpooled_size(layer) + 2u * (size_t)bf_words(bf_taps(layer)) * sizeof(uint32_t);
 }
 
-/* Copy n bits from bit `at` of `from` to bit `to_at` of `to`, whose bits from there on are 0. */
-static void append(uint32_t *to, uint32_t to_at, const uint32_t *from, uint32_t at, uint32_t n) {
-    while (n) {
-        const uint32_t shift = at % BF_WORD_BITS;
-        const uint32_t to_shift = to_at % BF_WORD_BITS;
-        const uint32_t room = BF_WORD_BITS - (shift > to_shift ? shift : to_shift);
-        const uint32_t step = n < room ? n : room;
-        const uint32_t bits = from[at / BF_WORD_BITS] >> shift & bf_tail_mask(step);
-        to[to_at / BF_WORD_BITS] |= bits << to_shift;
-        at += step;
-        to_at += step;
-        n -= step;
-    }
-}
-
-/* The same with n bits that are all 1. */
+/* bf_append() with n bits that are all 1. */
 static void append_ones(uint32_t *to, uint32_t to_at, uint32_t n) {
     while (n) {
         const uint32_t to_shift = to_at % BF_WORD_BITS;
@@ -52,8 +38,8 @@ static void gather(const bf_job *job, int32_t y, int32_t x, uint32_t group, uint
             const int32_t ix = x * layer->stride_w - layer->pad_left + kx * layer->dilation_w;
             if (iy >= 0 && iy < layer->in_h && ix >= 0 && ix < layer->in_w) {
                 const size_t pixel = (size_t)iy * layer->in_w + (size_t)ix;
-                const uint32_t *from = (const uint32_t *)job->input + pixel * pixel_words;
-                append(window, at, from, group * channels, channels);
+                const uint32_t *from = (const uint32_t *)job->inputs[0] + pixel * pixel_words;
+                bf_append(window, at, from, group * channels, channels);
             } else if (layer->pad_value == 0) {
                 continue;
             } else if (layer->pad_value > 0) {

@@ -4,8 +4,9 @@
  */
 #include "internal.h"
 
-/* The taps of one accumulator as int16_t[K], after the map of bits before the pool. */
-static size_t input_conv_scratch(const bf_layer *layer) {
+/* The taps of one accumulator as int16_t[K], after the map before the pool. */
+static size_t input_conv_scratch(const bf_layer *layers, unsigned index) {
+    const bf_layer *layer = &layers[index];
     return bf_unpooled_size(layer) + (size_t)(bf_taps(layer) + 1u) / 2u * sizeof(uint32_t);
 }
 
@@ -27,7 +28,7 @@ static int32_t gather(const bf_job *job, int32_t y, int32_t x, uint32_t group, i
                 continue;
             }
             const size_t pixel = (size_t)iy * layer->in_w + (size_t)ix;
-            const uint8_t *from = (const uint8_t *)job->input + pixel * layer->in_c + group * channels;
+            const uint8_t *from = (const uint8_t *)job->inputs[0] + pixel * layer->in_c + group * channels;
             for (uint32_t c = 0; c < channels; c++) {
                 const int32_t value = (int32_t)(from[c] ^ flip) - zero;
                 *taps++ = (int16_t)value;
@@ -38,14 +39,23 @@ static int32_t gather(const bf_job *job, int32_t y, int32_t x, uint32_t group, i
     return sum;
 }
 
-/* Sum of +-tap = 2 * (sum of the taps whose weight is +1) - (sum of all). */
+/*
+ * Sum of +-tap = 2 * (sum of the taps whose weight is +1) - (sum of all). Whole words have a loop of their own, with a
+ * fixed number of turns that do not depend on each other: a compiler makes vector instructions of it where there are
+ * any.
+ */
 static int32_t accumulate(const int16_t *taps, uint32_t count, const uint32_t *weights, int32_t sum) {
     int32_t plus = 0;
-    for (uint32_t i = 0; i < count; i += BF_WORD_BITS) {
-        uint32_t word = *weights++;
-        const uint32_t end = count - i < BF_WORD_BITS ? count - i : BF_WORD_BITS;
-        for (uint32_t k = 0; k < end; k++, word >>= 1) {
-            plus += taps[i + k] & -(int32_t)(word & 1u);
+    for (; count >= BF_WORD_BITS; count -= BF_WORD_BITS, taps += BF_WORD_BITS) {
+        const uint32_t word = *weights++;
+        for (uint32_t k = 0; k < BF_WORD_BITS; k++) {
+            plus += taps[k] & -(int32_t)(word << (BF_WORD_BITS - 1u - k) >> (BF_WORD_BITS - 1u));
+        }
+    }
+    if (count) {
+        uint32_t word = *weights;
+        for (uint32_t k = 0; k < count; k++, word >>= 1) {
+            plus += taps[k] & -(int32_t)(word & 1u);
         }
     }
     return 2 * plus - sum;

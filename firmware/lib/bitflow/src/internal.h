@@ -10,8 +10,11 @@
 
 #define BF_WORD_BITS 32u
 
-/* No map of bits is larger than this many bytes, so that sums of sizes fit 32 bits. */
+/* No map, nor all kept maps together, nor a window is larger than this many bytes: sums of sizes fit 32 bits. */
 #define BF_MAP_LIMIT 0x10000000u
+
+/* No more taps enter an accumulator: as int32_t they are a window of BF_MAP_LIMIT. */
+#define BF_TAP_LIMIT (BF_MAP_LIMIT / 4u)
 
 /* More layers than any network has, so that checking a hostile image takes bounded time. */
 #define BF_LAYER_LIMIT 1024u
@@ -33,55 +36,111 @@ static inline uint32_t bf_taps(const bf_layer *layer) {
     return (uint32_t)layer->kernel_h * layer->kernel_w * (uint32_t)(layer->in_c / layer->groups);
 }
 
-/* Bytes of a channel-packed map. */
-static inline size_t bf_map_size(uint32_t h, uint32_t w, uint32_t c) {
-    return (size_t)h * w * bf_words(c) * sizeof(uint32_t);
+/* Words of a position of a map. */
+static inline uint32_t bf_position_words(uint32_t output, uint32_t channels) {
+    return output == BF_INTEGERS ? channels : bf_words(channels);
 }
 
-/* Bytes of a layer's map of accumulator bits where a pool needs it first, else 0. */
+/* Bytes of the map that a layer gives; 0 for scores, which lie outside the arena. */
+static inline size_t bf_map_size(const bf_layer *layer) {
+    const size_t words = bf_position_words(layer->output, layer->out_c);
+    return layer->output == BF_SCORES ? 0 : (size_t)layer->out_h * layer->out_w * words * sizeof(uint32_t);
+}
+
+/* Bytes of that map before its pool, 0 where there is none. */
 static inline size_t bf_unpooled_size(const bf_layer *layer) {
-    return layer->pool_h ? bf_map_size(layer->conv_h, layer->conv_w, layer->out_c) : 0;
+    const size_t words = bf_position_words(layer->output, layer->out_c);
+    return layer->pool_h ? (size_t)layer->conv_h * layer->conv_w * words * sizeof(uint32_t) : 0;
+}
+
+/* What a source of a layer holds: BF_BITS, BF_INTEGERS, or BF_PIXELS. */
+static inline uint32_t bf_source_values(const bf_layer *layers, const bf_layer *layer, unsigned k) {
+    return layer->sources[k] == BF_PIXELS ? BF_PIXELS : layers[layer->sources[k]].output;
 }
 
 static inline const void *bf_at(const bf_model *model, uint32_t offset) {
     return model->base + offset;
 }
 
+/* Copy n bits from bit `at` of `from` to bit `to_at` of `to`, whose bits from there on are 0. */
+static inline void bf_append(uint32_t *to, uint32_t to_at, const uint32_t *from, uint32_t at, uint32_t n) {
+    while (n) {
+        const uint32_t shift = at % BF_WORD_BITS;
+        const uint32_t to_shift = to_at % BF_WORD_BITS;
+        const uint32_t room = BF_WORD_BITS - (shift > to_shift ? shift : to_shift);
+        const uint32_t step = n < room ? n : room;
+        const uint32_t bits = from[at / BF_WORD_BITS] >> shift & bf_tail_mask(step);
+        to[to_at / BF_WORD_BITS] |= bits << to_shift;
+        at += step;
+        to_at += step;
+        n -= step;
+    }
+}
+
 /*
- * Where the accumulators of a pixel go, channel after channel: the next word of bits, or the scores. The map of bits
+ * Where the accumulators of a position go, channel after channel: the next word of bits, integer or score. The map
  * before a pool is the first part of scratch, without a pool it is the output itself.
  */
 typedef struct bf_sink {
-    const uint32_t *shift;  /* BatchShift, or scale of the scores */
-    const uint32_t *offset; /* of the scores; NULL: bits */
-    uint32_t *to;           /* next word of bits, or next score */
+    const uint32_t *shift;  /* BatchShift, or scale of the scores; NULL: integers */
+    const uint32_t *offset; /* of the scores; NULL: none */
+    const uint32_t *invert; /* channels whose bit is inverted; NULL: none */
+    uint32_t *to;           /* next word of bits, integer or score */
     uint32_t word;          /* bits so far */
+    uint32_t bits;          /* not 0: BF_BITS */
 } bf_sink;
 
 bf_sink bf_sink_of(const bf_job *job);
 
+/* The bits of the word that channel c ends. */
+static inline void bf_put_word(bf_sink *sink, uint32_t c) {
+    *sink->to++ = sink->invert ? sink->word ^ sink->invert[c / BF_WORD_BITS] : sink->word;
+    sink->word = 0;
+}
+
+/* Unsigned arithmetic, so that not even an image that was changed after bf_open() makes anything overflow. */
 static inline void bf_put(bf_sink *sink, uint32_t c, int32_t accumulator) {
-    if (sink->offset) {
-        /* Unsigned, so that not even an image that was changed after bf_open() makes this overflow. */
-        *sink->to++ = sink->shift[c] * (uint32_t)accumulator + sink->offset[c];
-    } else {
+    if (sink->bits) {
         sink->word |= (uint32_t)(accumulator >= (int32_t)(0u - sink->shift[c])) << (c % BF_WORD_BITS);
         if (c % BF_WORD_BITS == BF_WORD_BITS - 1u) {
-            *sink->to++ = sink->word;
-            sink->word = 0;
+            bf_put_word(sink, c);
         }
+    } else {
+        *sink->to++ = sink->shift ? sink->shift[c] * (uint32_t)accumulator + sink->offset[c] : (uint32_t)accumulator;
     }
 }
 
-/* All channels of a pixel are there. */
+/* All channels of a position are there. */
 static inline void bf_put_end(bf_sink *sink, uint32_t channels) {
-    if (!sink->offset && channels % BF_WORD_BITS) {
-        *sink->to++ = sink->word;
-        sink->word = 0;
+    if (sink->bits && channels % BF_WORD_BITS) {
+        bf_put_word(sink, channels);
     }
 }
 
-/* Max-pool of the map of bits in scratch, where the layer has one. */
+/* Max-pool of the map in scratch, where the layer has one. */
 void bf_pool(const bf_job *job);
+
+/* ---- Checks. ---- */
+
+/* An image that is not yet believed. */
+typedef struct bf_image {
+    const uint8_t *base;
+    const bf_header *header;
+    const bf_layer *layers;
+    uint32_t end; /* of what offsets may reach: where the CRC stands */
+} bf_image;
+
+#define BF_CHECK(condition, status)                                                                                    \
+    do {                                                                                                               \
+        if (!(condition)) {                                                                                            \
+            return (status);                                                                                           \
+        }                                                                                                              \
+    } while (0)
+
+/* Layer `index` for itself and with its sources, which were checked before it: all of its record but the offsets. */
+bf_status bf_check_layer(const bf_image *im, uint32_t index);
+
+/* Where the maps lie in the arena, after all layers were checked: its size, and that of its part for kept maps. */
+bf_status bf_check_arena(const bf_image *im, uint32_t *arena, uint32_t *kept);
 
 #endif

@@ -1,9 +1,9 @@
 /*
  * open.c - bf_open: an image from anywhere is checked whole before anything in it is believed.
  *
- * What holds afterwards, and is all that a run relies on: every offset with the length that its layer's shape asks for
- * lies between the first byte and the CRC, on 4 bytes; strings end inside; shapes follow from each other; sizes fit 32
- * bits with room; accumulator, BatchShift and score cannot overflow.
+ * What holds afterwards, and is all that a run relies on: what check.c says of the records; every offset with the
+ * length that its layer's shape asks for lies between the first byte and the CRC, on 4 bytes; strings end inside;
+ * accumulator, BatchShift and score cannot overflow.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -13,30 +13,21 @@ const bf_kernel *const bf_all_kernels[BF_KINDS] = {
     [BF_INPUT_CONV] = &bf_input_conv_plain,
     [BF_CONV] = &bf_conv_plain,
     [BF_DENSE] = &bf_conv_plain,
+    [BF_WIDE_CONV] = &bf_wide_conv,
+    [BF_SUM] = &bf_sum,
+    [BF_CONCAT] = &bf_concat,
+    [BF_TOTAL] = &bf_total,
 };
 
-typedef struct image {
-    const uint8_t *base;
-    const bf_header *header;
-    uint32_t end; /* of what offsets may reach: where the CRC stands */
-} image;
-
-#define BF_CHECK(condition, status)                                                                                    \
-    do {                                                                                                               \
-        if (!(condition)) {                                                                                            \
-            return (status);                                                                                           \
-        }                                                                                                              \
-    } while (0)
-
 /* `count` items of 4 bytes at `offset`. */
-static bf_status check_words(const image *im, uint32_t offset, uint64_t count) {
+static bf_status check_words(const bf_image *im, uint32_t offset, uint64_t count) {
     BF_CHECK(offset % 4u == 0u && offset >= sizeof(bf_header), BF_ERR_BOUNDS);
     BF_CHECK(offset <= im->end && count <= (im->end - offset) / 4u, BF_ERR_BOUNDS);
     return BF_OK;
 }
 
 /* `count` strings, one after the other. */
-static bf_status check_text(const image *im, uint32_t offset, uint32_t count) {
+static bf_status check_text(const bf_image *im, uint32_t offset, uint32_t count) {
     if (offset == 0) {
         return BF_OK;
     }
@@ -49,63 +40,30 @@ static bf_status check_text(const image *im, uint32_t offset, uint32_t count) {
     return BF_OK;
 }
 
-/* One axis of a window: does `out` follow from the rest? All numbers are below 2^25. */
-static int axis_fits(int32_t in, int32_t before, int32_t after, int32_t kernel, int32_t dilation, int32_t stride,
-                     int32_t out) {
-    const int32_t room = in + before + after - (dilation * (kernel - 1) + 1);
-    return kernel > 0 && dilation > 0 && stride > 0 && room >= 0 && out == room / stride + 1;
+/* BatchShift, or the scale of the scores. */
+static int has_shift(const bf_layer *l) {
+    return l->output == BF_SCORES || (l->output == BF_BITS && l->kind != BF_CONCAT);
 }
 
-static bf_status check_window(const bf_layer *l) {
-    BF_CHECK(l->in_h && l->in_w && l->in_c && l->out_c && l->groups, BF_ERR_SHAPE);
-    BF_CHECK(l->in_c % l->groups == 0 && l->out_c % l->groups == 0, BF_ERR_SHAPE);
-    BF_CHECK(axis_fits(l->in_h, l->pad_top, l->pad_bottom, l->kernel_h, l->dilation_h, l->stride_h, l->conv_h) &&
-                 axis_fits(l->in_w, l->pad_left, l->pad_right, l->kernel_w, l->dilation_w, l->stride_w, l->conv_w),
-             BF_ERR_SHAPE);
-    if (l->kind == BF_DENSE) {
-        /* Kernel and map are one, so conv_h, conv_w are 1 with any stride: written as 1. */
-        BF_CHECK(l->kernel_h == l->in_h && l->kernel_w == l->in_w && l->groups == 1 && l->stride_h == 1 &&
-                     l->stride_w == 1 && l->dilation_h == 1 && l->dilation_w == 1 &&
-                     !(l->pad_top | l->pad_left | l->pad_bottom | l->pad_right),
-                 BF_ERR_SHAPE);
+/* Where the arrays of a layer lie. Which of them it may have was checked before. */
+static bf_status check_arrays(const bf_image *im, const bf_layer *l) {
+    const uint32_t mask_words = bf_words(l->out_c);
+    bf_status status;
+    if ((l->weight_bits &&
+         (status = check_words(im, l->weights, (uint64_t)l->out_c * bf_words(bf_taps(l) * l->weight_bits))) != BF_OK) ||
+        (has_shift(l) && (status = check_words(im, l->shift, l->out_c)) != BF_OK) ||
+        (l->output == BF_SCORES && (status = check_words(im, l->offset, l->out_c)) != BF_OK) ||
+        (l->pool_and && (status = check_words(im, l->pool_and, mask_words)) != BF_OK) ||
+        (l->invert && (status = check_words(im, l->invert, mask_words)) != BF_OK)) {
+        return status;
     }
-    BF_CHECK(l->pad_value >= -1 && l->pad_value <= 1, BF_ERR_SHAPE);
-    BF_CHECK(l->kind == BF_CONV || l->pad_value == 0, BF_ERR_SHAPE);
     return BF_OK;
 }
 
-static bf_status check_pool(const bf_layer *l) {
-    if (!l->pool_h) {
-        BF_CHECK(!(l->pool_w | l->pool_stride_h | l->pool_stride_w | l->pool_top | l->pool_left | l->pool_bottom |
-                   l->pool_right) &&
-                     !l->pool_and,
-                 BF_ERR_SHAPE);
-        BF_CHECK(l->out_h == l->conv_h && l->out_w == l->conv_w, BF_ERR_SHAPE);
-        return BF_OK;
-    }
-    /* Padding below the window's size: no window lies outside the map. */
-    BF_CHECK(l->pool_top < l->pool_h && l->pool_bottom < l->pool_h && l->pool_left < l->pool_w &&
-                 l->pool_right < l->pool_w,
-             BF_ERR_SHAPE);
-    BF_CHECK(axis_fits(l->conv_h, l->pool_top, l->pool_bottom, l->pool_h, 1, l->pool_stride_h, l->out_h) &&
-                 axis_fits(l->conv_w, l->pool_left, l->pool_right, l->pool_w, 1, l->pool_stride_w, l->out_w),
-             BF_ERR_SHAPE);
-    return BF_OK;
-}
+/* ---- What is in the arrays. ---- */
 
-static int map_fits(uint32_t h, uint32_t w, uint32_t c) {
-    return (uint64_t)h * w * bf_words(c) <= BF_MAP_LIMIT / sizeof(uint32_t);
-}
-
-/* R, the largest absolute accumulator, as far as it fits; more than BF_REACH_LIMIT else. */
-static uint64_t reach_of(const image *im, const bf_layer *l) {
-    const uint64_t area = (uint64_t)l->kernel_h * l->kernel_w;
-    const uint32_t channels = (uint32_t)(l->in_c / l->groups);
-    const int32_t low = im->header->dtype == BF_INT8 ? -128 : 0;
-    const int32_t below = im->header->zero_point - low;
-    const int32_t above = low + 255 - im->header->zero_point;
-    const uint32_t pixel = l->kind == BF_INPUT_CONV ? (uint32_t)(below > above ? below : above) : 1u;
-    return area > BF_REACH_LIMIT ? area : area * channels * pixel;
+static const uint32_t *words_at(const bf_image *im, uint32_t offset) {
+    return (const uint32_t *)(const void *)(im->base + offset);
 }
 
 /* The last word of each of `count` strings of `bits` bits has zeros above them. */
@@ -117,10 +75,63 @@ static bf_status check_tails(const uint32_t *words, uint32_t count, uint32_t bit
     return BF_OK;
 }
 
-static bf_status check_numbers(const image *im, const bf_layer *l, int64_t reach) {
-    const int32_t *shift = (const int32_t *)(const void *)(im->base + l->shift);
-    const int32_t *offset = (const int32_t *)(const void *)(im->base + l->offset);
-    for (uint32_t c = 0; c < l->out_c; c++) {
+/* The largest sum of absolute weights of a filter. */
+static uint64_t heaviest_of(const bf_image *im, const bf_layer *l) {
+    const uint32_t stride = bf_words(bf_taps(l) * 8u) * 4u;
+    const int8_t *weights = (const int8_t *)(const void *)(im->base + l->weights);
+    uint32_t heaviest = 0; /* 128 * BF_TAP_LIMIT at most */
+    if (l->weight_bits == 1) {
+        return bf_taps(l);
+    }
+    for (uint32_t c = 0; c < l->out_c; c++, weights += stride) {
+        uint32_t sum = 0;
+        for (uint32_t i = 0; i < stride; i++) {
+            const int32_t weight = weights[i];
+            sum += (uint32_t)(weight < 0 ? -weight : weight);
+        }
+        heaviest = sum > heaviest ? sum : heaviest;
+    }
+    return heaviest;
+}
+
+/* The largest absolute value that source k can hold. */
+static uint32_t source_reach(const bf_image *im, const bf_layer *l, unsigned k) {
+    const int32_t low = im->header->dtype == BF_INT8 ? -128 : 0;
+    const int32_t below = im->header->zero_point - low;
+    const int32_t above = low + 255 - im->header->zero_point;
+    switch (bf_source_values(im->layers, l, k)) {
+    case BF_PIXELS:
+        return (uint32_t)(below > above ? below : above);
+    case BF_INTEGERS:
+        return im->layers[l->sources[k]].reach;
+    default:
+        return 1;
+    }
+}
+
+/* R, the largest absolute accumulator. Those of the sources were checked: no product is above 2^63. */
+static uint64_t reach_of(const bf_image *im, const bf_layer *l) {
+    uint64_t sum = 0;
+    switch (l->kind) {
+    case BF_SUM:
+        for (unsigned k = 0; k < l->source_count; k++) {
+            sum += source_reach(im, l, k);
+        }
+        return sum;
+    case BF_CONCAT:
+        return 1;
+    case BF_TOTAL:
+        return (uint64_t)l->in_h * l->in_w * source_reach(im, l, 0);
+    default:
+        return heaviest_of(im, l) * source_reach(im, l, 0);
+    }
+}
+
+static bf_status check_shift(const bf_image *im, const bf_layer *l) {
+    const int32_t *shift = (const int32_t *)(const void *)words_at(im, l->shift);
+    const int32_t *offset = (const int32_t *)(const void *)words_at(im, l->offset);
+    const int64_t reach = l->reach;
+    for (uint32_t c = 0; has_shift(l) && c < l->out_c; c++) {
         if (l->output == BF_BITS) {
             BF_CHECK(shift[c] >= -(reach + 1) && shift[c] <= reach, BF_ERR_RANGE);
         } else {
@@ -132,51 +143,22 @@ static bf_status check_numbers(const image *im, const bf_layer *l, int64_t reach
     return BF_OK;
 }
 
-/* Where the arrays lie. */
-static bf_status check_arrays(const image *im, const bf_layer *l) {
-    const uint32_t pool_words = bf_words(l->out_c);
+static bf_status check_contents(const bf_image *im, const bf_layer *l) {
     bf_status status;
-    BF_CHECK(reach_of(im, l) <= BF_REACH_LIMIT, BF_ERR_RANGE);
-    if ((status = check_words(im, l->weights, (uint64_t)l->out_c * bf_words(bf_taps(l)))) != BF_OK ||
-        (status = check_words(im, l->shift, l->out_c)) != BF_OK ||
-        (l->output == BF_SCORES && (status = check_words(im, l->offset, l->out_c)) != BF_OK) ||
-        (l->pool_and && (status = check_words(im, l->pool_and, pool_words)) != BF_OK)) {
+    if ((l->weight_bits &&
+         (status = check_tails(words_at(im, l->weights), l->out_c, bf_taps(l) * l->weight_bits)) != BF_OK) ||
+        (l->pool_and && (status = check_tails(words_at(im, l->pool_and), 1, l->out_c)) != BF_OK) ||
+        (l->invert && (status = check_tails(words_at(im, l->invert), 1, l->out_c)) != BF_OK)) {
         return status;
     }
-    return BF_OK;
+    BF_CHECK(l->reach <= BF_REACH_LIMIT, BF_ERR_RANGE);
+    BF_CHECK(l->reach == reach_of(im, l), BF_ERR_RANGE);
+    return check_shift(im, l);
 }
 
-/* What is in them. */
-static bf_status check_contents(const image *im, const bf_layer *l) {
-    bf_status status = check_tails((const uint32_t *)(const void *)(im->base + l->weights), l->out_c, bf_taps(l));
-    if (status == BF_OK && l->pool_and) {
-        status = check_tails((const uint32_t *)(const void *)(im->base + l->pool_and), 1, l->out_c);
-    }
-    return status == BF_OK ? check_numbers(im, l, (int64_t)reach_of(im, l)) : status;
-}
+/* ---- The whole. ---- */
 
-/* A layer for itself; whether it follows from the one before is the caller's to check. */
-static bf_status check_layer(const image *im, const bf_layer *l, int first, int last) {
-    bf_status status;
-    BF_CHECK(l->kind < BF_KINDS, BF_ERR_KIND);
-    BF_CHECK((l->kind == BF_INPUT_CONV) == first, BF_ERR_KIND);
-    BF_CHECK(l->output == (last ? BF_SCORES : BF_BITS), BF_ERR_KIND);
-    BF_CHECK(!l->reserved0 && !l->reserved1, BF_ERR_SHAPE);
-    if ((status = check_window(l)) != BF_OK || (status = check_pool(l)) != BF_OK ||
-        (status = check_text(im, l->name, 1)) != BF_OK) {
-        return status;
-    }
-    BF_CHECK(map_fits(l->conv_h, l->conv_w, l->out_c), BF_ERR_SHAPE);
-    BF_CHECK(map_fits(l->in_h, l->in_w, l->in_c), BF_ERR_SHAPE);
-    if (last) {
-        BF_CHECK(l->conv_h == 1 && l->conv_w == 1 && !l->pool_h && l->out_c == im->header->classes, BF_ERR_SHAPE);
-    } else {
-        BF_CHECK(l->offset == 0, BF_ERR_SHAPE);
-    }
-    return check_arrays(im, l);
-}
-
-static bf_status check_header(const image *im) {
+static bf_status check_header(const bf_image *im) {
     const bf_header *h = im->header;
     const int32_t low = h->dtype == BF_INT8 ? -128 : 0;
     bf_status status;
@@ -193,45 +175,23 @@ static bf_status check_header(const image *im) {
     return check_text(im, h->labels, h->classes);
 }
 
-/* Only after check_header(). */
-static const bf_layer *layers_of(const image *im) {
-    return (const bf_layer *)(const void *)(im->base + im->header->layers);
-}
-
-/* All but the contents of the arrays. Arena: the largest need of any layer; each summand is below 2^29. */
-static bf_status check_structure(const image *im, uint32_t *arena) {
-    const bf_header *h = im->header;
-    const bf_layer *layers;
-    uint32_t height = h->height, width = h->width, channels = h->channels;
-    size_t in = 0;
+/* All but the contents of the arrays. */
+static bf_status check_structure(bf_image *im, uint32_t *arena, uint32_t *kept) {
     bf_status status = check_header(im);
     BF_CHECK(status == BF_OK, status);
-    layers = layers_of(im);
-    *arena = 0;
-    for (uint32_t i = 0; i < h->layer_count; i++) {
-        const bf_layer *l = &layers[i];
-        const int last = i + 1u == h->layer_count;
-        size_t out, need;
-        status = check_layer(im, l, i == 0, last);
-        BF_CHECK(status == BF_OK, status);
-        BF_CHECK(l->in_h == height && l->in_w == width && l->in_c == channels, BF_ERR_CHAIN);
-        out = last ? 0 : bf_map_size(l->out_h, l->out_w, l->out_c);
-        need = in + out + bf_all_kernels[l->kind]->scratch(l);
-        if (need > *arena) {
-            *arena = (uint32_t)need;
+    im->layers = (const bf_layer *)(const void *)(im->base + im->header->layers);
+    for (uint32_t i = 0; i < im->header->layer_count; i++) {
+        if ((status = bf_check_layer(im, i)) != BF_OK || (status = check_text(im, im->layers[i].name, 1)) != BF_OK ||
+            (status = check_arrays(im, &im->layers[i])) != BF_OK) {
+            return status;
         }
-        height = l->out_h;
-        width = l->out_w;
-        channels = l->out_c;
-        in = out;
     }
-    return BF_OK;
+    return bf_check_arena(im, arena, kept);
 }
 
 static bf_status open_image(bf_model *model, const uint8_t *base, size_t size) {
-    image im = {base, (const bf_header *)(const void *)base, 0};
-    const bf_layer *layers;
-    uint32_t arena, crc;
+    bf_image im = {base, (const bf_header *)(const void *)base, NULL, 0};
+    uint32_t arena, kept, crc;
     bf_status status;
     BF_CHECK((uintptr_t)base % BF_IMAGE_ALIGN == 0, BF_ERR_ALIGNMENT);
     BF_CHECK(size >= sizeof(bf_header) + sizeof crc, BF_ERR_TRUNCATED);
@@ -242,18 +202,18 @@ static bf_status open_image(bf_model *model, const uint8_t *base, size_t size) {
     im.end = im.header->size - (uint32_t)sizeof crc;
     bf_copy(&crc, base + im.end, sizeof crc);
     BF_CHECK(bf_crc32(0, base, im.end) == crc, BF_ERR_CRC);
-    status = check_structure(&im, &arena);
+    status = check_structure(&im, &arena, &kept);
     BF_CHECK(status == BF_OK, status);
-    layers = layers_of(&im);
     for (uint32_t i = 0; i < im.header->layer_count; i++) {
-        status = check_contents(&im, &layers[i]);
+        status = check_contents(&im, &im.layers[i]);
         BF_CHECK(status == BF_OK, status);
     }
     model->base = base;
-    model->layers = layers;
+    model->layers = im.layers;
     model->layer_count = im.header->layer_count;
     model->size = im.header->size;
     model->arena_size = arena;
+    model->kept_size = kept;
     model->crc = crc;
     model->kernels = bf_all_kernels;
     return BF_OK;
@@ -266,17 +226,17 @@ bf_status bf_open(bf_model *model, const void *bytes, size_t size) {
 }
 
 bf_status bf_check(const bf_model *model) {
-    image im;
-    uint32_t arena;
+    bf_image im;
+    uint32_t arena, kept;
     bf_status status;
     BF_CHECK(model && model->base, BF_ERR_ARGUMENT);
     im.base = model->base;
     im.header = bf_header_of(model);
     im.end = model->size - (uint32_t)sizeof(uint32_t);
-    status = check_structure(&im, &arena);
+    status = check_structure(&im, &arena, &kept);
     BF_CHECK(status == BF_OK, status);
-    BF_CHECK(arena == model->arena_size && im.header->layer_count == model->layer_count &&
-                 layers_of(&im) == model->layers,
+    BF_CHECK(arena == model->arena_size && kept == model->kept_size && im.layers == model->layers &&
+                 im.header->layer_count == model->layer_count,
              BF_ERR_HEADER);
     return BF_OK;
 }

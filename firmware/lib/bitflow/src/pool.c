@@ -1,47 +1,75 @@
 /*
- * pool.c - where accumulators go, and the max-pool on bits.
+ * pool.c - where accumulators go, and the max-pool on bits and on integers.
  * SPDX-License-Identifier: MIT
  */
 #include "internal.h"
 
+static const uint32_t *words_at(const bf_job *job, uint32_t offset) {
+    return offset ? (const uint32_t *)bf_at(job->model, offset) : NULL;
+}
+
 bf_sink bf_sink_of(const bf_job *job) {
     const bf_layer *layer = job->layer;
-    bf_sink sink = {NULL, NULL, NULL, 0};
-    sink.shift = (const uint32_t *)bf_at(job->model, layer->shift);
-    if (layer->output == BF_SCORES) {
-        sink.offset = (const uint32_t *)bf_at(job->model, layer->offset);
-    }
+    bf_sink sink;
+    sink.shift = words_at(job, layer->shift);
+    sink.offset = words_at(job, layer->offset);
+    sink.invert = words_at(job, layer->invert);
     sink.to = layer->pool_h ? job->scratch : (uint32_t *)job->output;
+    sink.word = 0;
+    sink.bits = layer->output == BF_BITS;
     return sink;
 }
 
-/* OR over the window; a channel pooled by AND is inverted before and after: AND is NOT OR NOT. */
+/* The part of a window that lies inside the map, on one axis: [from, to). */
+typedef struct span {
+    int32_t from, to;
+} span;
+
+static span span_of(int32_t out, int32_t stride, int32_t before, int32_t window, int32_t size) {
+    const int32_t from = out * stride - before;
+    span inside;
+    inside.from = from < 0 ? 0 : from;
+    inside.to = from + window < size ? from + window : size;
+    return inside;
+}
+
+/* OR of word k under the window; a channel pooled by AND is inverted before and after: AND is NOT OR NOT. */
+static uint32_t any_of(const bf_job *job, span rows, span columns, int32_t k, int32_t words, uint32_t flip) {
+    uint32_t any = 0;
+    for (int32_t i = rows.from; i < rows.to; i++) {
+        for (int32_t j = columns.from; j < columns.to; j++) {
+            any |= job->scratch[(i * job->layer->conv_w + j) * words + k] ^ flip;
+        }
+    }
+    return any ^ flip;
+}
+
+static uint32_t largest_of(const bf_job *job, span rows, span columns, int32_t k, int32_t words) {
+    int32_t largest = INT32_MIN;
+    for (int32_t i = rows.from; i < rows.to; i++) {
+        for (int32_t j = columns.from; j < columns.to; j++) {
+            const int32_t value = (int32_t)job->scratch[(i * job->layer->conv_w + j) * words + k];
+            largest = value > largest ? value : largest;
+        }
+    }
+    return (uint32_t)largest;
+}
+
 void bf_pool(const bf_job *job) {
     const bf_layer *layer = job->layer;
-    const uint32_t *from = job->scratch;
-    const uint32_t *invert = layer->pool_and ? (const uint32_t *)bf_at(job->model, layer->pool_and) : NULL;
-    const int32_t words = (int32_t)bf_words(layer->out_c);
+    const uint32_t *all = words_at(job, layer->pool_and);
+    const int32_t words = (int32_t)bf_position_words(layer->output, layer->out_c);
     uint32_t *to = (uint32_t *)job->output;
     if (!layer->pool_h) {
         return;
     }
     for (int32_t y = 0; y < layer->out_h; y++) {
-        const int32_t top = y * layer->pool_stride_h - layer->pool_top;
-        const int32_t y0 = top < 0 ? 0 : top;
-        const int32_t y1 = top + layer->pool_h < layer->conv_h ? top + layer->pool_h : layer->conv_h;
+        const span rows = span_of(y, layer->pool_stride_h, layer->pool_top, layer->pool_h, layer->conv_h);
         for (int32_t x = 0; x < layer->out_w; x++) {
-            const int32_t left = x * layer->pool_stride_w - layer->pool_left;
-            const int32_t x0 = left < 0 ? 0 : left;
-            const int32_t x1 = left + layer->pool_w < layer->conv_w ? left + layer->pool_w : layer->conv_w;
+            const span columns = span_of(x, layer->pool_stride_w, layer->pool_left, layer->pool_w, layer->conv_w);
             for (int32_t k = 0; k < words; k++) {
-                const uint32_t flip = invert ? invert[k] : 0u;
-                uint32_t any = 0;
-                for (int32_t i = y0; i < y1; i++) {
-                    for (int32_t j = x0; j < x1; j++) {
-                        any |= from[(i * layer->conv_w + j) * words + k] ^ flip;
-                    }
-                }
-                *to++ = any ^ flip;
+                *to++ = layer->output == BF_INTEGERS ? largest_of(job, rows, columns, k, words)
+                                                     : any_of(job, rows, columns, k, words, all ? all[k] : 0u);
             }
         }
     }

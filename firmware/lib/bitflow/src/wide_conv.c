@@ -1,0 +1,139 @@
+/*
+ * wide_conv.c - convolutions that are not binary on both sides: int8 weights over pixels, bits or integers, and +-1
+ * weights over integers; any shape, groups, padding.
+ *
+ * The values under the window are gathered once per position, in the order of the weights: int16_t where they are
+ * pixels or bits, int32_t where they are integers. Sums are unsigned: an image that was changed after bf_open() may
+ * overflow them, and gives wrong numbers then.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "internal.h"
+
+/* The window, after the map before the pool. */
+static size_t wide_scratch(const bf_layer *layers, unsigned index) {
+    const bf_layer *layer = &layers[index];
+    const size_t taps = bf_taps(layer);
+    const int integers = bf_source_values(layers, layer, 0) == BF_INTEGERS;
+    return bf_unpooled_size(layer) + (integers ? taps : (taps + 1u) / 2u) * sizeof(uint32_t);
+}
+
+/* The window, and what is gathered into it. */
+typedef struct window {
+    const bf_job *job;
+    uint32_t values; /* BF_PIXELS, BF_BITS or BF_INTEGERS */
+    uint32_t channels, words;
+    int16_t *narrow;
+    uint32_t *wide;
+} window;
+
+/* `channels` values of a position, from channel `first` on, to tap `at` and on. */
+static void gather_position(const window *w, size_t position, uint32_t first, uint32_t at) {
+    const bf_layer *layer = w->job->layer;
+    const void *from = w->job->inputs[0];
+    if (w->values == BF_INTEGERS) {
+        bf_copy(w->wide + at, (const uint32_t *)from + position * layer->in_c + first, w->channels * sizeof *w->wide);
+    } else if (w->values == BF_PIXELS) {
+        const bf_header *header = bf_header_of(w->job->model);
+        const uint8_t *pixels = (const uint8_t *)from + position * layer->in_c + first;
+        const uint8_t flip = header->dtype == BF_INT8 ? 0x80u : 0u; /* int8 p is uint8 (p ^ 0x80) - 128 */
+        const int32_t zero = header->zero_point + (flip ? 128 : 0);
+        for (uint32_t c = 0; c < w->channels; c++) {
+            w->narrow[at + c] = (int16_t)((int32_t)(pixels[c] ^ flip) - zero);
+        }
+    } else {
+        const uint32_t *bits = (const uint32_t *)from + position * w->words;
+        for (uint32_t c = 0, bit = first; c < w->channels; c++, bit++) {
+            w->narrow[at + c] = (int16_t)((int32_t)(bits[bit / BF_WORD_BITS] >> bit % BF_WORD_BITS & 1u) * 2 - 1);
+        }
+    }
+}
+
+/* A tap outside the map. */
+static void gather_padding(const window *w, uint32_t at) {
+    for (uint32_t c = 0; c < w->channels; c++) {
+        if (w->values == BF_INTEGERS) {
+            w->wide[at + c] = 0;
+        } else {
+            w->narrow[at + c] = w->job->layer->pad_value;
+        }
+    }
+}
+
+/* The values under the window of output position (y, x), channels of one group. */
+static void gather(const window *w, int32_t y, int32_t x, uint32_t group) {
+    const bf_layer *layer = w->job->layer;
+    uint32_t at = 0;
+    for (int32_t ky = 0; ky < layer->kernel_h; ky++) {
+        const int32_t iy = y * layer->stride_h - layer->pad_top + ky * layer->dilation_h;
+        for (int32_t kx = 0; kx < layer->kernel_w; kx++, at += w->channels) {
+            const int32_t ix = x * layer->stride_w - layer->pad_left + kx * layer->dilation_w;
+            if (iy >= 0 && iy < layer->in_h && ix >= 0 && ix < layer->in_w) {
+                gather_position(w, (size_t)iy * layer->in_w + (size_t)ix, group * w->channels, at);
+            } else {
+                gather_padding(w, at);
+            }
+        }
+    }
+}
+
+static uint32_t narrow_sum(const int16_t *values, const int8_t *weights, uint32_t taps) {
+    uint32_t sum = 0;
+    for (uint32_t i = 0; i < taps; i++) {
+        sum += (uint32_t)(values[i] * weights[i]);
+    }
+    return sum;
+}
+
+static uint32_t wide_sum(const uint32_t *values, const int8_t *weights, uint32_t taps) {
+    uint32_t sum = 0;
+    for (uint32_t i = 0; i < taps; i++) {
+        const int32_t weight = weights[i];
+        sum += values[i] * (uint32_t)weight;
+    }
+    return sum;
+}
+
+/* A weight bit of 0 is -1: (value ^ mask) - mask with a mask of all ones is -value. */
+static uint32_t signed_sum(const uint32_t *values, const uint32_t *weights, uint32_t taps) {
+    uint32_t sum = 0;
+    for (uint32_t i = 0; i < taps; i++) {
+        const uint32_t minus = (weights[i / BF_WORD_BITS] >> i % BF_WORD_BITS & 1u) - 1u;
+        sum += (values[i] ^ minus) - minus;
+    }
+    return sum;
+}
+
+static void wide_run(const bf_job *job) {
+    const bf_layer *layer = job->layer;
+    const uint32_t taps = bf_taps(layer);
+    const uint32_t words = bf_words(taps * layer->weight_bits);
+    const uint32_t filters = (uint32_t)(layer->out_c / layer->groups);
+    window w;
+    bf_sink sink = bf_sink_of(job);
+    w.job = job;
+    w.values = bf_source_values(job->model->layers, layer, 0);
+    w.channels = (uint32_t)(layer->in_c / layer->groups);
+    w.words = bf_words(layer->in_c);
+    w.wide = job->scratch + bf_unpooled_size(layer) / sizeof(uint32_t);
+    w.narrow = (int16_t *)(void *)w.wide;
+    for (int32_t y = 0; y < layer->conv_h; y++) {
+        for (int32_t x = 0; x < layer->conv_w; x++) {
+            const uint32_t *weights = (const uint32_t *)bf_at(job->model, layer->weights);
+            for (uint32_t group = 0, c = 0; group < layer->groups; group++) {
+                gather(&w, y, x, group);
+                for (uint32_t f = 0; f < filters; f++, c++, weights += words) {
+                    const int8_t *bytes = (const int8_t *)(const void *)weights;
+                    const uint32_t sum = w.values != BF_INTEGERS    ? narrow_sum(w.narrow, bytes, taps)
+                                         : layer->weight_bits == 8u ? wide_sum(w.wide, bytes, taps)
+                                                                    : signed_sum(w.wide, weights, taps);
+                    bf_put(&sink, c, (int32_t)sum);
+                }
+            }
+            bf_put_end(&sink, layer->out_c);
+        }
+    }
+    bf_pool(job);
+}
+
+const bf_kernel bf_wide_conv = {wide_scratch, wide_run};

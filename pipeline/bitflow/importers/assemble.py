@@ -1,0 +1,384 @@
+"""Graph -> Network: each operation becomes a layer, a step of one, or a reason to refuse.
+
+Accumulators stay open until a sign closes their layer: scales, offsets, BatchNorms and a max-pool on the way become its
+steps, in the source's order. What several operations use is closed as a map of integers. Scales and offsets of a map
+of bits or pixels pass through the next convolution in exact arithmetic.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from bitflow import accumulation as acc
+from bitflow.errors import ImportRefused, InputError
+from bitflow.geometry import InputContract, Pool, Shape, Window
+from bitflow.importers import graph as g
+from bitflow.importers.layout import arrange, channel_values, close_up, reshape, transpose
+from bitflow.importers.linear import accumulate, opened
+from bitflow.importers.value import Padding, Value, slope_and_offset
+from bitflow.ir import INPUT, Divide, Layer, LayerKind, Map, Network, Offset, Rounding, Scale, Sign, Step, Values
+from bitflow.lower.fuse import zeros
+
+__all__ = ["Imported", "assemble"]
+
+_KIND_NAMES = {
+    LayerKind.INPUT_CONV: "conv",
+    LayerKind.CONV: "conv",
+    LayerKind.DENSE: "dense",
+    LayerKind.WIDE_CONV: "conv",
+    LayerKind.SUM: "sum",
+    LayerKind.CONCAT: "concat",
+    LayerKind.TOTAL: "average",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """An imported network, and what a person should know of how it was read, one sentence each.
+
+    tensors: for each layer but the last the graph's tensor that is its map, and the steps that stand on it there.
+    """
+
+    network: Network
+    notes: tuple[str, ...]
+    tensors: tuple[tuple[str, tuple[Step, ...]], ...]
+
+
+def assemble(
+    graph: g.Graph,
+    contract: InputContract,
+    *,
+    pixel_steps: tuple[Step, ...] = (),
+    name: str = "model",
+    labels: Sequence[str] = (),
+    sign_zero: int | None = None,
+    rounding: Rounding = Rounding.EXACT,
+) -> Imported:
+    """The network that a graph computes.
+
+    contract: shape and type of the input; its zero point is a proposal, the first layer settles it. pixel_steps: what
+    the source does to a pixel first (scales and offsets). sign_zero: what the sign with three values makes of 0 where
+    it can occur; None: then it is refused. rounding: of layers whose accumulators are whole in the source too.
+
+    Raises ImportRefused naming the node that cannot be taken, InputError where shapes do not fit.
+    """
+    work = _Assembly(graph, contract, sign_zero, rounding)
+    values = {graph.input: Value("input", graph.axes, contract.shape, INPUT, steps=pixel_steps)}
+    nodes = graph.needed()
+    if graph.output not in {node.output for node in nodes}:
+        raise ImportRefused("the output does not depend on the input through any layer")
+    for node in nodes:
+        if isinstance(node.op, g.Refused):
+            raise ImportRefused(node.op.reason)
+        try:
+            values[node.output] = work.run(node, [values[source] for source in node.inputs])
+        except ImportRefused:
+            raise
+        except (InputError, ValueError) as error:
+            raise InputError(f"layer {node.name!r}: {error}") from error
+    network = work.finish(values[graph.output], name, tuple(labels))
+    return Imported(network, tuple(work.notes), tuple(work.tensors[:-1]))
+
+
+@dataclass(slots=True)
+class _Assembly:
+    graph: g.Graph
+    contract: InputContract
+    sign_zero: int | None
+    rounding: Rounding
+    layers: list[Layer] = field(default_factory=list)
+    tensors: list[tuple[str, tuple[Step, ...]]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    settled: bool = False  # whether a layer has fixed the zero point
+    uses: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self.uses = Counter(source for node in self.graph.needed() for source in node.inputs)
+
+    def map_of(self, value: Value) -> Map:
+        """The finished map that a value lies on."""
+        if value.index is None:
+            raise ValueError(f"{value.name} is still open")
+        if value.index == INPUT:
+            return Map(self.contract.shape, Values.PIXELS, self.contract.reach)
+        return self.layers[value.index].gives(last=False)
+
+    def settle(self, zero_point: int | None, wanted: int) -> int:
+        """The input's zero point: `zero_point` if a layer needs just that one, else `wanted` unless it is settled."""
+        if zero_point is None:
+            zero_point = self.contract.zero_point if self.settled else wanted
+        if self.settled and zero_point != self.contract.zero_point:
+            raise InputError(f"two layers take pixels, with zero points {self.contract.zero_point} and {zero_point}")
+        self.contract = replace(self.contract, zero_point=zero_point)
+        self.settled = True
+        return zero_point
+
+    def run(self, node: g.Node, inputs: list[Value]) -> Value:
+        """The value that a node makes."""
+        value = inputs[0]
+        if value.padding is not None and not isinstance(node.op, g.Conv | g.MaxPool):
+            raise node.refuse("padding is taken before a convolution or a max-pool only")
+        match node.op:
+            case g.Conv() | g.Dense() as op:
+                result = accumulate(self, node, op, self.closed(value, node))
+            case g.Combine() as op:
+                result = value.plus(*self.combined(node, op, value))
+            case g.Norm(norm):
+                result = value.plus(close_up(node, value, norm))
+            case g.MaxPool() as op:
+                result = self.pooled(node, op, value)
+            case g.SignOf(zero):
+                result = self.signed(node, zero, value)
+            case g.Clip():
+                result = self.clipped(node, value)
+            case g.Pad(sides, fill):
+                result = replace(value, padding=Padding(sides, fill))
+            case g.Transpose(order):
+                result = transpose(node, value, order)
+            case g.Reshape(shape):
+                result = reshape(node, value, shape)
+            case g.Plus():
+                result = self.sum(node, [self.integers(v, node) for v in inputs])
+            case g.Concat(axis):
+                result = self.concatenated(node, axis, [self.closed(v, node) for v in inputs])
+            case g.GlobalMean(keep):
+                result = self.mean(node, keep, self.integers(value, node))
+            case g.Refused(reason):
+                raise node.refuse(reason)
+        result = replace(result, tensor=node.output)
+        if self.uses[node.output] > 1 and result.index is None and not result.ternary:
+            result = self.integers(result, node)
+        kept = isinstance(node.op, g.SignOf | g.Combine | g.MaxPool | g.Concat)
+        if kept and result.index is not None and result.index != INPUT and not result.steps:
+            self.tensors[result.index] = node.output, ()
+        return result
+
+    # ---- Closing layers ----
+
+    def add(self, value: Value, steps: tuple[Step, ...], rounding: Rounding) -> int:
+        """Append the layer that an open value is, and return its index."""
+        if value.accumulation is None:
+            raise ValueError(f"{value.name} is finished")
+        name = value.name
+        if not name or name.split(".")[-1].isdigit():
+            # The place in a torch Sequential says little: the kind and the layer's own place, as in conv2.
+            name = f"{_KIND_NAMES[value.accumulation.kind]}{len(self.layers) + 1}"
+        taken = {layer.name for layer in self.layers}
+        name = next(n for n in (name, *(f"{name}.{i}" for i in range(2, 9999))) if n not in taken)
+        self.layers.append(Layer(name, value.accumulation, steps, value.sources, rounding))
+        self.tensors.append(("", ()))
+        return len(self.layers) - 1
+
+    def sign(self, node: g.Node, value: Value, zero: int) -> Value:
+        """Close a layer with a sign."""
+        value = opened(self, node, value)
+        index = self.add(value, (*value.steps, Sign(zero)), value.rounding)
+        return Value(node.name, value.axes, self.layers[index].target, index, rounding=self.rounding)
+
+    def signed(self, node: g.Node, zero: int, value: Value) -> Value:
+        if value.ternary:
+            # Sign-add-sign: the second sign says what the zero of the first becomes.
+            low, middle, high = (_apply(value.after, x) for x in (-1, 0, 1))
+            if not low < 0 < high or (middle == 0 and zero == 0):
+                raise node.refuse("a sign after a sign that does not keep -1 and +1")
+            becomes = (1 if middle > 0 else -1) if middle != 0 else zero
+            self.notes.append(f"{value.name}: sign(0) = {becomes:+d}, by the second sign")
+            return self.sign(node, replace(value, ternary=False, after=()), becomes)
+        if zero == 0:
+            return replace(opened(self, node, value), ternary=True)
+        return self.sign(node, value, zero)
+
+    def settled_sign(self, value: Value, node: g.Node) -> Value:
+        """Decide what a sign with three values makes of 0."""
+        if not value.ternary:
+            return value
+        plain = replace(value, ternary=False, after=())
+        probe = Layer(value.name, value.accumulation, (*value.steps, Sign(1)), value.sources, value.rounding)  # type: ignore[arg-type]
+        where = zeros(probe)
+        zero = 1
+        if where and self.sign_zero is None:
+            raise node.refuse(
+                f"takes a sign (of {value.name}) that gives 0 for 0, which {where} of {value.shape.channels} channels "
+                "can reach: say what it is to be with --sign-zero plus or minus"
+            )
+        if where:
+            zero = self.sign_zero or 1
+            self.notes.append(f"{value.name}: sign(0) = {zero:+d} as asked; {where} channels can reach 0")
+        else:
+            self.notes.append(f"{value.name}: sign(0) = 0 in the source, but 0 cannot occur")
+        return replace(self.sign(node, plain, zero), steps=value.after)
+
+    def closed(self, value: Value, node: g.Node) -> Value:
+        """A finished map: bits, pixels, or the integers of a layer that had no sign."""
+        value = self.settled_sign(value, node)
+        return value if value.index is not None else self.integers(value, node)
+
+    def integers(self, value: Value, node: g.Node) -> Value:
+        """A finished map; of an open value its accumulators, with the scales on top."""
+        value = self.settled_sign(value, node)
+        if value.index is not None:
+            return value
+        pool = next((step for step in value.steps if isinstance(step, Pool)), None)
+        kept: tuple[Step, ...] = ()
+        if pool is not None:
+            before = value.steps[: value.steps.index(pool)]
+            both = slope_and_offset(before, value.shape.channels)
+            if both is None or not bool(np.all(both[0] > 0)):
+                raise node.refuse("a max-pool of integers with a scale that is not positive")
+            kept = (pool,)
+        index = self.add(value, kept, Rounding.FLOAT32)
+        rest = tuple(step for step in value.steps if not isinstance(step, Pool))
+        self.tensors[index] = value.tensor, rest
+        shape = self.layers[index].target
+        return Value(value.name, value.axes, shape, index, steps=rest, rounding=value.rounding)
+
+    # ---- Operations ----
+
+    def combined(self, node: g.Node, op: g.Combine, value: Value) -> tuple[Step, ...]:
+        values = channel_values(node, value, np.asarray(op.values, dtype=np.float64))
+        if not np.isfinite(values).all():
+            raise node.refuse("a constant that is not finite")
+        match op.how:
+            case "add":
+                return (Offset(values),) if np.any(values != 0) else ()
+            case "mul":
+                return (Scale(values),) if np.any(values != 1) else ()
+            case "div" if np.all(values == values[0]) and values[0] > 0:
+                return (Divide(float(values[0])),)
+            case "div" if np.all(values != 0):
+                return (Scale(1 / values),)
+            case _:
+                raise node.refuse(f"cannot {op.how} by {values}")
+
+    def clipped(self, node: g.Node, value: Value) -> Value:
+        signs = [n for n in self.graph.needed() if node.output in n.inputs]
+        if any(not isinstance(n.op, g.SignOf) for n in signs):
+            raise node.refuse("an activation of more than one bit; only a sign is one bit")
+        return value
+
+    def pooled(self, node: g.Node, op: g.MaxPool, value: Value) -> Value:
+        value = self.settled_sign(value, node)
+        padding = list(op.padding)
+        if value.padding is not None:
+            raise node.refuse("a max-pool of padded values; let the pool pad")
+        height, width = value.shape.height, value.shape.width
+        if padding[2] < 0 or padding[3] < 0:
+            padding = [padding[0], padding[1], max(padding[2], 0), max(padding[3], 0)]
+        pool = Pool(Window(op.kernel, op.stride, (padding[0], padding[1], padding[2], padding[3])))
+        shape = Shape(*pool.window.over(height, width), value.shape.channels)
+        value = replace(value, padding=None)
+        if value.index is not None:
+            return self.pooled_map(node, pool, shape, value)
+        if any(isinstance(step, Pool) for step in value.steps):
+            value = opened(self, node, self.integers(value, node))
+        return replace(value.plus(pool), shape=shape)
+
+    def pooled_map(self, node: g.Node, pool: Pool, shape: Shape, value: Value) -> Value:
+        """Pool a finished map: of bits after their sign, where that is the layer's only pool and use."""
+        if value.index == INPUT or self.map_of(value).values is not Values.BITS:
+            return replace(opened(self, node, value).plus(pool), shape=shape)
+        both = slope_and_offset(value.steps, shape.channels)
+        if both is None or not bool(np.all(both[0] > 0)):
+            raise node.refuse("a max-pool of bits that a scale has turned round")
+        layer = self.layers[value.index or 0]
+        lone = all(value.index not in (other.sources or ()) for other in self.layers)
+        if (
+            layer.pool is None
+            and lone
+            and self.uses[node.inputs[0]] == 1
+            and not isinstance(layer.accumulation, acc.Concat)
+        ):
+            self.layers[value.index or 0] = replace(layer, steps=(*layer.steps, pool))
+            return replace(value, shape=shape)
+        again = acc.Sum((self.map_of(value),))
+        fresh = Value(node.name, value.axes, value.shape, None, again, (value.index or 0,), (pool,), Rounding.FLOAT32)
+        index = self.add(fresh, (pool, Sign()), Rounding.FLOAT32)
+        return replace(value, index=index, shape=shape)
+
+    def sum(self, node: g.Node, values: list[Value]) -> Value:
+        """Add maps of one scale as integers."""
+        values = arrange(node, values)
+        shapes = {value.shape for value in values}
+        if len(shapes) != 1:
+            raise node.refuse(f"adds maps of different shapes: {', '.join(map(str, sorted(shapes, key=str)))}")
+        if any(value.index == INPUT for value in values):
+            raise node.refuse("adds the pixels to a map; only bits and integers can be added")
+        channels = values[0].shape.channels
+        affine = [slope_and_offset(value.steps, channels) for value in values]
+        slopes = [both[0] for both in affine if both is not None]
+        if len(slopes) != len(values) or any(not np.array_equal(slopes[0], slope) for slope in slopes):
+            raise node.refuse(
+                "adds values of different scales; only integers of one scale add up to an integer, so leave out the "
+                "scaling factors and the BatchNorms before the addition, or make them equal"
+            )
+        offset = np.sum([both[1] for both in affine if both is not None], axis=0)
+        steps: tuple[Step, ...] = ()
+        if np.any(slopes[0] != 1):
+            steps += (Scale(slopes[0]),)
+        if np.any(offset != 0):
+            steps += (Offset(offset),)
+        added = acc.Sum(tuple(map(self.map_of, values)))
+        sources = tuple(value.index or 0 for value in values)
+        rounding = Rounding.EXACT if steps else self.rounding
+        return Value(node.name, values[0].axes, added.target, None, added, sources, steps, rounding)
+
+    def concatenated(self, node: g.Node, axis: int, values: list[Value]) -> Value:
+        """Maps of bits, channel after channel, at most four at a time."""
+        values = arrange(node, values)
+        axes = values[0].axes
+        if axes[axis] != "C" and not (axes[axis].endswith("C") and values[0].shape.size == values[0].shape.channels):
+            raise node.refuse(f"concatenates along axis {axis}, which is not the channels")
+        for value in values:
+            if value.index == INPUT or self.map_of(value).values is not Values.BITS or value.steps:
+                raise node.refuse(f"concatenates {value.name}, which is not bits of +-1; put a sign before it")
+        while len(values) > 1:
+            some, values = values[: acc.MAX_SOURCES], values[acc.MAX_SOURCES :]
+            joined = acc.Concat(tuple(map(self.map_of, some)))
+            sources = tuple(value.index or 0 for value in some)
+            fresh = Value(node.name, axes, joined.target, None, joined, sources)
+            index = self.add(fresh, (Sign(),), Rounding.FLOAT32)
+            values.insert(0, Value(node.name, axes, joined.target, index, rounding=self.rounding))
+        return values[0]
+
+    def mean(self, node: g.Node, keep: bool, value: Value) -> Value:
+        if value.index == INPUT:
+            raise node.refuse("the mean of the pixels cannot be taken")
+        total = acc.Total(self.map_of(value))
+        positions = value.shape.height * value.shape.width
+        axes = value.axes if keep else tuple(axis for axis in value.axes if axis in ("N", "C"))
+        rounding = Rounding.EXACT if value.steps else self.rounding
+        steps = (Divide(float(positions)), *value.steps)
+        return Value(node.name, axes, total.target, None, total, (value.index or 0,), steps, rounding)
+
+    def finish(self, value: Value, name: str, labels: tuple[str, ...]) -> Network:
+        """Close the last layer, whose values are the logits."""
+        end = g.Node(value.name, g.Clip(), (), "")
+        if value.ternary or (value.index is not None and self.map_of(value).values is Values.BITS and not value.steps):
+            raise end.refuse("the network ends in a sign; its last layer must give the logits")
+        value = opened(self, end, value)
+        if any(isinstance(step, Pool) for step in value.steps):
+            value = opened(self, end, self.integers(value, end))
+        self.add(value, value.steps, value.rounding)
+        if (value.shape.height, value.shape.width) != (1, 1):
+            raise InputError(
+                f"layer {value.name!r}: the last layer gives a map of {value.shape}, not one score a class"
+            )
+        return Network(name, self.contract, tuple(self.layers), labels)
+
+
+def _apply(steps: tuple[Step, ...], x: float) -> float:
+    both = slope_and_offset(steps, 1 if not steps else max(_channels(step) for step in steps))
+    if both is None:
+        raise InputError("a BatchNorm or a max-pool between a sign with three values and the next one")
+    found = np.unique(both[0] * x + both[1])
+    if len(np.unique(np.sign(found))) != 1:
+        raise InputError("a different shift in each channel between a sign with three values and the next one")
+    return float(found[0])
+
+
+def _channels(step: Step) -> int:
+    return len(step.values) if isinstance(step, Scale | Offset) else 1

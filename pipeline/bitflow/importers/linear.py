@@ -1,0 +1,260 @@
+"""Convolutions and dense layers of a graph: what they make of pixels, bits or integers that carry scales on top.
+
+A source computes sum of w * f(v) + bias, with w = factor * q in whole numbers q, and f the scales and offsets that
+stand on the map of v. With f(v) = ... (v / d + o) * s ... that is f's scales over x = sum of q * v, where each offset
+is multiplied by the sum of its filter's q. A padded tap holds a number `fill` of the source, so the v with f(v) = fill
+must be one that a padded tap can have: -1, 0 or +1 of bits, the zero point of pixels, 0 of integers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bitflow import accumulation as acc
+from bitflow.geometry import Shape, Window
+from bitflow.importers.graph import Conv, Dense, Node
+from bitflow.importers.layout import dense_filters, is_map
+from bitflow.importers.value import Value, uniform
+from bitflow.importers.weights import factorise
+from bitflow.ir import INPUT, Accumulation, Divide, Offset, Rounding, Scale, Step, Values
+
+if TYPE_CHECKING:
+    from bitflow.importers.assemble import _Assembly
+
+__all__ = ["accumulate", "opened"]
+
+Array = npt.NDArray[Any]
+Whole = npt.NDArray[np.int8]
+
+
+def opened(work: _Assembly, node: Node, value: Value) -> Value:
+    """A finished map as accumulators of its own, so that steps can follow; an open value as it is."""
+    if value.index is None:
+        return value
+    if value.index != INPUT:
+        again = acc.Sum((work.map_of(value),))
+        return replace(value, name=node.name, index=None, accumulation=again, sources=(value.index,))
+    # Each pixel by itself: a convolution of one tap with weight +1.
+    zero_point = work.settle(None, _centre(work, value.steps))
+    channels = value.shape.channels
+    ones = np.ones((channels, 1, 1, 1), dtype=np.int8)
+    each = acc.InputConv(value.shape, ones, Window((1, 1)), work.contract, channels)
+    steps = _shifted(np.full(channels, float(zero_point)), value.steps)
+    return replace(value, name=node.name, index=None, accumulation=each, sources=(INPUT,), steps=steps)
+
+
+def accumulate(work: _Assembly, node: Node, op: Conv | Dense, value: Value) -> Value:
+    """The open value that a convolution or dense layer makes of a finished map."""
+    if isinstance(op, Dense):
+        if value.padding is not None:
+            raise node.refuse("padding before a dense layer")
+        weights = dense_filters(node, value, op.weights)
+        window = Window((value.shape.height, value.shape.width))
+        groups, fill = 1, 0.0
+        axes: tuple[str, ...] = ("N", "C")
+    else:
+        if not is_map(value, work.graph.native):
+            raise node.refuse(f"takes a tensor with axes {value.axes}, not a map of {work.graph.native}")
+        weights = np.transpose(op.weights, (0, 2, 3, 1))
+        padding, fill = _padding(node, op, value)
+        window = Window((weights.shape[1], weights.shape[2]), op.stride, padding, op.dilation)
+        groups, axes = op.groups, value.axes
+    whole, factors = _whole(node, op, weights)
+    padded = any(window.padding)
+    tap = _padded_tap(node, value.steps, fill) if padded else Fraction(0)
+    made, first = _accumulation(work, node, value, whole, window, groups, tap if padded else None, op)
+    sums = _sums(whole, groups, value.shape.channels)
+    steps = _joined([*first, *_pushed(node, value.steps, sums)])
+    plain = op.whole and not steps and (op.scale is not None or not np.any(factors != 1))
+    if np.any(factors != 1):
+        steps.append(Scale(factors))
+    if op.bias is not None:
+        steps.append(Offset(np.asarray(op.bias, dtype=np.float64)))
+    rounding = work.rounding if plain else Rounding.EXACT
+    return Value(node.name, axes, made.target, None, made, (value.index or 0,), tuple(steps), rounding)
+
+
+def _padding(node: Node, op: Conv, value: Value) -> tuple[tuple[int, int, int, int], float]:
+    """Padding before and in the convolution as one."""
+    if value.padding is None:
+        return op.padding, op.fill
+    before = value.padding
+    if any(op.padding) and before.fill != op.fill:
+        raise node.refuse(f"pads with {op.fill:g} what was padded with {before.fill:g}")
+    if any(side < 0 for side in before.sides):
+        raise node.refuse("a padding that cuts the map")
+    sides = [a + b for a, b in zip(before.sides, op.padding, strict=True)]
+    return (sides[0], sides[1], sides[2], sides[3]), before.fill
+
+
+def _whole(node: Node, op: Conv | Dense, weights: Array) -> tuple[Whole, npt.NDArray[np.float64]]:
+    """Filters of whole numbers and the factor of each."""
+    if op.scale is not None:
+        return weights.astype(np.int8), np.asarray(op.scale, dtype=np.float64)
+    found = factorise(weights)
+    if found is None:
+        kind = "convolution" if isinstance(op, Conv) else "dense layer"
+        raise node.refuse(
+            f"is a {kind} with float weights: neither -1 and +1 times one factor a filter, nor int8 times a scale"
+        )
+    return found
+
+
+def _padded_tap(node: Node, steps: tuple[Step, ...], fill: float) -> Fraction:
+    """The number v of the map with f(v) = fill."""
+    v = Fraction(fill)
+    for step in reversed(steps):
+        if not uniform(step):
+            raise node.refuse(
+                "pads a map whose channels have different scales or offsets (a mean or deviation for each colour, "
+                "say): the border has no integer for it. Without padding, or with one mean and deviation, it has"
+            )
+        match step:
+            case Scale(values) if values[0] != 0:
+                v = v / Fraction(float(values[0]))
+            case Divide(by):
+                v = v * Fraction(by)
+            case Offset(values):
+                v = v - Fraction(float(values[0]))
+            case _:
+                raise node.refuse("pads a map that is constant")
+    return v
+
+
+def _sums(whole: Whole, groups: int, channels: int) -> npt.NDArray[np.int64]:
+    """Sum of each filter's weights over each in channel: int64 [out, channels]; 0 outside the filter's group."""
+    out, each = len(whole), whole.shape[3]
+    sums = np.zeros((out, channels), dtype=np.int64)
+    for group in range(groups):
+        rows = slice(group * out // groups, (group + 1) * out // groups)
+        sums[rows, group * each : (group + 1) * each] = whole[rows].sum(axis=(1, 2), dtype=np.int64)
+    return sums
+
+
+def _pushed(node: Node, steps: tuple[Step, ...], sums: npt.NDArray[np.int64]) -> list[Step]:
+    """The steps that stand on the map, behind the convolution instead."""
+    found: list[Step] = []
+    for step in steps:
+        match step:
+            case Scale(values) if uniform(step):
+                found.append(Scale(np.full(len(sums), values[0])))
+            case Divide():
+                found.append(step)
+            case Offset(values):
+                total = sums @ values
+                if np.any(total != 0):
+                    found.append(Offset(total))
+            case Scale():
+                raise node.refuse(
+                    "takes a map whose channels have different scales (a deviation for each colour, a factor for each "
+                    "channel): products of different scales do not add up to an integer; put a sign between, or make "
+                    "the scales equal"
+                )
+            case _:
+                raise node.refuse("takes a map after a BatchNorm; put a sign between them: only bits have one scale")
+    return found
+
+
+def _joined(steps: list[Step]) -> list[Step]:
+    """Offsets of whole numbers one after the other as one; they may cancel."""
+    found: list[Step] = []
+    for step in steps:
+        before = found[-1] if found else None
+        if isinstance(step, Offset) and isinstance(before, Offset):
+            both = (before.values, step.values)
+            if all(np.array_equal(values, np.rint(values)) for values in both):
+                found.pop()
+                total = both[0] + both[1]
+                if np.any(total != 0):
+                    found.append(Offset(total))
+                continue
+        found.append(step)
+    return found
+
+
+def _accumulation(
+    work: _Assembly,
+    node: Node,
+    value: Value,
+    whole: Whole,
+    window: Window,
+    groups: int,
+    tap: Fraction | None,
+    op: Conv | Dense,
+) -> tuple[Accumulation, list[Step]]:
+    """The accumulation, and the step that makes up for the zero point of pixels. tap: what a padded one holds."""
+    source = work.map_of(value)
+    if source.values is Values.PIXELS:
+        return _input_conv(work, node, value, whole, window, groups, tap, op)
+    if source.values is Values.BITS:
+        if tap is not None and tap not in (-1, 0, 1):
+            raise node.refuse(f"pads bits with what would be {float(tap):g}; only -1, 0 and +1 can be padded")
+        dense = window == Window((source.shape.height, source.shape.width)) and groups == 1
+        if dense and isinstance(op, Dense):
+            return acc.BinaryDense(source.shape, whole), []
+        return acc.BinaryConv(source.shape, whole, window, groups, 0 if tap is None else int(tap)), []
+    if tap not in (None, 0):
+        raise node.refuse(f"pads integers with what would be {float(tap or 0):g}; only 0 can be padded")
+    return acc.IntegerConv(source.shape, source.reach, whole, window, groups), []
+
+
+def _input_conv(
+    work: _Assembly,
+    node: Node,
+    value: Value,
+    whole: Whole,
+    window: Window,
+    groups: int,
+    tap: Fraction | None,
+    op: Conv | Dense,
+) -> tuple[Accumulation, list[Step]]:
+    low, high = work.contract.pixel_range
+    own = op.zero_point if isinstance(op, Conv) else None
+    needed = None
+    if own is not None:
+        needed = own
+    elif tap is not None:
+        if tap.denominator != 1 or not low <= tap <= high:
+            raise node.refuse(
+                f"pads pixels with {float(tap):g}, which is no pixel of {low}..{high}: without padding, or with a mean "
+                "that is a whole pixel value, it can be taken"
+            )
+        needed = int(tap)
+    zero_point = work.settle(needed, _centre(work, value.steps))
+    conv = acc.InputConv(_shape(work), whole, window, work.contract, groups)
+    if own is not None:
+        return conv, []
+    total = _sums(whole, groups, value.shape.channels).sum(axis=1) * float(zero_point)
+    return conv, [Offset(total)] if np.any(total != 0) else []
+
+
+def _shape(work: _Assembly) -> Shape:
+    return work.contract.shape
+
+
+def _centre(work: _Assembly, steps: tuple[Step, ...]) -> int:
+    """The pixel value nearest to what the source makes 0: with it as zero point accumulators are smallest."""
+    low, high = work.contract.pixel_range
+    numbers = np.arange(low, high + 1, dtype=np.float64)
+    ends = np.zeros_like(numbers)
+    for index, number in enumerate(numbers):
+        value = number
+        for step in steps:
+            match step:
+                case Scale(values):
+                    value = value * values[0]
+                case Divide(by):
+                    value = value / by
+                case Offset(values):
+                    value = value + values[0]
+        ends[index] = abs(value)
+    return int(numbers[int(np.argmin(ends))])
+
+
+def _shifted(first: npt.NDArray[np.float64], steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    return (Offset(first), *steps) if np.any(first != 0) else steps

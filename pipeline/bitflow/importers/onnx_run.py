@@ -1,0 +1,111 @@
+"""An ONNX model run by a runtime that is not ours: onnxruntime, and for QONNX's own operations ONNX's reference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx.reference import ReferenceEvaluator
+from onnx.reference.op_run import OpRun
+
+from bitflow.errors import InputError
+
+__all__ = ["OnnxRunner"]
+
+Floats = npt.NDArray[np.float32]
+
+
+class BipolarQuant(OpRun):
+    """QONNX's sign, as its documentation has it."""
+
+    op_domain = "onnx.brevitas"
+
+    def _run(self, x: Any, scale: Any) -> tuple[Any]:
+        return (np.where(x >= 0, scale, -scale).astype(np.float32),)
+
+
+class Quant(OpRun):
+    """QONNX's quantiser with rounding half to even, as its documentation has it."""
+
+    op_domain = "onnx.brevitas"
+
+    def _run(
+        self, x: Any, scale: Any, zero: Any, bits: Any, signed: int = 1, narrow: int = 0, rounding_mode: str = "ROUND"
+    ) -> tuple[Any]:
+        low = -(2 ** (bits - 1)) + narrow if signed else 0
+        high = 2 ** (bits - 1) - 1 if signed else 2**bits - 1 - narrow
+        return (((np.clip(np.rint(x / scale + zero), low, high) - zero) * scale).astype(np.float32),)
+
+
+class MultiThreshold(OpRun):
+    """FINN's thresholds: how many of a channel's a value reaches."""
+
+    op_domain = "onnx.brevitas"
+
+    def _run(self, x: Any, limits: Any, out_scale: float = 1.0, out_bias: float = 0.0, **other: Any) -> tuple[Any]:
+        place = str(other.get("data_layout") or "NC").index("C")
+        moved = np.moveaxis(x, place, -1)[..., None]
+        reached = np.moveaxis((moved >= limits).sum(axis=-1), -1, place)
+        return ((reached * out_scale + out_bias).astype(np.float32),)
+
+
+class BatchNormalization(OpRun):
+    """In eval mode. The reference's own takes the batch's statistics, as in training, for opsets before 14."""
+
+    op_domain = ""
+
+    def _run(self, x: Any, weight: Any, bias: Any, mean: Any, variance: Any, **other: Any) -> tuple[Any]:
+        shape = (1, -1, *(1,) * (x.ndim - 2))
+        weight, bias, mean, variance = (values.reshape(shape) for values in (weight, bias, mean, variance))
+        deviation = np.sqrt(variance + np.float32(other.get("epsilon") or 1e-5))
+        return ((weight * (x - mean) / deviation + bias).astype(np.float32),)
+
+
+def _in_domain(operation: type[OpRun], domain: str) -> type[OpRun]:
+    return type(operation.__name__, (operation,), {"op_domain": domain})
+
+
+class OnnxRunner:
+    """Runs a model on floats. kind: the runtime, for people."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        domains = sorted({node.domain for node in model.graph.node if node.domain not in ("", "ai.onnx")})
+        initial = {tensor.name for tensor in model.graph.initializer}
+        entry = next(value for value in model.graph.input if value.name not in initial)
+        first = entry.type.tensor_type.shape.dim[0]
+        self._batch = first.dim_value if first.HasField("dim_value") and first.dim_value > 0 else 256
+        self._run: Callable[[Floats], Floats]
+        try:
+            if domains:
+                self.kind = "ONNX reference"
+                known = {opset.domain for opset in model.opset_import}
+                missing = [onnx.helper.make_opsetid(domain, 1) for domain in domains if domain not in known]
+                model.opset_import.extend(missing)
+                operations = [_in_domain(o, d) for o in (BipolarQuant, Quant, MultiThreshold) for d in domains]
+                evaluator = ReferenceEvaluator(model, new_ops=[*operations, BatchNormalization])
+                self._run = lambda values: next(iter(evaluator.run(None, {entry.name: values})))
+                return
+            import onnxruntime
+
+            self.kind = "onnxruntime"
+            settings = onnxruntime.SessionOptions()
+            settings.log_severity_level = 4
+            session = onnxruntime.InferenceSession(model.SerializeToString(), settings, ["CPUExecutionProvider"])
+            self._run = lambda values: session.run(None, {entry.name: values})[0]
+        except ImportError:
+            raise
+        except Exception as error:  # runtimes raise kinds of their own
+            raise InputError(f"{self.kind} cannot run the model: {' '.join(str(error).split())[:200]}") from error
+
+    def run(self, values: Floats) -> Floats:
+        """Logits float32 [N, classes]; a model of a fixed batch gets its images one batch after the other."""
+        found = []
+        for start in range(0, len(values), self._batch):
+            part = values[start : start + self._batch]
+            whole = np.zeros((self._batch, *part.shape[1:]), np.float32) if len(part) < self._batch else part
+            whole[: len(part)] = part
+            found.append(np.asarray(self._run(whole)).reshape(self._batch, -1)[: len(part)])
+        return np.concatenate(found)

@@ -1,0 +1,195 @@
+"""A file that somebody else's tool wrote: what it is, the network in it, and its own runtime to check against."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from bitflow.errors import ImportRefused, InputError
+from bitflow.geometry import ChannelOrder, InputContract, Shape
+from bitflow.importers.assemble import Imported
+from bitflow.importers.pixels import Pixels
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["Settings", "Source", "open_source"]
+
+Array = npt.NDArray[Any]
+Floats = npt.NDArray[np.float32]
+_MAX_BYTES = 2**30
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a person says beside the file. pixels: what float the source got; size: height, width[, channels]; module:
+    FILE.py:CLASS of a torch state dict; the rest as `assemble`."""
+
+    pixels: Pixels | None = None
+    size: tuple[int, ...] | None = None
+    name: str | None = None
+    labels: Sequence[str] = ()
+    sign_zero: int | None = None
+    module: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """kind: for people. run: images [N, H, W, C] as the network takes them -> logits float32 [N, classes]."""
+
+    kind: str
+    imported: Imported
+    run: Callable[[Array], Floats]
+
+
+def open_source(path: str | Path, settings: Settings) -> Source:
+    """Import a file, whatever it is. Raises InputError for one that is damaged, hostile or none of those known."""
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            start = file.read(8)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    if path.suffix in (".h5", ".hdf5", ".keras") or start == b"\x89HDF\r\n\x1a\n":
+        return _keras(path, settings)
+    if path.suffix in (".pt", ".pth", ".ckpt", ".bin") or start.startswith(b"PK"):
+        return _torch(path, settings)
+    return _onnx(path, settings)
+
+
+def _given(settings: Settings) -> dict[str, Any]:
+    return {
+        "pixels": settings.pixels,
+        "size": settings.size,
+        "name": settings.name,
+        "labels": settings.labels,
+        "sign_zero": settings.sign_zero,
+    }
+
+
+def _floats(pixels: Pixels, images: Array, axes: tuple[str, ...]) -> Floats:
+    """Images [N, H, W, C] as floats in the source's axes."""
+    values = pixels.floats(images)
+    letters = "".join(axes[1:])
+    kept = values.transpose(0, *(1 + "HWC".index(letter) for letter in letters + _missing(letters)))
+    sizes = dict(zip("HWC", values.shape[1:], strict=True))
+    shape = [int(np.prod([sizes[letter] for letter in axis])) for axis in axes[1:]]
+    return np.ascontiguousarray(kept.reshape(len(values), *shape))
+
+
+def _missing(letters: str) -> str:
+    return "".join(letter for letter in "HWC" if letter not in letters)
+
+
+def _keras(path: Path, settings: Settings) -> Source:
+    from bitflow.importers.keras_file import import_keras, read_keras
+    from bitflow.importers.run_graph import run_graph
+
+    imported = import_keras(path, **_given(settings))
+    graph, _ = read_keras(path, settings.size)
+    pixels = settings.pixels or Pixels.RAW
+    return Source(
+        "a NumPy reading of the file", imported, lambda images: run_graph(graph, _floats(pixels, images, graph.axes))
+    )
+
+
+def _onnx(path: Path, settings: Settings) -> Source:
+    from bitflow.importers.onnx_file import import_onnx, input_axes, read_model
+    from bitflow.importers.onnx_run import OnnxRunner
+
+    imported = import_onnx(path, **_given(settings))
+    model = read_model(path)
+    axes = input_axes(model, settings.size)
+    runner = OnnxRunner(model)
+    pixels = settings.pixels or Pixels.UNIT
+    return Source(runner.kind, imported, lambda images: runner.run(_floats(pixels, images, axes)))
+
+
+def _torch(path: Path, settings: Settings) -> Source:
+    from bitflow.importers.torch_module import import_module
+    from bitflow.learn.train import logits
+
+    if settings.module is None:
+        module, contract, name, labels = _own_checkpoint(path)
+        settings = replace(settings, name=settings.name or name, labels=settings.labels or labels)
+    else:
+        module, contract = _state_dict(path, settings)
+    pixels = settings.pixels or Pixels.RAW
+    shape = contract.shape
+    imported = import_module(
+        module,
+        contract,
+        pixel_steps=pixels.steps(shape.channels),
+        name=settings.name or path.stem,
+        labels=settings.labels,
+        sign_zero=settings.sign_zero,
+    )
+    imported = replace(imported, notes=(f"input: the source got {pixels} for a pixel p", *imported.notes))
+    return Source("torch", imported, lambda images: logits(module, pixels.floats(images)))
+
+
+def _own_checkpoint(path: Path) -> tuple[nn.Module, InputContract, str, tuple[str, ...]]:
+    """What bitflow train wrote."""
+    from bitflow.learn.checkpoint import load_module
+
+    try:
+        module, facts = load_module(path)
+    except InputError as error:
+        if "is a torch file, but not a BitFlow model" not in str(error):
+            raise
+        raise InputError(
+            f"{path} is a torch file, but not a BitFlow model; of a state dict say which class it belongs to: "
+            "--module net.py:Net --size HxWxC"
+        ) from None
+    return module, facts.contract, facts.name, facts.labels
+
+
+def _state_dict(path: Path, settings: Settings) -> tuple[nn.Module, InputContract]:
+    """The user's own class with the numbers of a file; of the file only numbers are read."""
+    import torch
+
+    file, _, name = (settings.module or "").rpartition(":")
+    if not file or not name:
+        raise InputError(f"--module {settings.module!r} is not FILE.py:CLASS")
+    if not settings.size or len(settings.size) != 3:
+        raise InputError("say the size of the module's input: --size HxWxC")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged or hostile pickle raises anything
+        raise InputError(
+            f"{path} is damaged, or holds more than numbers: save the module's state_dict() alone, a pickled module is "
+            "never loaded"
+        ) from error
+    state = content.get("state_dict", content) if isinstance(content, dict) else None
+    if not isinstance(state, dict):
+        raise InputError(f"{path} holds no state dict")
+    module = _class(Path(file), name)()
+    try:
+        module.load_state_dict(state)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{path} does not fit {name}: {reason}") from error
+    shape = Shape(*settings.size)
+    order = {1: ChannelOrder.GRAY, 3: ChannelOrder.RGB}.get(shape.channels, ChannelOrder.OTHER)
+    return module.eval(), InputContract(shape, "uint8", 0, order)
+
+
+def _class(file: Path, name: str) -> Callable[[], nn.Module]:
+    """A class of the user's own source file, which is run as Python runs it."""
+    found = importlib.util.spec_from_file_location(file.stem, file)
+    if found is None or found.loader is None or not file.is_file():
+        raise InputError(f"{file} is no Python file")
+    module = importlib.util.module_from_spec(found)
+    sys.modules.setdefault(file.stem, module)
+    found.loader.exec_module(module)
+    made = getattr(module, name, None)
+    if not callable(made):
+        raise ImportRefused(f"{file} has no class {name}")
+    return cast("Callable[[], nn.Module]", made)

@@ -1,0 +1,163 @@
+"""The packed network: what a `.bfn` holds and a device runs, as arrays of 32-bit words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from bitflow import bits
+from bitflow.accumulation import MAX_SOURCES, REACH_LIMIT, LayerKind, Values, freeze
+from bitflow.geometry import InputContract, Pool, Shape, Window, require
+
+__all__ = ["INPUT", "Logits", "PackedLayer", "PackedNetwork", "check_logits", "check_names"]
+
+INPUT = -1  # as a source: the pixels
+
+Int32 = npt.NDArray[np.int32]
+Words = npt.NDArray[np.uint32]
+Double = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Logits:
+    """Float logits from integer scores: logit = scale * score + offset; float64 [classes] each."""
+
+    scale: Double = field(repr=False)
+    offset: Double = field(repr=False)
+
+    def __post_init__(self) -> None:
+        for name in ("scale", "offset"):
+            freeze(self, name, np.float64)
+            require(bool(np.isfinite(getattr(self, name)).all()), f"logit {name} is not finite")
+        require(self.scale.ndim == 1 and self.scale.shape == self.offset.shape, "logit scale and offset differ")
+
+
+def check_names(labels: tuple[str, ...], classes: int) -> None:
+    """Raise InputError unless there are no class names, or one for each class."""
+    require(not labels or len(labels) == classes, f"{len(labels)} class names for {classes} classes")
+    require(not any("\0" in text for text in labels), "a class name contains a NUL character")
+
+
+def check_logits(logits: Logits | None, classes: int) -> None:
+    """Raise InputError unless there are no logits, or one for each class."""
+    require(logits is None or len(logits.scale) == classes, f"logits of other than {classes} classes")
+
+
+@dataclass(frozen=True, slots=True)
+class PackedLayer:
+    """A layer as it lies in a `.bfn`.
+
+    sources: indices of the layers whose maps it takes, INPUT for the pixels. source: shape of the map that it takes (of
+    a concatenation: all of it). gives: what its own map holds. reach: R, the largest absolute accumulator.
+    weight_bits: 1 (+-1), 8 (int8), 0: no weights. weights: uint32 [out channels, words of K weights]; weight i of a
+    filter is tap (ky * kw + kx) * (in / groups) + channel. shift: int32 [out channels], the BatchShift, or in the last
+    layer the scale of the scores; None where it gives integers, and of a concatenation. offset: int32 [out channels],
+    the offset of the scores; None elsewhere. pool_and, invert: uint32 [words of the out channels], bits of the channels
+    that are pooled by AND, that are inverted; None: of no channel.
+    """
+
+    name: str
+    kind: LayerKind
+    sources: tuple[int, ...]
+    source: Shape
+    conv: Shape
+    target: Shape
+    gives: Values
+    reach: int
+    window: Window
+    groups: int
+    pad_value: int
+    pool: Pool | None
+    weight_bits: int
+    weights: Words | None = field(repr=False, default=None)
+    shift: Int32 | None = field(repr=False, default=None)
+    offset: Int32 | None = field(repr=False, default=None)
+    pool_and: Words | None = field(repr=False, default=None)
+    invert: Words | None = field(repr=False, default=None)
+
+    def __post_init__(self) -> None:
+        channels = self.target.channels
+        row = (bits.words_for(channels),)
+        wanted: dict[str, tuple[int, ...] | None] = {
+            "weights": (channels, self.filter_words) if self.weight_bits else None,
+            "shift": None if self.gives is Values.INTEGERS or self.kind is LayerKind.CONCAT else (channels,),
+            "offset": (channels,) if self.gives is Values.SCORES else None,
+            "pool_and": row if self.pool_and is not None else None,
+            "invert": row if self.invert is not None else None,
+        }
+        for name, want in wanted.items():
+            array = getattr(self, name)
+            got = None if array is None else array.shape
+            require(got == want, f"{self.name}: {name} has shape {got}, not {want}")
+            if array is not None:
+                freeze(self, name, np.int32 if name in ("shift", "offset") else np.uint32)
+        require(self.weight_bits in (0, 1, 8), f"{self.name}: weights of {self.weight_bits} bits")
+        require(1 <= len(self.sources) <= MAX_SOURCES, f"{self.name}: {len(self.sources)} sources")
+        require(0 <= self.reach <= REACH_LIMIT, f"{self.name}: accumulators up to {self.reach} would not fit int32")
+
+    @property
+    def taps(self) -> int:
+        """K, taps that enter one accumulator."""
+        return self.window.kernel[0] * self.window.kernel[1] * (self.source.channels // self.groups)
+
+    @property
+    def filter_words(self) -> int:
+        """32-bit words of one filter."""
+        return bits.words_for(self.taps * self.weight_bits)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates: taps for each accumulator of the map before the pool; 0 where nothing is weighted."""
+        return self.taps * self.conv.size if self.weight_bits else 0
+
+    @property
+    def gives_scores(self) -> bool:
+        return self.gives is Values.SCORES
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its arrays in the image."""
+        arrays = (self.weights, self.shift, self.offset, self.pool_and, self.invert)
+        return sum(array.nbytes for array in arrays if array is not None)
+
+    @property
+    def map_words(self) -> int:
+        """32-bit words of the map that it gives: channel-packed bits, or an int32 a value; 0 for scores."""
+        match self.gives:
+            case Values.BITS:
+                return self.target.words
+            case Values.INTEGERS:
+                return self.target.size
+            case _:
+                return 0
+
+
+@dataclass(frozen=True, slots=True)
+class PackedNetwork:
+    """A network as arrays of words: what a `.bfn` holds and a device runs."""
+
+    name: str
+    contract: InputContract
+    layers: tuple[PackedLayer, ...]
+    labels: tuple[str, ...] = ()
+    logits: Logits | None = None
+
+    def __post_init__(self) -> None:
+        require(len(self.layers) >= 1, "a network needs at least one layer")
+        for index, layer in enumerate(self.layers):
+            last = index == len(self.layers) - 1
+            earlier = all(INPUT <= source < index for source in layer.sources)
+            require(earlier, f"{layer.name}: takes the map of a layer that does not stand before it")
+            require(layer.gives_scores == last, f"{layer.name}: the last layer, and only it, gives scores")
+        check_names(self.labels, self.classes)
+        check_logits(self.logits, self.classes)
+
+    @property
+    def classes(self) -> int:
+        return self.layers[-1].target.channels
+
+    def last_use(self, index: int) -> int:
+        """Index of the last layer that takes the map of a layer; of the last layer, which nobody takes, its own."""
+        return max((i for i, layer in enumerate(self.layers) if index in layer.sources), default=index)

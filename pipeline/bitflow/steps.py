@@ -1,0 +1,98 @@
+"""What becomes of an accumulator in a trained network, step after step: scale, offset, BatchNorm, max-pool, sign."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bitflow.accumulation import freeze
+from bitflow.geometry import Pool, require
+
+__all__ = ["BatchNorm", "Divide", "Offset", "Rounding", "Scale", "Sign", "Step"]
+
+Float = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Multiply by [channels]: the XNOR scaling factor, a scalar of an imported graph. float64 that hold float32."""
+
+    values: npt.NDArray[Any] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        _finite(self, "values", np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class Divide:
+    """Divide by a positive number: the positions of a global average, the 255 of a pixel, a standard deviation."""
+
+    by: float
+
+    def __post_init__(self) -> None:
+        require(0 < self.by < float("inf"), f"a divisor of {self.by} is not positive and finite")
+
+
+@dataclass(frozen=True, slots=True)
+class Offset:
+    """Add [channels]: a bias, a learnable shift before the sign. float64 that hold float32."""
+
+    values: npt.NDArray[Any] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        _finite(self, "values", np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchNorm:
+    """Statistics and affine terms of a BatchNorm in eval mode, float32 [channels] each.
+
+    a = weight * (1 / sqrt(variance + eps)) and b = fma(-mean, a, bias), both float32, as torch computes them.
+    """
+
+    weight: Float = field(repr=False)
+    bias: Float = field(repr=False)
+    mean: Float = field(repr=False)
+    variance: Float = field(repr=False)
+    eps: float = 1e-5
+
+    def __post_init__(self) -> None:
+        for name in ("weight", "bias", "mean", "variance"):
+            _finite(self, name, np.float32)
+            array = getattr(self, name)
+            require(array.ndim == 1 and array.shape == self.weight.shape, f"BatchNorm {name} has shape {array.shape}")
+        require(bool((self.variance >= 0).all()), "BatchNorm variance is negative")
+        require(float(self.eps) >= 0, f"BatchNorm eps {self.eps} is negative")
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """+1 where the value is positive, -1 where it is negative, `zero` where it is 0."""
+
+    zero: int = 1
+
+    def __post_init__(self) -> None:
+        require(self.zero in (-1, 1), f"sign(0) is {self.zero}; only -1 and +1 are one bit")
+
+
+Step = Scale | Divide | Offset | BatchNorm | Pool | Sign
+
+
+def _finite(value: object, name: str, dtype: npt.DTypeLike) -> None:
+    freeze(value, name, dtype)
+    require(bool(np.isfinite(getattr(value, name)).all()), f"{type(value).__name__} {name} is not finite")
+
+
+class Rounding(Enum):
+    """How the steps of a layer are computed.
+
+    FLOAT32: each step rounded to float32, as torch's CPU kernels with FMA do; equal to a run of torch.
+    EXACT: real numbers. For networks from elsewhere, whose own runtime rounds in ways that nobody fixed.
+    """
+
+    FLOAT32 = "float32"
+    EXACT = "exact"
