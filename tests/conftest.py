@@ -22,6 +22,15 @@ def shared_data() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def shared_models(shared_data: Path) -> Path:
+    """The folder of networks that others trained, beside the data."""
+    folder = shared_data.parent / "models"
+    if not folder.is_dir():
+        pytest.skip("real data is not on this machine")
+    return folder
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """A test that was skipped for a reason nobody allowed fails the run: a missing tool must not look like success."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")

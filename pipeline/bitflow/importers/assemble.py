@@ -150,7 +150,7 @@ class _Assembly:
             case g.Refused(reason):
                 raise node.refuse(reason)
         result = replace(result, tensor=node.output)
-        if self.uses[node.output] > 1 and result.index is None and not result.ternary:
+        if self.uses[node.output] > 1 and result.index is None:
             result = self.integers(result, node)
         kept = isinstance(node.op, g.SignOf | g.Combine | g.MaxPool | g.Concat)
         if kept and result.index is not None and result.index != INPUT and not result.steps:
@@ -333,8 +333,9 @@ class _Assembly:
         if axes[axis] != "C" and not (axes[axis].endswith("C") and values[0].shape.size == values[0].shape.channels):
             raise node.refuse(f"concatenates along axis {axis}, which is not the channels")
         for value in values:
-            if value.index == INPUT or self.map_of(value).values is not Values.BITS or value.steps:
-                raise node.refuse(f"concatenates {value.name}, which is not bits of +-1; put a sign before it")
+            if value.index == INPUT or self.map_of(value).values is not Values.BITS:
+                raise node.refuse(f"concatenates {value.name}, which is not bits; put a sign before it")
+        steps = self.common_steps(node, values)
         while len(values) > 1:
             some, values = values[: acc.MAX_SOURCES], values[acc.MAX_SOURCES :]
             joined = acc.Concat(tuple(map(self.map_of, some)))
@@ -342,7 +343,18 @@ class _Assembly:
             fresh = Value(node.name, axes, joined.target, None, joined, sources)
             index = self.add(fresh, (Sign(),), Rounding.FLOAT32)
             values.insert(0, Value(node.name, axes, joined.target, index, rounding=self.rounding))
-        return values[0]
+        return replace(values[0], steps=steps)
+
+    def common_steps(self, node: g.Node, values: list[Value]) -> tuple[Step, ...]:
+        """What stands on each of several maps of bits, if it is one scale and one offset for all."""
+        found = [slope_and_offset(value.steps, value.shape.channels) for value in values]
+        numbers = {(float(n), float(m)) for both in found if both is not None for n, m in zip(*both, strict=True)}
+        if None in found or len(numbers) != 1:
+            raise node.refuse("concatenates bits of different scales; let them all be -1 and +1, or all 0 and 1")
+        channels = sum(value.shape.channels for value in values)
+        ((slope, offset),) = numbers
+        scale = () if slope == 1 else (Scale(np.full(channels, slope)),)
+        return (*scale, *(() if offset == 0 else (Offset(np.full(channels, offset)),)))
 
     def mean(self, node: g.Node, keep: bool, value: Value) -> Value:
         if value.index == INPUT:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -161,7 +162,8 @@ def _state_dict(path: Path, settings: Settings) -> tuple[nn.Module, InputContrac
     if not settings.size or len(settings.size) != 3:
         raise InputError("say the size of the module's input: --size HxWxC")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # of an odd pickle: it is refused below
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged or hostile pickle raises anything
         raise InputError(
             f"{path} is damaged, or holds more than numbers: save the module's state_dict() alone, a pickled module is "

@@ -185,9 +185,7 @@ def _batch_norm(reader: TorchReader, node: fx.Node) -> None:
 def _max_pool(reader: TorchReader, node: fx.Node) -> None:
     flat = target_name(node) == "max_pool1d"
     kernel = _square(node.args[1], flat, 1)
-    stride = (
-        _square(_get(node, 2, "stride") or kernel[1 - len(kernel) :], flat, 1) if _get(node, 2, "stride") else kernel
-    )
+    stride = _square(_get(node, 2, "stride"), flat, 1) if _get(node, 2, "stride") else kernel
     rows, columns = _square(_get(node, 3, "padding", 0), flat, 0)
     if any(n != 1 for n in _square(_get(node, 4, "dilation", 1), flat, 1)):
         raise reader.refuse(name_of(node), "a dilated max-pool cannot be taken")
