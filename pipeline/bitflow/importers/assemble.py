@@ -256,7 +256,7 @@ class _Assembly:
 
     def clipped(self, node: g.Node, value: Value) -> Value:
         signs = [n for n in self.graph.needed() if node.output in n.inputs]
-        if any(not isinstance(n.op, g.SignOf) for n in signs):
+        if any(not isinstance(n.op, g.SignOf | g.Clip) for n in signs):
             raise node.refuse("an activation of more than one bit; only a sign is one bit")
         return value
 

@@ -15,13 +15,15 @@ from bitflow.importers import graph as g
 from bitflow.importers.reader import Reader
 from bitflow.ir import BatchNorm
 
-__all__ = ["LAYERS", "KerasLayer", "KerasReader"]
+__all__ = ["ACTIVATION_QUANTIZERS", "KERNEL_QUANTIZERS", "LAYERS", "KerasLayer", "KerasReader"]
 
 Array = npt.NDArray[Any]
 Weights = Mapping[str, Array]
 _SIGNS = {"ste_sign", "approx_sign", "swish_sign", "SteSign", "ApproxSign", "SwishSign"}
 _SCALED_SIGNS = {"magnitude_aware_sign", "MagnitudeAwareSign"}
 _STEPS = {"ste_heaviside", "SteHeaviside"}
+ACTIVATION_QUANTIZERS = _SIGNS | _STEPS
+KERNEL_QUANTIZERS = _SIGNS | _SCALED_SIGNS
 
 
 @dataclass(frozen=True, slots=True)

@@ -222,7 +222,7 @@ def _read(exported: torch.export.ExportedProgram, axes: tuple[str, ...]) -> g.Gr
     output = ""
     for node in _without_straight_through(exported.graph):
         if node.op == "placeholder" and node.name in held:
-            reader.tensors_of[node.name] = constants[held[node.name]].detach()
+            reader.tensors_of[node.name] = constants[held[node.name]].detach().clone()
         elif node.op == "placeholder":
             if entry:
                 raise ImportRefused("the module takes more than one input")

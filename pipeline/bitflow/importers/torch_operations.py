@@ -79,6 +79,9 @@ class TorchReader(Reader):
     def pass_on(self, node: fx.Node) -> None:
         """A node that changes nothing."""
         name = _name(node.args[0])
+        if not self.varies(node.args[0]):  # type_as: only the type comes from what depends on the input
+            self.tensors_of[node.name] = self.tensors_of[name]
+            return
         if name in self.truths and target_name(node) in ("to", "_to_copy", "type_as"):
             self.aliases[node.name] = self.of(node)
             return
@@ -241,8 +244,20 @@ def _compare(reader: TorchReader, node: fx.Node) -> None:
     reader.compare(name_of(node), target_name(node), _name(first), reader.numbers(second), node.name)
 
 
+def _limits(reader: TorchReader, condition: Any, yes: Any, no: Any) -> bool:
+    """Whether where(x > c, c, x) or where(x < c, c, x) limits x to something around 0."""
+    if not isinstance(condition, fx.Node) or target_name(condition) not in ("gt", "ge", "lt", "le"):
+        return False
+    limit = reader.numbers(yes)
+    same = condition.args[0] is no and np.array_equal(reader.numbers(condition.args[1]), limit)
+    return same and bool(np.all(limit > 0 if target_name(condition) in ("gt", "ge") else limit < 0))
+
+
 def _where(reader: TorchReader, node: fx.Node) -> None:
     condition, yes, no = node.args[:3]
+    if reader.varies(no) and not reader.varies(yes) and _limits(reader, condition, yes, no):
+        reader.emit(name_of(node), g.Clip(), reader.resolve(name_of(node), _name(no)), to=node.name)
+        return
     if reader.varies(yes) or reader.varies(no):
         raise reader.refuse(name_of(node), "chooses between tensors that depend on the input")
     reader.choose(name_of(node), _name(condition), reader.numbers(yes), reader.numbers(no), node.name)

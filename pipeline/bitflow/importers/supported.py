@@ -1,0 +1,84 @@
+"""What can be taken, as a page of Markdown made from the code: `make docs` writes docs/layers.md, a test compares it."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import typing
+from collections.abc import Iterable, Mapping
+
+from bitflow import accumulation, steps
+from bitflow.importers import keras_layers, onnx_operations, torch_operations
+from bitflow.ir import Accumulation, LayerKind, Step
+
+__all__ = ["markdown"]
+
+_INTRODUCTION = """# What BitFlow takes
+
+Made from the code by `make docs`. A network is a graph of layers; each makes integers, and what stands after them becomes
+one integer per channel. What is not here is refused by the name of its layer and the reason.
+
+"""
+
+
+def _first_sentence(thing: object) -> str:
+    text = " ".join((inspect.getdoc(thing) or "").split())
+    return text.partition(". ")[0].rstrip(".")
+
+
+def _table(rows: Iterable[tuple[str, str]]) -> str:
+    return "| | |\n|---|---|\n" + "".join(f"| {name} | {text} |\n" for name, text in rows) + "\n"
+
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in sorted(names)) + "\n\n"
+
+
+def _refused(reasons: Mapping[str, str]) -> str:
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in reasons.items():
+        by_reason.setdefault(reason, []).append(f"`{name}`")
+    return "".join(f"- {', '.join(sorted(names))}: {reason}\n" for reason, names in sorted(by_reason.items())) + "\n"
+
+
+def markdown() -> str:
+    """The page."""
+    made = typing.get_args(Accumulation)
+    done = typing.get_args(Step)
+    kinds = ", ".join(f"`{kind.name.lower()}`" for kind in LayerKind)
+    return "".join(
+        (
+            _INTRODUCTION,
+            "## What makes the integers of a layer\n\n",
+            _table((f"`{kind.__name__}`", _first_sentence(kind)) for kind in made),
+            f"Kinds of layer in a `.bfn`: {kinds}. At most {accumulation.MAX_SOURCES} maps enter one layer. No accumulator may "
+            f"reach {accumulation.REACH_LIMIT + 1:,}.\n\n",
+            "## What may stand after them\n\n",
+            _table((f"`{step.__name__}`", _first_sentence(step)) for step in done),
+            f"In any order, at most one max-pool and one sign to a layer (`{steps.__name__}`).\n\n",
+            "## PyTorch\n\nBy `torch.export`, so in any style. Operations of ATen: ",
+            _names(torch_operations.OPERATIONS),
+            "Nothing in eval mode: ",
+            _names(torch_operations.SILENT),
+            "At the end only: ",
+            _names(torch_operations.AT_THE_END),
+            "Refused with a reason:\n\n",
+            _refused(torch_operations.UNWANTED),
+            "## ONNX (opsets 9 to 21) and QONNX\n\n",
+            _names(onnx_operations.OPERATIONS),
+            "At the end only: ",
+            _names(onnx_operations.AT_THE_END),
+            "Refused with a reason:\n\n",
+            _refused(onnx_operations.UNWANTED),
+            "## Larq and Keras (`.h5`, `.keras`)\n\n",
+            _names(keras_layers.LAYERS),
+            "Quantizers of activations: ",
+            _names(name for name in keras_layers.ACTIVATION_QUANTIZERS if "_" in name),
+            "Quantizers of kernels: ",
+            _names(name for name in keras_layers.KERNEL_QUANTIZERS if "_" in name),
+        )
+    )
+
+
+if __name__ == "__main__":
+    sys.stdout.write(markdown())
