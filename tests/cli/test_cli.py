@@ -100,6 +100,7 @@ def test_help_and_version_must_be_complete(tmp_path: Path) -> None:
         (["train", "--data", "hands:.@id"], "not by 'id'"),
         (["compare", "--data", "signs:nowhere"], "nowhere is not a folder"),
         (["compare", "--data", "signs:.@three"], "not by 'three'"),
+        (["compare", "--width", "9"], "width 9.0 is outside"),
         (["report", "--compare", "float,int8"], "cannot compare 'int8'"),
         (["report", "--compare", "float", "--size", "64x64"], "has no channels"),
         (["report", "--compare", "float", "--size", "8x8x3"], "as small as 8x8"),

@@ -51,15 +51,15 @@ def train_variant(
     model = folder / "model.pt"
     if known and done is not None and not done["interrupted"] and (name != "bitflow" or model.exists()):
         return Result(**done)
+    torch.manual_seed(recipe.seed)
+    zero_point = dataset.contract.zero_point
+    module = architectures.build(architecture, picture, len(dataset.class_names), zero_point, width)
+    module = variant(module, name)
     folder.mkdir(parents=True, exist_ok=True)
     if not known:
         for stale in ("last.pt", "metrics.json", "model.pt"):
             (folder / stale).unlink(missing_ok=True)
         (folder / "settings.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-    torch.manual_seed(recipe.seed)
-    zero_point = dataset.contract.zero_point
-    module = architectures.build(architecture, picture, len(dataset.class_names), zero_point, width)
-    module = variant(module, name)
     resume = (folder / "last.pt").exists()
     result = train(module, dataset, recipe, folder, resume=resume, on_epoch=on_epoch)
     if result.interrupted:
