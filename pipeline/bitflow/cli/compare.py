@@ -24,14 +24,21 @@ from bitflow.show.compare import cost, total
 
 __all__ = ["compare", "show_costs"]
 
+# What is compared outside of a project.
+_PAPER = project.Project(Path(), architecture="bitflow-alexnet", recipe=recipe_for("bitflow-alexnet"))
 _COSTS = ("layer", "network", "shape", "parameters", "bytes", "float mul", "float add", "integer add", "binary ops")
 
 
 def compare(
     data: options.Data = None,
     size: options.Size = None,
-    architecture: options.Architecture = "bitflow-alexnet",
-    width: options.Width = 1.0,
+    architecture: Annotated[
+        str | None,
+        typer.Option(help="What BitFlow is and the others are made from. [the project's, or bitflow-alexnet]"),
+    ] = None,
+    width: Annotated[
+        float | None, typer.Option(metavar="FACTOR", help="All channels times this. [the project's, or 1]")
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training images. [as suits the network]")] = None,
     batch: Annotated[int | None, typer.Option(help="Images per step.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Of Adam, at the start; the same for all.")] = None,
@@ -46,12 +53,15 @@ def compare(
 
     Example: bitflow compare --data signs:photos --size 64x64x3 --width 0.25 --epochs 60 --seed 1
     """
-    source, default = project.resolve_data(data, project.find_project())
-    dataset = load_data(source, project.parse_size(size) if size else default)
+    settings = project.find_project() or _PAPER
+    name = architecture or settings.architecture
+    known = settings.recipe if name == settings.architecture else recipe_for(name)
     flags = {"epochs": epochs, "batch": batch, "learning_rate": learning_rate, "seed": seed}
     given: dict[str, Any] = {key: value for key, value in flags.items() if value is not None}
-    recipe = replace(recipe_for(architecture), **given)
-    rows = _train(dataset, architecture, recipe, folder, width)
+    recipe = replace(known, **given)
+    source, default = project.resolve_data(data, settings)
+    dataset = load_data(source, project.parse_size(size) if size else default)
+    rows = _train(dataset, name, recipe, folder, settings.width if width is None else width)
     fused, differences = _fused(dataset, folder)
     _show(dataset, [*rows, fused], differences, recipe, as_json)
     if differences:
