@@ -65,7 +65,7 @@ def _as_float(layer: nn.Module) -> list[nn.Module]:
                 layer.out_channels,
                 layer.kernel_size,
                 layer.stride,
-                layer.padding,
+                layer.padding[:2],  # top and left: architectures pad both ends alike
                 groups=layer.groups,
                 bias=False,
             )
