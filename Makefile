@@ -13,7 +13,7 @@ SOURCES := pipeline hil tests
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: mpy-dist help setup demo test lint format fuzz speed builtin wheel clean
+.PHONY: mpy-dist docs help setup demo test lint format fuzz speed speed-alexnet builtin wheel clean
 
 # A checkout that was moved needs a new environment: scripts in it carry the old path.
 ifneq ($(shell cat .venv/.installed 2>/dev/null),$(CURDIR))
@@ -21,7 +21,7 @@ $(shell rm -f .venv/.installed)
 endif
 
 help: ## Show the targets.
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
 
 .venv/.installed: constraints.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "BitFlow needs Python 3.11 or newer: make PYTHON=..." >&2; exit 3; }
@@ -65,6 +65,13 @@ speed: .venv/.installed ## Images per second over the link of an emulated board.
 	@.ci/packages demo
 	mkdir -p .demo
 	cd .demo && $(BITFLOW) hil builtin:digits --board qemu-m4 --data digits
+
+speed-alexnet: .venv/.installed ## Images per second and memory of the paper's AlexNet on this computer.
+	@.ci/packages demo
+	$(BIN)/python -m tests.check.speed_alexnet
+
+docs: .venv/.installed ## Write the pages that are made from the code.
+	$(BIN)/python -m bitflow.importers.supported > docs/layers.md
 
 builtin: .venv/.installed ## Train builtin:digits anew; commit what it writes.
 	mkdir -p .demo/builtin pipeline/bitflow/builtin

@@ -45,3 +45,13 @@ def test_make_targets_and_links_must_exist() -> None:
         assert re.search(rf"^{target}:.*## ", makefile, re.MULTILINE), target
     for link in re.findall(r"\]\((?!http)([^)]+)\)", TEXT):
         assert (ROOT / link).exists(), link
+
+
+def test_the_table_of_the_paper_must_be_what_its_command_prints(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "paper.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```console\n\$ bitflow (report [^\n]*)\n(.*?)```", text, re.DOTALL)
+    assert blocks
+    for command, printed in blocks:
+        call = [sys.executable, "-c", "from bitflow.cli.app import main; main()", *shlex.split(command)]
+        found = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, check=True)
+        assert [line.rstrip() for line in found.stdout.splitlines()] == printed.splitlines()

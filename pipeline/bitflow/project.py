@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from bitflow import resources
 from bitflow.errors import InputError
 from bitflow.geometry import require
+from bitflow.learn.data import PICTURE_SOURCES
 from bitflow.learn.recipe import Recipe, recipe_for
 
 __all__ = [
@@ -37,11 +38,13 @@ _TEMPLATE = """\
 name = {name}
 
 [data]
-source = {data}        # digits, idx:DIR, npz:FILE or folder:DIR (relative to this file)
+# digits, idx:DIR, npz:FILE, folder:DIR, imagenet:DIR, hands:DIR[@COLUMN] or signs:DIR[@two]; relative to this file
+source = {data}
 {size}
 
 [train]
-architecture = {architecture}   # bitflow-tiny (about 8x8) or bitflow-lenet (about 28x28)
+architecture = {architecture}   # bitflow-tiny (about 8x8), bitflow-lenet (28x28) or bitflow-alexnet (224x224)
+width = {width}            # all channels times this: 0.25 of bitflow-alexnet fits a chip
 epochs = {recipe.epochs}
 batch = {recipe.batch}
 learning_rate = {recipe.learning_rate}
@@ -66,8 +69,8 @@ tolerance = 0.0        # the device may be less accurate than the float network 
 class Project:
     """The settings of a project folder.
 
-    size: (height, width[, channels]) that pictures of folder:DIR are brought to. flash_budget, ram_budget: bytes, 0:
-    none. tolerance: a fraction of the images.
+    size: (height, width[, channels]) that pictures of a folder are brought to. width: factor of all channels.
+    flash_budget, ram_budget: bytes, 0: none. tolerance: a fraction of the images.
     """
 
     folder: Path
@@ -75,6 +78,7 @@ class Project:
     data: str = "digits"
     size: tuple[int, ...] | None = None
     architecture: str = "bitflow-tiny"
+    width: float = 1.0
     recipe: Recipe = Recipe()  # noqa: RUF009  a frozen value
     board: str = "qemu-m4"
     flash_budget: int = 0
@@ -83,6 +87,7 @@ class Project:
 
     def __post_init__(self) -> None:
         require(0 <= self.tolerance <= 1, f"tolerance {self.tolerance} is outside 0..1")
+        require(0.03 <= self.width <= 4, f"width {self.width} is outside 0.03..4")
         require(self.flash_budget >= 0 and self.ram_budget >= 0, "a budget is negative")
         require(bool(self.name) and "/" not in self.name, f"name {self.name!r} is empty or has a slash")
 
@@ -118,13 +123,14 @@ def load_project(path: Path) -> Project:
         raise InputError(f"{path}: {error}") from error
 
 
-def project_text(name: str, data: str, size: str | None, architecture: str, board: str) -> str:
+def project_text(name: str, data: str, size: str | None, architecture: str, board: str, width: float = 1.0) -> str:
     """A commented bitflow.toml. Raises InputError for an unknown architecture."""
     return _TEMPLATE.format(
         name=json.dumps(name),
         data=json.dumps(data),
         size=f"size = {json.dumps(size)}" if size else '# size = "32x32x3"    # pictures of a folder are brought to it',
         architecture=json.dumps(architecture),
+        width=width,
         recipe=recipe_for(architecture),
         board=json.dumps(board),
     )
@@ -154,7 +160,8 @@ def resolve_data(spec: str | None, project: Project | None) -> tuple[str, tuple[
     """The data to use and the size of its pictures: what was asked for, else the project's, else digits."""
     if spec is None:
         return (project.data, project.size) if project else ("digits", None)
-    return spec, project.size if project and spec.startswith("folder:") else None
+    pictures = spec.partition(":")[0] in PICTURE_SOURCES
+    return spec, project.size if project and pictures else None
 
 
 def resolve_model(model: str | None, project: Project | None = None) -> Path:
@@ -185,7 +192,7 @@ def resolve_model(model: str | None, project: Project | None = None) -> Path:
 
 def _parse(folder: Path, content: Mapping[str, Any]) -> Project:
     tables = {"data": {"source", "size"}, "board": {"name"}, "budget": {"flash", "ram"}, "check": {"tolerance"}}
-    tables["train"] = {"architecture", *(f.name for f in fields(Recipe))}
+    tables["train"] = {"architecture", "width", *(f.name for f in fields(Recipe))}
     _check_keys(content, {"name", *tables}, "")
     parts: dict[str, Mapping[str, Any]] = {}
     for table, keys in tables.items():
@@ -201,6 +208,7 @@ def _parse(folder: Path, content: Mapping[str, Any]) -> Project:
         data=_anchored(folder, _value(parts["data"], "data", "source", default.data)),
         size=parse_size(size) if size else None,
         architecture=architecture,
+        width=_value(parts["train"], "train", "width", default.width),
         recipe=_recipe(recipe_for(architecture), parts["train"]),
         board=_value(parts["board"], "board", "name", default.board),
         flash_budget=_value(parts["budget"], "budget", "flash", default.flash_budget),

@@ -64,8 +64,8 @@ def test_help_and_version_must_be_complete(tmp_path: Path) -> None:
     assert done("--version", cwd=tmp_path).startswith("bitflow 0.")
     text = done(cwd=tmp_path)
     commands = [command.name for command in app.registered_commands]
-    expected = "init train fuse inspect predict eval verify report generate build flash emulate hil romfs bench boards"
-    expected += " doctor"
+    expected = "init train import fuse inspect predict eval verify report compare generate build flash emulate hil romfs bench"
+    expected += " boards doctor"
     assert " ".join(map(str, commands)) == expected
     for name in commands:
         assert f"\n  {name} " in text
@@ -94,6 +94,18 @@ def test_help_and_version_must_be_complete(tmp_path: Path) -> None:
         (["report", "builtin:digits", "--board", "qemu-m44"], "did you mean qemu-m4"),
         (["init", "--architecture", "resnet"], "choose one of"),
         (["init", "--size", "big", "--data", "folder:x"], "'big' is not HEIGHTxWIDTH"),
+        (["init", "--width", "9"], "width 9.0 is outside"),
+        (["train", "--data", "imagenet:nowhere"], "nowhere is not a folder"),
+        (["train", "--data", "hands:nowhere"], "HandInfo.csv: cannot be read (No such file"),
+        (["train", "--data", "hands:.@id"], "not by 'id'"),
+        (["compare", "--data", "signs:nowhere"], "nowhere is not a folder"),
+        (["compare", "--data", "signs:.@three"], "not by 'three'"),
+        (["compare", "--width", "9"], "width 9.0 is outside"),
+        (["report", "--compare", "float,int8"], "cannot compare 'int8'"),
+        (["report", "--compare", "float", "--size", "64x64"], "has no channels"),
+        (["report", "--compare", "float", "--size", "8x8x3"], "as small as 8x8"),
+        (["report", "--compare", "float", "--width", "0"], "width 0.0 is outside"),
+        (["report", "builtin:digits", "--compare", "float"], "no MODEL"),
     ],
 )
 def test_bad_use_must_end_in_one_line(tmp_path: Path, arguments: list[str], message: str) -> None:
@@ -126,6 +138,7 @@ def test_debug_must_show_the_traceback(tmp_path: Path) -> None:
         ("[train]\nepochs = '3'", "train.epochs must be int"),
         ("train = 3", "train must be a table"),
         ("[check]\ntolerance = 2", "tolerance 2.0 is outside"),
+        ("[train]\nwidth = 0", "width 0.0 is outside"),
         ("[data]\nsize = '3'", "not HEIGHTxWIDTH"),
         ("name = ", "bitflow.toml"),
     ],

@@ -37,7 +37,7 @@ from bitflow.ir import (
 from bitflow.lower import arithmetic
 from bitflow.lower.pack import weights
 
-__all__ = ["Trace", "accumulate", "run_integer", "run_network", "run_packed", "windows"]
+__all__ = ["Trace", "accumulate", "float_layer", "run_integer", "run_network", "run_packed", "windows"]
 
 Array = npt.NDArray[Any]
 L = TypeVar("L", Layer, IntegerLayer, PackedLayer)
@@ -63,7 +63,7 @@ class Trace:
 
 def run_network(network: Network, images: Array) -> Trace:
     """The float network in the arithmetic that its layers name (`arithmetic`); scores are the logits."""
-    return _run(network.contract, network.layers, _float_layer, images)
+    return _run(network.contract, network.layers, float_layer, images)
 
 
 def run_integer(network: IntegerNetwork, images: Array) -> Trace:
@@ -130,7 +130,8 @@ def _largest(values: Array, pool: Pool | None) -> Array:
     return np.asarray(windows(values, pool.window, lowest).max(axis=(3, 4)))
 
 
-def _float_layer(layer: Layer, maps: tuple[Array, ...]) -> Array:
+def float_layer(layer: Layer, maps: tuple[Array, ...]) -> Array:
+    """The map that a layer gives of maps, as `run_network` passes them on: int8 of +-1, int32, or logits [N, classes]."""
     accumulators = accumulate(layer.accumulation, maps)
     values: Array = accumulators
     if layer.rounding is Rounding.EXACT and layer.sign is not None:

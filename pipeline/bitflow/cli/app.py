@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import bitflow
-from bitflow.cli import bench, check, device, emit, importing, micropython, model, output, romfs, train
+from bitflow.cli import bench, check, compare, device, emit, importing, micropython, model, output, romfs, train
 from bitflow.errors import BitflowError
 
 __all__ = ["app", "main"]
@@ -45,6 +45,7 @@ app.command("predict")(model.predict)
 app.command("eval")(model.evaluate)
 app.command("verify")(check.verify)
 app.command("report")(emit.report)
+app.command("compare")(compare.compare)
 app.command("generate")(emit.generate)
 app.command("build")(device.build)
 app.command("flash")(device.flash)

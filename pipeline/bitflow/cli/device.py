@@ -224,11 +224,12 @@ def _check(
     test = test.take(np.arange(min(limit or len(test), len(test))))
     known = host.float_labels(network, test, None, settings)
     float_accuracy = None if known is None else float(np.mean(known == test.labels))
-    scores = HostEngine(network).scores(test.images)
+    images = np.asarray(test.images)
+    scores = HostEngine(network).scores(images)
     reach, check = _ways(runtime)
     with reach(network, target, port) as device:
         start = time.monotonic()
-        result = check(device, target, network, test.images, test.labels, scores, float_accuracy, _progress)
+        result = check(device, target, network, images, test.labels, scores, float_accuracy, _progress)
         return result, time.monotonic() - start
 
 

@@ -9,10 +9,11 @@ from typing import Annotated, Literal
 import typer
 
 from bitflow import project
-from bitflow.cli import options, output
+from bitflow.cli import compare, options, output
 from bitflow.deploy import boards
 from bitflow.emit import codegen
 from bitflow.errors import CheckFailed
+from bitflow.geometry import require
 from bitflow.lower import image
 from bitflow.show import report as reporting
 
@@ -21,11 +22,31 @@ __all__ = ["generate", "report"]
 _COLUMNS = ("name", "kind", "shape", "macs", "bytes", "output_bytes", "scratch_bytes", "kernel", "reason")
 
 
-def report(model: options.Model = None, board_name: options.Board = None, as_json: options.Json = False) -> None:
+def report(
+    model: options.Model = None,
+    board_name: options.Board = None,
+    against: Annotated[
+        str | None,
+        typer.Option("--compare", metavar="NETWORKS", help="Of an untrained network: what float,xnor,bitflow take."),
+    ] = None,
+    architecture: options.Architecture = "bitflow-alexnet",
+    size: Annotated[str, typer.Option(metavar="HxWxC", help="Of a picture, with --compare.")] = "224x224x3",
+    classes: Annotated[int, typer.Option(help="With --compare.")] = 1000,
+    width: options.Width = 1.0,
+    as_json: options.Json = False,
+) -> None:
     """Tell what a network costs on a board and whether it fits. Exit 1 if it does not.
 
-    Examples: bitflow report; bitflow report builtin:digits --board qemu-m0 --json
+    With --compare: parameters, bytes and operations of full precision, XNOR-Net and BitFlow in the same shapes; without
+    further options those of the paper's AlexNet.
+
+    Examples: bitflow report; bitflow report builtin:digits --board qemu-m0 --json; bitflow report --compare
+    float,xnor,bitflow --size 64x64x3 --classes 10 --width 0.25
     """
+    if against is not None:
+        require(model is None and board_name is None, "--compare counts an untrained network: no MODEL, no --board")
+        compare.show_costs(against, architecture, size, classes, width, as_json)
+        return
     settings = project.find_project()
     network = image.load(project.resolve_model(model, settings))
     board = boards.board(board_name or (settings.board if settings else boards.DEFAULT_BOARD))

@@ -18,11 +18,15 @@ from bitflow.errors import CheckFailed, InputError
 from bitflow.geometry import Resize, require
 from bitflow.ir import PackedLayer, PackedNetwork
 from bitflow.learn.data import Split, load_data, read_picture
+from bitflow.learn.dataset import Images, blocks
 from bitflow.lower import image
 from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack
 
-__all__ = ["evaluate", "float_labels", "inspect", "load_test", "predict", "trained"]
+__all__ = ["evaluate", "float_labels", "host_scores", "inspect", "load_test", "predict", "trained"]
+
+# Bytes of images that an evaluation holds at a time: ImageNet's test images have 7.5 GB.
+_BLOCK_BYTES = 2**27
 
 Engine = Annotated[
     Literal["c", "numpy"], typer.Option(help="c: the C library, as on a device; numpy: the reference, slow.")
@@ -63,7 +67,7 @@ def predict(
     model, pictures = _split_model(model_and_pictures)
     network = image.load(project.resolve_model(model))
     images = np.stack([_picture(network, path) for path in pictures])
-    scores = _scores(network, images, engine) if board is None else _scores_on(network, board, port, images)
+    scores = host_scores(network, images, engine) if board is None else _scores_on(network, board, port, images)
     results = [_ranking(network, path, row) for path, row in zip(pictures, scores, strict=True)]
     if as_json:
         output.print_json({"predictions": results})
@@ -87,7 +91,7 @@ def evaluate(
     settings = project.find_project()
     network = image.load(project.resolve_model(model, settings))
     test = load_test(network, data, settings)
-    labels = np.argmax(_scores(network, test.images, engine), axis=1)
+    labels = np.argmax(host_scores(network, test.images, engine), axis=1)
     accuracy = float(np.mean(labels == test.labels))
     wanted = float_labels(network, test, against, settings)
     mismatches = None if wanted is None else int(np.count_nonzero(labels != wanted))
@@ -117,8 +121,12 @@ def load_test(network: PackedNetwork, data: str | None, settings: project.Projec
     return test
 
 
-def _scores(network: PackedNetwork, images: npt.NDArray[Any], engine: Literal["c", "numpy"]) -> npt.NDArray[Any]:
-    return HostEngine(network).scores(images) if engine == "c" else reference.run_packed(network, images).scores
+def host_scores(network: PackedNetwork, images: Images, engine: Literal["c", "numpy"]) -> npt.NDArray[Any]:
+    """Integer scores [N, classes] of images, of which only a block is in memory at a time."""
+    host = HostEngine(network) if engine == "c" else None
+    parts = blocks(images, _BLOCK_BYTES, len(images))
+    run = (lambda part: reference.run_packed(network, part).scores) if host is None else host.scores
+    return np.concatenate([run(part) for part in parts])
 
 
 def trained(network: PackedNetwork, against: Path | None, settings: project.Project | None) -> Path | None:

@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Against", "Board", "Data", "Json", "Model", "OutputFile"]
+__all__ = ["SOURCES", "Against", "Architecture", "Board", "Data", "Json", "Model", "OutputFile", "Size", "Width"]
+
+SOURCES = "digits, idx:DIR, npz:FILE, folder:DIR, imagenet:DIR, hands:DIR[@COLUMN] or signs:DIR[@two]"
 
 Model = Annotated[
     str | None,
@@ -16,9 +18,16 @@ Model = Annotated[
 Data = Annotated[
     str | None,
     typer.Option(
-        "--data", metavar="SOURCE", help="digits, idx:DIR, npz:FILE or folder:DIR. [the project's, or digits]"
+        "--data",
+        metavar="SOURCE",
+        help=f"{SOURCES}. [the project's, or digits]",
     ),
 ]
+Architecture = Annotated[str, typer.Option("--architecture", help="bitflow-tiny, bitflow-lenet or bitflow-alexnet.")]
+Size = Annotated[
+    str | None, typer.Option("--size", metavar="HxW[xC]", help="Size that pictures of a folder are brought to.")
+]
+Width = Annotated[float, typer.Option("--width", metavar="FACTOR", help="All channels times this, as 0.25.")]
 Against = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="The float network. [the project's model.pt, if it fuses to this network]"),

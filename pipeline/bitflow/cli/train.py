@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,36 +24,48 @@ if TYPE_CHECKING:
 
 __all__ = ["fuse", "init", "train"]
 
+# The network that suits a source; any other gets bitflow-lenet.
+_SUITS = {"digits": "bitflow-tiny"} | dict.fromkeys(("hands", "imagenet", "signs"), "bitflow-alexnet")
 _FUSED = ("layer", "kind", "shape", "R", "flipped", "constant", "BatchShift", "pool", "class order")
 
 
 def init(
     folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="The project's folder.")] = Path(),
     name: Annotated[str | None, typer.Option(help="The network's name. [the source of the data]")] = None,
-    data: Annotated[str, typer.Option(metavar="SOURCE", help="digits, idx:DIR, npz:FILE or folder:DIR.")] = "digits",
-    size: Annotated[str | None, typer.Option(metavar="HxW[xC]", help="Size of the pictures of folder:DIR.")] = None,
-    architecture: Annotated[str | None, typer.Option(help="bitflow-tiny or bitflow-lenet. [as suits the data]")] = None,
+    data: Annotated[str, typer.Option(metavar="SOURCE", help=f"{options.SOURCES}.")] = "digits",
+    size: options.Size = None,
+    architecture: Annotated[
+        str | None, typer.Option(help="bitflow-tiny, bitflow-lenet or bitflow-alexnet. [as suits the data]")
+    ] = None,
+    width: options.Width = 1.0,
     board: Annotated[str, typer.Option(help="The board to build for.")] = "qemu-m4",
     force: Annotated[bool, typer.Option("--force", help="Overwrite a bitflow.toml.")] = False,
 ) -> None:
     """Write a commented bitflow.toml.
 
-    Examples: bitflow init; bitflow init gestures --data folder:photos --size 32x32x1
+    Examples: bitflow init; bitflow init gestures --data folder:photos --size 32x32x1; bitflow init --data signs:hands
+    --architecture bitflow-alexnet --size 64x64x3 --width 0.25
     """
     source, mark, place = data.partition(":")
     text = project.project_text(
-        name or (Path(place).name.partition(".")[0] if mark else source),
+        name or (re.split(r"[.@]", Path(place).name)[0] or source),
         f"{source}:{os.path.relpath(Path(place).expanduser(), folder)}" if mark else data,
         size,
-        architecture or ("bitflow-tiny" if data == "digits" else "bitflow-lenet"),
+        architecture or _SUITS.get(source, "bitflow-lenet"),
         board,
+        width,
     )
     output.note(f"wrote {project.write_project(folder, text, force)}; next: bitflow train")
 
 
 def train(
     data: options.Data = None,
-    architecture: Annotated[str | None, typer.Option(help="bitflow-tiny or bitflow-lenet.")] = None,
+    architecture: Annotated[
+        str | None, typer.Option(help="bitflow-tiny, bitflow-lenet or bitflow-alexnet. [the project's]")
+    ] = None,
+    width: Annotated[
+        float | None, typer.Option(metavar="FACTOR", help="All channels times this. [the project's, or 1]")
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
     batch: Annotated[int | None, typer.Option(help="Images per step.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Of Adam, at the start.")] = None,
@@ -66,10 +79,12 @@ def train(
     """
     settings = project.find_project() or project.Project(Path.cwd())
     source, size = project.resolve_data(data, settings)
+    wide = settings.width if width is None else width
     name = architecture or settings.architecture
     recipe = _recipe(settings.recipe if name == settings.architecture else recipe_for(name), epochs=epochs, batch=batch)
     recipe = _recipe(recipe, learning_rate=learning_rate, seed=seed)
-    result, packed = _train(replace(settings, data=source, size=size, architecture=name, recipe=recipe), resume)
+    settings = replace(settings, data=source, size=size, architecture=name, width=wide, recipe=recipe)
+    result, packed = _train(settings, resume)
     _print_training(result, packed, settings, as_json)
 
 
@@ -131,6 +146,7 @@ def _train(settings: project.Project, resume: bool) -> tuple[Result, PackedNetwo
             settings.folder,
             name=settings.name,
             size=settings.size,
+            width=settings.width,
             resume=resume,
             on_epoch=on_epoch,
         )

@@ -1,4 +1,4 @@
-"""What can be taken, as a page of Markdown made from the code: `make docs` writes docs/layers.md, a test compares it."""
+"""What can be taken, as a page of Markdown made from the code: `make docs` writes docs/layers.md, a test holds it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ __all__ = ["markdown"]
 
 _INTRODUCTION = """# What BitFlow takes
 
-Made from the code by `make docs`. A network is a graph of layers; each makes integers, and what stands after them becomes
-one integer per channel. What is not here is refused by the name of its layer and the reason.
+Made from the code by `make docs`. A network is a graph of layers; each makes integers, and what stands after them
+becomes one integer per channel. What is not here is refused by the name of its layer and the reason.
 
 """
 
@@ -51,8 +51,8 @@ def markdown() -> str:
             _INTRODUCTION,
             "## What makes the integers of a layer\n\n",
             _table((f"`{kind.__name__}`", _first_sentence(kind)) for kind in made),
-            f"Kinds of layer in a `.bfn`: {kinds}. At most {accumulation.MAX_SOURCES} maps enter one layer. No accumulator may "
-            f"reach {accumulation.REACH_LIMIT + 1:,}.\n\n",
+            f"Kinds of layer in a `.bfn`: {kinds}. At most {accumulation.MAX_SOURCES} maps enter one layer. No "
+            f"accumulator may be larger than {accumulation.REACH_LIMIT:,}.\n\n",
             "## What may stand after them\n\n",
             _table((f"`{step.__name__}`", _first_sentence(step)) for step in done),
             f"In any order, at most one max-pool and one sign to a layer (`{steps.__name__}`).\n\n",

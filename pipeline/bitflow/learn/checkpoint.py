@@ -30,13 +30,14 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """What a `model.pt` says beside its weights. metrics: numbers of the run that made it."""
+    """What a `model.pt` says beside its weights. metrics: numbers of the run that made it. width: of its channels."""
 
     name: str
     architecture: str
     contract: InputContract
     labels: tuple[str, ...]
     metrics: Mapping[str, float] = field(default_factory=dict)
+    width: float = 1.0
 
 
 def write(path: Path, content: Mapping[str, Any]) -> None:
@@ -76,6 +77,7 @@ def save_module(path: Path, module: nn.Module, model: ModelFile) -> None:
         "format": FORMAT,
         "name": model.name,
         "architecture": model.architecture,
+        "width": model.width,
         "input": {
             "shape": [contract.shape.height, contract.shape.width, contract.shape.channels],
             "dtype": contract.dtype,
@@ -102,10 +104,11 @@ def load_module(path: Path) -> tuple[nn.Sequential, ModelFile]:
         )
         labels = tuple(str(label) for label in content["labels"])
         shape = (contract.shape.height, contract.shape.width, contract.shape.channels)
-        module = architectures.build(content["architecture"], shape, len(labels), contract.zero_point)
+        width = float(content.get("width", 1.0))  # files of the first version have none
+        module = architectures.build(content["architecture"], shape, len(labels), contract.zero_point, width)
         module.load_state_dict(content["state_dict"])
         metrics = {str(key): float(value) for key, value in content["metrics"].items()}
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         first = str(error).strip().split("\n")[0]
         raise InputError(f"{path} contradicts itself ({first[:120]})") from error
-    return module.eval(), ModelFile(str(content["name"]), content["architecture"], contract, labels, metrics)
+    return module.eval(), ModelFile(str(content["name"]), content["architecture"], contract, labels, metrics, width)

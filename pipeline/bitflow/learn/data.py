@@ -1,9 +1,12 @@
-"""Labelled images from `--data`: readers and fixed, seeded splits. Training never sees a test set. No torch here.
+"""Labelled images from `--data`: the front door to all readers. Training never sees a test set. No torch here.
 
-digits        scikit-learn's 8x8 digits; a fixed stratified test split of 360
-idx:DIR       files of the MNIST family, gzipped or raw
-npz:FILE      x and y, or x_train, y_train, x_test, y_test
-folder:DIR    one folder of pictures a class, or train/ and test/ with such folders
+digits           scikit-learn's 8x8 digits; a fixed stratified test split of 360
+idx:DIR          files of the MNIST family, gzipped or raw
+npz:FILE         x and y, or x_train, y_train, x_test, y_test
+folder:DIR       one folder of pictures a class, or train/ and test/ with such folders
+imagenet:DIR     train/ and val/ with one folder of pictures a class; decoded when they are needed
+hands:DIR        11K Hands with its HandInfo.csv; DIR@aspectOfHand learns that column, by default gender
+signs:DIR        photographs of the ten signs for digits; DIR@two: two classes, 0-4 and 5-9
 """
 
 from __future__ import annotations
@@ -11,118 +14,43 @@ from __future__ import annotations
 import gzip
 import math
 import struct
-import warnings
 import zipfile
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from bitflow.errors import InputError, MissingError
-from bitflow.geometry import ChannelOrder, InputContract, Shape, require
+from bitflow.geometry import require
+from bitflow.learn.dataset import SPLIT_SEED, Dataset, Labels, Split, assemble, hold_out, stratified_split
+from bitflow.learn.people import read_hands, read_signs
+from bitflow.learn.pictures import MAX_BYTES, Pictures, kept, list_pictures, read_picture
 
-__all__ = ["SOURCES", "Dataset", "Split", "load_data", "read_picture", "stratified_split"]
+__all__ = ["PICTURE_SOURCES", "SOURCES", "Dataset", "Labels", "Split", "load_data", "read_picture", "stratified_split"]
 
-Images = npt.NDArray[Any]
-Labels = npt.NDArray[np.int64]
-
-# No reader makes an array beyond this many bytes, whatever a header says. CIFAR-10 has 184 MB.
-MAX_BYTES = 2**30
-TEST_FRACTION = 0.2
-SPLIT_SEED = 0
-PICTURES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """images: uint8 or int8 [N, H, W, C]; labels: int64 [N]."""
-
-    images: Images
-    labels: Labels
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def take(self, indices: npt.NDArray[np.intp]) -> Split:
-        """The images at the indices, in their order."""
-        return Split(self.images[indices], self.labels[indices])
-
-
-@dataclass(frozen=True, slots=True)
-class Dataset:
-    """A training part, a test part, the names of the classes and what a device must know of the input."""
-
-    name: str
-    train: Split
-    test: Split
-    class_names: tuple[str, ...]
-    contract: InputContract
-
-
-def stratified_split(labels: Labels, held: int, seed: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Indices of the rest and of `held` images in which each class has its share (largest remainders), both ascending.
-
-    The stream of RandomState is frozen by NumPy's policy (NEP 19), so a split is the same with every NumPy.
-    """
-    random = np.random.RandomState(seed)
-    classes, counts = np.unique(labels, return_counts=True)
-    shares = counts * (held / max(len(labels), 1))
-    take = np.floor(shares).astype(int)
-    for index in np.argsort(take - shares, kind="stable")[: held - int(take.sum())]:
-        take[index] += 1
-    chosen = [random.permutation(np.flatnonzero(labels == c))[:n] for c, n in zip(classes, take, strict=True)]
-    inside = np.zeros(len(labels), dtype=bool)
-    inside[np.concatenate(chosen)] = True
-    return np.flatnonzero(~inside), np.flatnonzero(inside)
+# Sources whose pictures are brought to a size that one may choose.
+PICTURE_SOURCES = ("folder", "hands", "imagenet", "signs")
+IMAGENET_SIZE = (224, 224, 3)
 
 
 def load_data(spec: str, size: tuple[int, ...] | None = None) -> Dataset:
-    """Read the data that `spec` names (see above); `size` (height, width[, channels]) is for pictures of a folder.
+    """Read the data that `spec` names (see above); `size` (height, width[, channels]) is for sources of pictures.
 
     Raises InputError for an unknown source, an unreadable or empty one, or labels that do not fit the images;
     MissingError where scikit-learn is not installed.
     """
     source, _, place = spec.partition(":")
     if source not in SOURCES or (source == "digits") == bool(place):
-        raise InputError(f"data {spec!r} is unknown; choose one of digits, idx:DIR, npz:FILE, folder:DIR")
-    if size is not None and source != "folder":
-        raise InputError(f"a size is for pictures of folder:DIR, not for {spec!r}")
+        raise InputError(
+            f"data {spec!r} is unknown; choose one of digits, idx:DIR, npz:FILE, "
+            f"{', '.join(f'{name}:DIR' for name in PICTURE_SOURCES)}"
+        )
+    if size is not None and source not in PICTURE_SOURCES:
+        raise InputError(f"a size is for pictures of {', '.join(PICTURE_SOURCES)}, not for {spec!r}")
     return SOURCES[source](Path(place).expanduser(), size)
-
-
-def _dataset(name: str, train: Split, test: Split, class_names: tuple[str, ...]) -> Dataset:
-    """Check what all sources must hold and derive the input contract."""
-    for part, what in ((train, "training"), (test, "test")):
-        require(len(part.images) == len(part.labels), f"{name}: {len(part.images)} {what} images, {len(part)} labels")
-        require(len(part) > 0, f"{name}: there are no {what} images")
-        require(part.images.shape[1:] == train.images.shape[1:], f"{name}: training and test images differ in shape")
-        require(part.images.dtype == train.images.dtype, f"{name}: training and test images differ in type")
-        inside = int(part.labels.min()) >= 0 and int(part.labels.max()) < len(class_names)
-        require(inside, f"{name}: a {what} label is outside 0..{len(class_names) - 1}")
-    require(len(class_names) >= 2, f"{name}: there is only one class")
-    height, width, channels = train.images.shape[1:]
-    dtype: Literal["uint8", "int8"] = "int8" if train.images.dtype == np.int8 else "uint8"
-    orders = {1: ChannelOrder.GRAY, 3: ChannelOrder.RGB}
-    order = orders.get(channels, ChannelOrder.OTHER) if dtype == "uint8" else ChannelOrder.OTHER
-    zero_point = 128 if dtype == "uint8" else 0
-    return Dataset(
-        name, train, test, class_names, InputContract(Shape(height, width, channels), dtype, zero_point, order)
-    )
-
-
-def _hold_out(name: str, images: Images, labels: Labels, class_names: tuple[str, ...]) -> Dataset:
-    """Cut the test part from a source that has none."""
-    count = max(1, round(len(labels) * TEST_FRACTION))
-    require(len(images) == len(labels), f"{name}: {len(images)} images, {len(labels)} labels")
-    require(len(labels) > count, f"{name}: {len(labels)} images are too few to cut a test set from")
-    whole = Split(images, labels)
-    rest, held = stratified_split(labels, count, SPLIT_SEED)
-    return _dataset(name, whole.take(rest), whole.take(held), class_names)
 
 
 def _digits(_: Path, __: object) -> Dataset:
@@ -135,7 +63,7 @@ def _digits(_: Path, __: object) -> Dataset:
     images = np.rint(bunch.images * (255 / 16)).astype(np.uint8)[..., np.newaxis]
     whole = Split(images, bunch.target.astype(np.int64))
     rest, held = stratified_split(whole.labels, 360, SPLIT_SEED)
-    return _dataset("digits", whole.take(rest), whole.take(held), tuple(str(n) for n in range(10)))
+    return assemble("digits", whole.take(rest), whole.take(held), tuple(str(n) for n in range(10)))
 
 
 def _idx(folder: Path, _: object) -> Dataset:
@@ -146,7 +74,7 @@ def _idx(folder: Path, _: object) -> Dataset:
         parts.append(Split(images[..., np.newaxis], labels.astype(np.int64)))
     require(len(parts[0]) > 0, f"{folder}: there are no training images")
     classes = int(max(part.labels.max(initial=0) for part in parts)) + 1
-    return _dataset(folder.name, parts[0], parts[1], tuple(str(n) for n in range(classes)))
+    return assemble(folder.name, parts[0], parts[1], tuple(str(n) for n in range(classes)))
 
 
 def _find_idx(folder: Path, stem: str, dimensions: int) -> Path:
@@ -186,10 +114,10 @@ def _npz(path: Path, _: object) -> Dataset:
     arrays = _read_npz(path)
     if {"x_train", "y_train", "x_test", "y_test"} <= arrays.keys():
         train, test = (_npz_split(path, arrays[f"x_{part}"], arrays[f"y_{part}"]) for part in ("train", "test"))
-        return _dataset(path.stem, train, test, _numbered(path, train.labels, test.labels))
+        return assemble(path.stem, train, test, _numbered(path, train.labels, test.labels))
     if {"x", "y"} <= arrays.keys():
         whole = _npz_split(path, arrays["x"], arrays["y"])
-        return _hold_out(path.stem, whole.images, whole.labels, _numbered(path, whole.labels))
+        return hold_out(path.stem, whole, _numbered(path, whole.labels))
     raise InputError(f"{path}: needs x and y, or x_train, y_train, x_test, y_test; has {', '.join(sorted(arrays))}")
 
 
@@ -224,66 +152,41 @@ def _numbered(path: Path, *labels: Labels) -> tuple[str, ...]:
 
 def _folder(folder: Path, size: tuple[int, ...] | None) -> Dataset:
     require(folder.is_dir(), f"{folder} is not a folder")
-    if not ((folder / "train").is_dir() and (folder / "test").is_dir()):
-        paths, labels, names = _list_pictures(folder)
-        return _hold_out(folder.name, _read_pictures(paths, size), labels, names)
-    train_paths, train_labels, names = _list_pictures(folder / "train")
-    test_paths, test_labels, test_names = _list_pictures(folder / "test")
-    require(names == test_names, f"{folder}: train/ and test/ do not have the same class folders")
-    images = _read_pictures(train_paths + test_paths, size)
-    cut = len(train_paths)
-    return _dataset(folder.name, Split(images[:cut], train_labels), Split(images[cut:], test_labels), names)
+    if (folder / "train").is_dir() and (folder / "test").is_dir():
+        return _parts(folder, ("train", "test"), size, kept)
+    names, labels, classes = list_pictures(folder)
+    return hold_out(folder.name, Split(kept(Pictures(folder, names, size)), labels), classes)
 
 
-def _list_pictures(folder: Path) -> tuple[list[Path], Labels, tuple[str, ...]]:
-    classes = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    require(bool(classes), f"{folder} has no class folders: put the pictures of each class into a folder of its own")
-    paths: list[Path] = []
-    labels: list[int] = []
-    for index, place in enumerate(classes):
-        found = sorted(path for path in place.iterdir() if path.suffix.lower() in PICTURES)
-        require(bool(found), f"{place} has no pictures ({', '.join(sorted(PICTURES))})")
-        paths += found
-        labels += [index] * len(found)
-    return paths, np.array(labels, np.int64), tuple(path.name for path in classes)
+def _imagenet(folder: Path, size: tuple[int, ...] | None) -> Dataset:
+    require(folder.is_dir(), f"{folder} is not a folder")
+    return _parts(folder, ("train", "val"), size or IMAGENET_SIZE, lambda pictures: pictures)
 
 
-def _read_pictures(paths: list[Path], size: tuple[int, ...] | None) -> npt.NDArray[np.uint8]:
-    """All pictures as uint8 [N, H, W, C]; without a size they must all have the first one's."""
-    first = read_picture(paths[0], None if size is None else size[:2], size[2] if size and len(size) == 3 else None)
-    require(first.size * len(paths) <= MAX_BYTES, f"{len(paths)} pictures of {first.shape} are beyond the limit")
-    images = np.empty((len(paths), *first.shape), np.uint8)
-    for index, path in enumerate(paths):
-        picture = read_picture(path, None if size is None else size[:2], first.shape[2])
-        require(
-            picture.shape == first.shape,
-            f"{path} is {picture.shape[0]}x{picture.shape[1]}, {paths[0].name} is {first.shape[0]}x{first.shape[1]}: "
-            "give the size that pictures are brought to",
-        )
-        images[index] = picture
-    return images
-
-
-def read_picture(path: Path, size: tuple[int, ...] | None, channels: int | None) -> npt.NDArray[np.uint8]:
-    """One picture as uint8 [H, W, 1 or 3], stretched to `size` (height, width) where one is given.
-
-    channels: 1 (gray) or 3 (RGB); None takes what the file has. Raises InputError where Pillow cannot read it.
-    """
-    try:
-        with warnings.catch_warnings(), Image.open(path) as file:
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            channels = channels or (1 if file.mode in ("1", "L", "I;16") else 3)
-            picture = file.convert("L" if channels == 1 else "RGB")
-            if size is not None and picture.size != (size[1], size[0]):
-                picture = picture.resize((size[1], size[0]), Image.Resampling.BILINEAR)
-            return np.asarray(picture, np.uint8).reshape(picture.height, picture.width, channels)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise InputError(f"{path}: cannot be read as a picture ({error})") from error
+def _parts(
+    folder: Path,
+    parts: tuple[str, str],
+    size: tuple[int, ...] | None,
+    keep: Callable[[Pictures], npt.NDArray[np.uint8] | Pictures],
+) -> Dataset:
+    """A folder with a training and a test part, each with one folder of pictures a class."""
+    train, test = (list_pictures(folder / part) for part in parts)
+    same = train[2] == test[2]
+    require(same, f"{folder}: {parts[0]}/ and {parts[1]}/ do not have the same class folders")
+    first = Pictures(folder / parts[0], train[0], size)
+    splits = [
+        Split(keep(Pictures(folder / part, names, first.shape[1:] if size else None)), labels)
+        for part, (names, labels, _) in zip(parts, (train, test), strict=True)
+    ]
+    return assemble(folder.name, splits[0], splits[1], train[2])
 
 
 SOURCES: dict[str, Callable[[Path, tuple[int, ...] | None], Dataset]] = {
     "digits": _digits,
     "folder": _folder,
+    "hands": read_hands,
     "idx": _idx,
+    "imagenet": _imagenet,
     "npz": _npz,
+    "signs": read_signs,
 }

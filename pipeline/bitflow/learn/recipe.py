@@ -38,6 +38,8 @@ class Recipe:
 
 # Tried on digits and MNIST; README.md has what they give, and by which commands.
 RECIPES = {
+    # Set before its first run and only used on photographs of signs (docs/paper.md). ImageNet wants more threads.
+    "bitflow-alexnet": Recipe(epochs=60, batch=64, learning_rate=0.002, shift=4),
     "bitflow-lenet": Recipe(epochs=25, batch=128, learning_rate=0.005, shift=2, validation=0.05, threads=2),
     "bitflow-tiny": Recipe(),
 }

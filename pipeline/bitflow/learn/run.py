@@ -24,6 +24,7 @@ def run(
     *,
     name: str = "model",
     size: tuple[int, ...] | None = None,
+    width: float = 1.0,
     resume: bool = False,
     on_epoch: Callable[[int, float], None] = lambda epoch, accuracy: None,
 ) -> tuple[nn.Sequential, checkpoint.ModelFile, Result]:
@@ -40,8 +41,9 @@ def run(
         (shape.height, shape.width, shape.channels),
         len(dataset.class_names),
         dataset.contract.zero_point,
+        width,
     )
     result = train(module, dataset, recipe, folder / "training", resume=resume, on_epoch=on_epoch)
-    model = checkpoint.ModelFile(name, architecture, dataset.contract, dataset.class_names, result.metrics())
+    model = checkpoint.ModelFile(name, architecture, dataset.contract, dataset.class_names, result.metrics(), width)
     checkpoint.save_module(folder / "model.pt", module, model)
     return module, model, result

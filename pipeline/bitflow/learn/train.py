@@ -24,7 +24,7 @@ from torch.nn import functional
 from bitflow.errors import InputError
 from bitflow.geometry import require
 from bitflow.learn import checkpoint
-from bitflow.learn.data import Dataset, Labels, Split, stratified_split
+from bitflow.learn.dataset import Dataset, Images, Labels, Split, blocks
 from bitflow.learn.recipe import Recipe
 from bitflow.nn import BinaryLinear, clip_latent
 
@@ -33,6 +33,9 @@ __all__ = ["Result", "accuracy", "as_input", "logits", "predict", "train"]
 # The logits of the last layer are alpha * x, and x has the spread sqrt(features). Cross entropy learns best from logits
 # of a few units; alpha, which the training moves, does the rest.
 SPREAD = 8.0
+
+# Images are evaluated in blocks of so many bytes: the first layer's floats take about 50 times as much.
+BLOCK_BYTES = 2**22
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,15 +101,14 @@ def as_input(images: np.ndarray[Any, Any]) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)).astype(np.float32))
 
 
-def logits(module: nn.Module, images: np.ndarray[Any, Any], batch: int = 1000) -> npt.NDArray[np.float32]:
+def logits(module: nn.Module, images: Images) -> npt.NDArray[np.float32]:
     """Logits float32 [N, classes] that a module in eval mode gives for images [N, H, W, C]."""
     module.eval()
     with torch.inference_mode():
-        parts = [module(as_input(images[at : at + batch])).numpy() for at in range(0, len(images), batch)]
-    return np.concatenate(parts)
+        return np.concatenate([module(as_input(part)).numpy() for part in blocks(images, BLOCK_BYTES, 1000)])
 
 
-def predict(module: nn.Module, images: np.ndarray[Any, Any]) -> Labels:
+def predict(module: nn.Module, images: Images) -> Labels:
     """Labels int64 [N] of images [N, H, W, C]: the largest logit, of equal ones the first."""
     return np.asarray(np.argmax(logits(module, images), axis=1))
 
@@ -134,8 +136,7 @@ def train(
     Raises InputError where there is nothing to resume, or it is of another run.
     """
     torch.set_num_threads(recipe.threads)
-    rest, held = stratified_split(data.train.labels, max(1, round(len(data.train) * recipe.validation)), recipe.seed)
-    learning, validation = data.train.take(rest), data.train.take(held)
+    learning, validation = data.train.cut(max(1, round(len(data.train) * recipe.validation)), recipe.seed)
     require(len(learning) >= 2, f"{data.name}: {len(data.train)} training images are too few")
     batch = min(recipe.batch, len(learning))
     # What decides which images are trained on: another one would let the run see its validation images.
@@ -214,8 +215,8 @@ def _epoch(run: _Run, learning: Split, batch: int, shift: int) -> float:
 
 
 def _temperature(module: nn.Module) -> float:
-    last = [layer for layer in module.modules() if isinstance(layer, BinaryLinear)]
-    return SPREAD / math.sqrt(last[-1].in_features) if last else 1.0
+    last = list(module.modules())[-1]
+    return SPREAD / math.sqrt(last.in_features) if isinstance(last, BinaryLinear) else 1.0
 
 
 def _shifted(images: Tensor, shift: int, random: torch.Generator) -> Tensor:

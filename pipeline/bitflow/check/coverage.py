@@ -1,0 +1,96 @@
+"""The combinations that random networks must leave none out of, and those that a network has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from bitflow.ir import BatchNorm, BinaryDense, Layer, Network, Pool, Sign, Sum
+
+__all__ = ["CONVS", "GAMMAS", "INPUTS", "PLACES", "Cell", "Plan", "cells", "every_cell"]
+
+PLACES = ("none", "before_norm", "after_norm", "after_sign")
+GAMMAS = ("-", "0", "+")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Cell:
+    """A combination that must occur: of a layer, and of one of its channels (gamma)."""
+
+    kind: str
+    padding: str
+    stride: int
+    groups: str
+    place: str
+    residual: bool
+    gamma: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a convolution of a random network is to be."""
+
+    padding: str
+    stride: int
+    groups: str
+    place: str
+    residual: bool = False
+
+
+CONVS = tuple(
+    Plan(*plan)
+    for plan in product(("none", "-1", "0", "1"), (1, 2), ("one", "some", "depthwise"), PLACES, (False, True))
+)
+INPUTS = tuple(Plan(*plan) for plan in product(("none", "0"), (1, 2), ("one", "depthwise"), PLACES))
+
+
+def every_cell() -> set[Cell]:
+    """All combinations that must occur."""
+    every = [("input_conv", plan) for plan in INPUTS] + [("conv", plan) for plan in CONVS]
+    dense = Plan("none", 1, "one", "none")
+    every += [("dense", dense), ("sum", dense), ("total", dense), ("wide_conv", dense)]
+    return {
+        Cell(kind, p.padding, p.stride, p.groups, p.place, p.residual, gamma)
+        for (kind, p), gamma in product(every, GAMMAS)
+    }
+
+
+def _place(layer: Layer) -> str:
+    kinds = [type(step) for step in layer.steps]
+    if Pool not in kinds:
+        return "none"
+    at = kinds.index(Pool)
+    if at > kinds.index(Sign):
+        return "after_sign"
+    return "before_norm" if BatchNorm in kinds[at:] else "after_norm"
+
+
+def _gammas(layer: Layer) -> Iterator[str]:
+    for step in layer.steps:
+        if isinstance(step, BatchNorm):
+            yield from (
+                name for name, value in zip(GAMMAS, (-1, 0, 1), strict=True) if (np.sign(step.weight) == value).any()
+            )
+
+
+def cells(network: Network) -> set[Cell]:
+    """The combinations that occur in a network. A residual one is named by the convolution that its sum adds."""
+    found = set()
+    for layer in network.layers[:-1]:
+        if layer.sign is None:
+            continue
+        of, residual = layer.accumulation, False
+        if isinstance(of, Sum) and len(of.takes) > 1:
+            of, residual = network.layers[(layer.sources or ())[0]].accumulation, True
+        padding = str(of.pad_value) if any(of.window.padding) else "none"
+        groups = "one" if of.groups == 1 else "depthwise" if of.groups == of.source.channels else "some"
+        place = _place(layer)
+        kind = of.kind.name.lower()
+        if kind == "wide_conv" and isinstance(of, BinaryDense):
+            padding, groups = "none", "one"
+        for gamma in _gammas(layer):
+            found.add(Cell(kind, padding, of.window.stride[0], groups, place, residual, gamma))
+    return found

@@ -1,0 +1,78 @@
+"""The networks that a BitFlow network is compared with: the same shapes, with some or all of their bits as floats.
+
+bitflow   as it is: 8-bit pixels, all weights and activations of one bit; BatchShift after fusion
+xnor      XNOR-Net (Rastegari et al., 2016): first and last layer float, ReLU before the last; between them binary
+          weights with scaling factor alpha, float BatchNorm, sign. The factor of the activations is left out, as in
+          its authors' published code.
+float     full precision: float weights, BatchNorm, ReLU
+
+All three keep the order of their layers. `xnor` and `float` are trained and evaluated in torch; nothing fuses them.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from bitflow.errors import InputError
+from bitflow.nn import BinaryConv2d, BinaryLinear, InputConv2d, Sign
+
+__all__ = ["VARIANTS", "Centred", "variant"]
+
+VARIANTS = ("float", "xnor", "bitflow")
+
+
+class Centred(nn.Module):
+    """8-bit pixels as floats in [-1, 1]: (x - zero point) / 128, of the same shape."""
+
+    def __init__(self, zero_point: int) -> None:
+        super().__init__()
+        self.zero_point = zero_point
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x - self.zero_point) / 128
+
+    def extra_repr(self) -> str:
+        return f"zero_point={self.zero_point}"
+
+
+def variant(module: nn.Sequential, name: str) -> nn.Sequential:
+    """The variant `name` of a network that `learn.architectures.build` gave, with fresh weights where they are floats.
+
+    Raises InputError for an unknown name.
+    """
+    if name not in VARIANTS:
+        raise InputError(f"network {name!r} is unknown; choose of {', '.join(VARIANTS)}")
+    if name == "bitflow":
+        return module
+    layers = list(module)
+    last_sign = max(index for index, layer in enumerate(layers) if isinstance(layer, Sign))
+    found: list[nn.Module] = []
+    for index, layer in enumerate(layers):
+        outer = index == len(layers) - 1 or isinstance(layer, InputConv2d)
+        if name == "float" or outer or index == last_sign:
+            found += _as_float(layer)
+        else:
+            found.append(layer)
+    return nn.Sequential(*found).train(module.training)
+
+
+def _as_float(layer: nn.Module) -> list[nn.Module]:
+    """The layer with float weights or activations. Only the last one, without BatchNorm, needs a bias."""
+    match layer:
+        case InputConv2d() | BinaryConv2d():
+            convolution = nn.Conv2d(
+                layer.in_channels,
+                layer.out_channels,
+                layer.kernel_size,
+                layer.stride,
+                layer.padding[:2],  # top and left: architectures pad both ends alike
+                groups=layer.groups,
+                bias=False,
+            )
+            return [Centred(layer.zero_point), convolution] if isinstance(layer, InputConv2d) else [convolution]
+        case BinaryLinear():
+            return [nn.Linear(layer.in_features, layer.out_features)]
+        case Sign():
+            return [nn.ReLU()]
+        case _:
+            return [layer]

@@ -1,0 +1,134 @@
+"""The paper's AlexNet and the networks it is compared with: their shapes, and what is counted of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from bitflow.errors import ImportRefused, InputError
+from bitflow.importers.torch_module import network_from_module
+from bitflow.learn import architectures
+from bitflow.learn.shapes import describe, describe_variants
+from bitflow.learn.variants import VARIANTS, variant
+from bitflow.lower import image
+from bitflow.lower.fuse import fuse
+from bitflow.lower.pack import pack
+from bitflow.nn import BinaryConv2d, BinaryLinear, InputConv2d, Sign
+from bitflow.show.compare import cost, total
+
+
+def test_alexnet_must_have_the_shapes_of_the_paper() -> None:
+    layers = describe_variants("bitflow-alexnet", (224, 224, 3), 1000)["bitflow"]
+    assert [str(layer.target) for layer in layers] == [
+        "27x27x96",
+        "13x13x256",
+        "13x13x384",
+        "13x13x384",
+        "6x6x256",
+        "1x1x4096",
+        "1x1x4096",
+        "1x1x1000",
+    ]
+    assert [layer.taps for layer in layers] == [363, 2400, 2304, 3456, 3456, 9216, 4096, 4096]
+    assert sum(layer.taps * layer.filters for layer in layers) == 62_367_776
+    assert total(map(cost, layers)).bytes < 9_000_000
+
+
+def test_alexnet_must_pool_before_batchnorm_in_layers_1_2_and_5() -> None:
+    module = architectures.build("bitflow-alexnet", (64, 64, 3), 2, width=0.1)
+    kinds = [type(layer) for layer in module]
+    pooled = [nn.MaxPool2d, nn.BatchNorm2d, Sign]
+    plain = [nn.BatchNorm2d, Sign]
+    dense = [BinaryLinear, nn.BatchNorm1d, Sign]
+    convolutions = [InputConv2d, *pooled, BinaryConv2d, *pooled, *([BinaryConv2d, *plain] * 2), BinaryConv2d, *pooled]
+    assert kinds == [*convolutions, nn.Flatten, *dense, *dense, BinaryLinear]
+
+
+@pytest.mark.parametrize("size", [32, 64, 96, 128])
+def test_alexnet_must_take_small_pictures(size: int) -> None:
+    module = architectures.build("bitflow-alexnet", (size, size, 1), 2, width=0.05).eval()
+    assert module[0].kernel_size == ((11, 11) if size >= 128 else (5, 5))
+    packed = pack(fuse(network_from_module(module, (size, size, 1))))
+    assert packed.classes == 2
+
+
+def test_alexnet_must_refuse_what_it_cannot_be() -> None:
+    with pytest.raises(InputError, match="as small as 16x16"):
+        architectures.build("bitflow-alexnet", (16, 16, 3), 2)
+    with pytest.raises(InputError, match=r"width 5 is outside 0\.03\.\.4"):
+        architectures.build("bitflow-alexnet", (64, 64, 3), 2, width=5)
+
+
+def test_a_width_must_scale_all_channels_but_the_outer_ones() -> None:
+    module = architectures.build("bitflow-lenet", (28, 28, 1), 10, width=0.25)
+    assert [layer.out_channels for layer in module if isinstance(layer, InputConv2d | BinaryConv2d)] == [8, 16, 24]
+    assert module[-1].out_features == 10
+
+
+@pytest.mark.parametrize("architecture", architectures.ARCHITECTURES)
+def test_variants_must_have_the_same_shapes(architecture: str) -> None:
+    picture = (64, 64, 3)
+    found = describe_variants(architecture, picture, 7, 0.1)
+    assert tuple(found) == VARIANTS
+    for layers in zip(*found.values(), strict=True):
+        assert len({(layer.source, layer.target, layer.taps, layer.filters) for layer in layers}) == 1
+
+
+def test_variants_must_be_binary_where_they_say() -> None:
+    def kinds(name: str) -> list[type]:
+        module = variant(architectures.build("bitflow-alexnet", (32, 32, 3), 5, width=0.05), name)
+        return [type(layer) for layer in module if any(True for _ in layer.parameters()) or "U" in type(layer).__name__]
+
+    assert not {BinaryConv2d, BinaryLinear, InputConv2d} & set(kinds("float"))
+    xnor = [kind for kind in kinds("xnor") if kind not in (nn.BatchNorm1d, nn.BatchNorm2d)]
+    assert xnor == [nn.Conv2d, *([BinaryConv2d] * 4), *([BinaryLinear] * 2), nn.ReLU, nn.Linear]
+    with pytest.raises(InputError, match="choose of float, xnor, bitflow"):
+        variant(nn.Sequential(), "int8")
+
+
+@pytest.mark.parametrize("name", ["float", "xnor"])
+def test_variants_must_learn_and_never_be_fused(name: str) -> None:
+    torch.manual_seed(0)
+    module = variant(architectures.build("bitflow-alexnet", (32, 32, 3), 5, width=0.05), name)
+    images = torch.randint(0, 256, (4, 3, 32, 32)).float()
+    module(images).sum().backward()
+    weights = [value for key, value in module.named_parameters() if key.endswith("weight")]
+    assert all(value.grad is not None for value in weights)
+    with pytest.raises(ImportRefused):
+        network_from_module(module.eval(), (32, 32, 3))
+
+
+def test_counted_bytes_must_be_those_of_the_packed_network() -> None:
+    picture = (32, 32, 3)
+    module = architectures.build("bitflow-alexnet", picture, 5, width=0.1).eval()
+    packed = pack(fuse(network_from_module(module, picture)))
+    counted = [cost(layer) for layer in describe(module, picture)]
+    for layer, one in zip(packed.layers, counted, strict=True):
+        masks = 0 if layer.pool_and is None else layer.pool_and.nbytes
+        assert one.bytes == layer.nbytes - masks
+        assert one.binary_operations + one.integer_additions == layer.macs + layer.conv.size
+    assert total(counted).bytes < len(image.encode(packed))
+
+
+def test_counted_multiplications_must_be_those_that_torch_counts() -> None:
+    with torch.device("meta"):
+        module = variant(architectures.build("bitflow-alexnet", (224, 224, 3), 1000), "float").eval()
+        with FlopCounterMode(display=False) as counter:
+            module(torch.zeros(1, 3, 224, 224))
+    layers = describe_variants("bitflow-alexnet", (224, 224, 3), 1000)["float"]
+    norms = sum(layer.target.size for layer in layers if layer.norm)
+    assert total(map(cost, layers)).float_multiplications == counter.get_total_flops() // 2 + norms
+
+
+def test_middle_layers_of_bitflow_must_have_no_float_operation() -> None:
+    found = describe_variants("bitflow-alexnet", (224, 224, 3), 1000)
+    for layer in found["bitflow"]:
+        assert (cost(layer).float_multiplications, cost(layer).float_additions) == (0, 0)
+    for layer in found["xnor"][1:-1]:
+        one = cost(layer)
+        assert one.float_multiplications == layer.accumulators + layer.target.size
+        assert one.binary_operations == layer.accumulators * layer.taps
+    assert np.prod([cost(found["xnor"][at]).binary_operations for at in (0, -1)]) == 0
