@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.c import fuzzing, hostile
+from tests.c.compiling import HERE, SANITIZERS, compile_c, sources
 from tests.c.every_kind import every_kind
 
 from bitflow import resources
@@ -26,22 +27,9 @@ from bitflow.ir import PackedNetwork
 from bitflow.lower import image
 from bitflow.lower.plan import BASE_BYTES, KERNEL_BYTES, plan
 
-HERE = Path(__file__).parent
-WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wpedantic", "-Werror")
-SANITIZERS = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 ARM = ("arm-none-eabi-gcc", "-mthumb", "-O2", "--specs=rdimon.specs", "-Wl,--section-start=.vectors=0")
 LIBGCC = ("__aeabi_", "__gnu_thumb1_case_")
 STATUS = dict(re.findall(r"X\(BF_ERR_(\w+), (-\d+)", (resources.c_library() / "include" / "bitflow.h").read_text()))
-
-
-def sources() -> list[str]:
-    return sorted(str(path) for path in (resources.c_library() / "src").glob("*.c"))
-
-
-def compile_c(compiler: tuple[str, ...], out: Path, files: list[str], *includes: Path) -> None:
-    flags = [f"-I{path}" for path in (resources.c_library() / "include", *includes)]
-    done = subprocess.run([*compiler, *WARNINGS, *flags, *files, "-o", str(out)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture(scope="module")

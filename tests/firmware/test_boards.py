@@ -10,15 +10,12 @@ import pytest
 from tests.c.every_kind import every_kind
 
 from bitflow.check.host import HostEngine
-from bitflow.check.random_networks import SEEDS, cells, every_cell, random_images, random_network
+from bitflow.check.random_networks import random_images
 from bitflow.deploy.boards import board
 from bitflow.deploy.build import build
 from bitflow.ir import PackedNetwork
 from bitflow.learn.data import load_data
 from bitflow.lower import image
-from bitflow.lower.fuse import fuse
-from bitflow.lower.pack import pack
-from bitflow.lower.plan import plan
 from bitflow.resources import builtin_model
 from bitflow_hil import runner
 from bitflow_hil.device import Device
@@ -62,37 +59,6 @@ def test_self_test_passes_and_stack_has_room(device: Device) -> None:
     assert device.self_test() == 0
     info = device.info()
     assert 0 < info.stack_used < info.stack_bytes
-
-
-def test_loaded_networks_equal_the_host(device: Device, emulator: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
-    """All random networks that fit the board's free RAM; together they leave no combination out."""
-    loaded, seen = 0, set()
-    room = device.info().load_bytes - 256
-    for seed in range(SEEDS):
-        float_network = random_network(seed)
-        network = pack(fuse(float_network))
-        data = image.encode(network)
-        largest = max(layer.map_words for layer in network.layers)
-        if len(data) + plan(network).arena_bytes + 2 * network.contract.shape.size + 4 * largest > room:
-            continue
-        images = random_images(network.contract, 3, seed)
-        assert device.load(data).name == network.name
-        engine = HostEngine(network)
-        assert np.array_equal([run.scores for run in device.run(images)], engine.scores(images)), network.name
-        for got, want in zip(device.hidden(images[0]), engine.hidden(images[:1]), strict=True):
-            assert np.array_equal(got, want.view(np.uint32).reshape(-1)), network.name
-        loaded += 1
-        seen |= cells(float_network)
-    wanted = every_cell()
-    with capsys.disabled():
-        print(
-            f"\n{emulator.board.name}: {loaded} of {SEEDS} networks loaded, {len(wanted & seen)} of {len(wanted)} cells"
-        )
-    if loaded == SEEDS:
-        assert wanted <= seen, f"{emulator.board.name} ran no network with {sorted(wanted - seen)}"
-    else:  # the 16 KB of the micro:bit
-        assert {cell.kind for cell in wanted} <= {cell.kind for cell in seen}
-        assert len(wanted & seen) > len(wanted) * 3 / 4
 
 
 def test_every_kind_of_layer_equals_the_host(device: Device) -> None:

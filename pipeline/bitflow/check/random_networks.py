@@ -1,23 +1,24 @@
 """Random networks that leave no case out: what every engine and every core is compared on.
 
-The seed counts through the combinations of `every_cell`; in every layer some channels have positive, negative and zero
-gamma, some statistics tiny or huge, and some a tie (y = 0 exactly) on a reachable accumulator. What no cell names is
-drawn: dilation, sides that are padded unequally, 1-D maps, int8 weights, sign(0) = -1, concatenations, shared
-convolutions, global averages, affine steps in any order.
+The seed counts through the combinations of `coverage.every_cell`; in every layer some channels have positive, negative
+and zero gamma, some statistics tiny or huge, and some a tie on an accumulator that occurs. What no cell names is drawn:
+dilation, sides that are padded unequally, 1-D maps, int8 weights, sign(0) = -1, concatenations, shared convolutions,
+global averages, affine steps in any order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import product
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from bitflow import bits
-from bitflow.geometry import InputContract, Pool, Shape, Window
+from bitflow.check.coverage import CONVS, INPUTS, Plan
+from bitflow.check.random_steps import random_pool, random_steps
+from bitflow.check.reference import accumulate, float_layer
+from bitflow.geometry import InputContract, Shape, Window
 from bitflow.ir import (
     INPUT,
     Accumulation,
@@ -25,13 +26,11 @@ from bitflow.ir import (
     BinaryConv,
     BinaryDense,
     Concat,
-    Divide,
     InputConv,
     IntegerConv,
     Layer,
     Map,
     Network,
-    Offset,
     Rounding,
     Scale,
     Sign,
@@ -41,85 +40,94 @@ from bitflow.ir import (
     Values,
 )
 
-__all__ = ["SEEDS", "Cell", "cells", "every_cell", "random_images", "random_network"]
+__all__ = ["ENDINGS", "MERGES", "SEEDS", "Recipe", "cook", "random_images", "random_network", "recipe_of"]
 
 # All combinations of `every_cell` occur in the networks of this many seeds, from 0 (tested).
 SEEDS = 300
 
-PLACES = ("none", "before_norm", "after_norm", "after_sign")
-GAMMAS = ("-", "0", "+")
+MERGES = ("none", "concat", "shared", "average")
+ENDINGS = ("plain", "bytes", "integers", "norm")
 _CHANNELS = (6, 33, 4, 31, 12, 32, 8, 64)
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Cell:
-    """A combination that must occur: of a layer, and of one of its channels (gamma)."""
-
-    kind: str
-    padding: str
-    stride: int
-    groups: str
-    place: str
-    residual: bool
-    gamma: str
+# Of one layer: a network is to pass a serial line in a moment.
+_MOST_SIGNS = 16384
+_MOST_BYTES = 2048
+_PROBES = 9
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
-    """What a convolution of a random network is to be."""
+class Recipe:
+    """What a random network is to be.
 
-    padding: str
-    stride: int
-    groups: str
-    place: str
-    residual: bool = False
+    seed: of its weights, and of all that is not named here. merge: what follows the blocks, one of MERGES. ending: what
+    the last layer is, one of ENDINGS. plain: no layer is of another kind than its cell, or without a BatchNorm, by
+    chance.
+    """
+
+    seed: int
+    contract: InputContract
+    stem: Plan
+    blocks: tuple[Plan, ...] = ()
+    merge: str = "none"
+    ending: str = "plain"
+    plain: bool = False
 
 
-_CONVS = tuple(
-    _Plan(*plan)
-    for plan in product(("none", "-1", "0", "1"), (1, 2), ("one", "some", "depthwise"), PLACES, (False, True))
-)
-_INPUTS = tuple(_Plan(*plan) for plan in product(("none", "0"), (1, 2), ("one", "depthwise"), PLACES))
-
-
-def every_cell() -> set[Cell]:
-    """All combinations that must occur."""
-    every = [("input_conv", plan) for plan in _INPUTS] + [("conv", plan) for plan in _CONVS]
-    dense = _Plan("none", 1, "one", "none")
-    every += [("dense", dense), ("sum", dense), ("total", dense), ("wide_conv", dense)]
-    return {
-        Cell(kind, p.padding, p.stride, p.groups, p.place, p.residual, gamma)
-        for (kind, p), gamma in product(every, GAMMAS)
-    }
+def recipe_of(seed: int) -> Recipe:
+    """The recipe of a seed: two blocks, and together no cell left out."""
+    rng = np.random.default_rng(seed)
+    low, dtype = (-128, "int8") if seed % 3 == 2 else (0, "uint8")
+    height, width = (1, int(rng.integers(20, 34))) if seed % 7 == 6 else map(int, rng.integers(6, 10, 2))
+    shape = Shape(height, width, (2, 1, 4, 3)[seed // 16 % 4])
+    return Recipe(
+        seed,
+        InputContract(shape, dtype, int(rng.integers(low, low + 256))),  # type: ignore[arg-type]
+        INPUTS[(seed + seed // (len(CONVS) // 2)) % len(INPUTS)],
+        tuple(CONVS[(2 * seed + step) % len(CONVS)] for step in range(2)),
+        MERGES[(seed + 1) % 4],
+        ENDINGS[seed // 4 % 4],
+        plain=seed < len(CONVS) // 2,
+    )
 
 
 def random_network(seed: int) -> Network:
-    """Pixels -> input convolution -> two convolutions, residual ones among them -> merge -> dense layers -> scores."""
-    rng = np.random.default_rng(seed)
-    build = _Builder(rng, _contract(rng, seed), plain=seed < len(_CONVS) // 2)
-    build.stem(_INPUTS[seed % len(_INPUTS)])
-    for step in range(2):
-        build.block(_CONVS[(2 * seed + step) % len(_CONVS)])
-    (build.concat, build.shared, build.average, lambda: None)[seed % 4]()
+    """The network of `recipe_of(seed)`; its name has the seed."""
+    return cook(recipe_of(seed))
+
+
+def cook(recipe: Recipe) -> Network:
+    """Pixels -> input convolution -> blocks, residual ones among them -> merge -> dense layer -> scores."""
+    build = _Builder(np.random.default_rng((recipe.seed, 1)), recipe.contract, recipe.plain)
+    pixels = random_images(recipe.contract, _PROBES, recipe.seed + 1).astype(np.int32)
+    build.probes[INPUT] = pixels - recipe.contract.zero_point
+    build.stem(recipe.stem)
+    for plan in recipe.blocks:
+        build.block(plan)
+    match recipe.merge:
+        case "concat":
+            build.concat()
+        case "shared":
+            build.shared()
+        case "average":
+            build.average()
     build.dense()
-    build.scores(seed // 4 % 4)
+    build.scores(recipe.ending)
     classes = build.layers[-1].target.channels
-    return Network(f"random-{seed}", build.contract, tuple(build.layers), tuple(f"class {c}" for c in range(classes)))
-
-
-def _contract(rng: np.random.Generator, seed: int) -> InputContract:
-    low, dtype = (-128, "int8") if seed % 3 == 2 else (0, "uint8")
-    height, width = (1, int(rng.integers(24, 40))) if seed % 7 == 6 else map(int, rng.integers(8, 12, 2))
-    channels = (2, 1, 4, 3)[seed // 16 % 4]
-    return InputContract(Shape(height, width, channels), dtype, int(rng.integers(low, low + 256)))  # type: ignore[arg-type]
+    labels = tuple(f"class {c}" for c in range(classes))
+    return Network(f"random-{recipe.seed}", build.contract, tuple(build.layers), labels)
 
 
 def random_images(contract: InputContract, count: int, seed: int) -> npt.NDArray[Any]:
-    """Images [count, H, W, C] of the contract's type: noise, then flat ones at both ends and at the zero point."""
+    """Images [count, H, W, C] of the contract's type: noise, then flat ones at both ends and at the zero point.
+
+    Every second noise has a level and a contrast of its own: over uniform noise, one class would win nearly always.
+    """
     rng = np.random.default_rng(seed)
     low, high = contract.pixel_range
     shape = contract.shape
     images = rng.integers(low, high + 1, (count, shape.height, shape.width, shape.channels))
+    own = images[1::2]
+    level, contrast = rng.integers(low, high + 1, (len(own), 1, 1, shape.channels)), rng.random((len(own), 1, 1, 1))
+    images[1::2] = np.clip(level + contrast * (own - (low + high) / 2), low, high)
     for index, value in zip(range(max(count - 3, 0), count), (low, high, contract.zero_point), strict=False):
         images[index] = value
     return images.astype(contract.dtype)
@@ -127,13 +135,13 @@ def random_images(contract: InputContract, count: int, seed: int) -> npt.NDArray
 
 @dataclass(slots=True)
 class _Builder:
-    """Appends layers; `at` is the index of the map that the next one takes. plain: no layer is of another kind than
-    its cell, or without a BatchNorm, by chance."""
+    """Appends layers; `at` is the index of the map that the next one takes. probes: the maps of some images."""
 
     rng: np.random.Generator
     contract: InputContract
-    plain: bool = False
+    plain: bool
     layers: list[Layer] = field(default_factory=list)
+    probes: dict[int, npt.NDArray[Any]] = field(default_factory=dict)
     at: int = INPUT
 
     @property
@@ -145,26 +153,36 @@ class _Builder:
             return Map(self.contract.shape, Values.PIXELS, self.contract.reach)
         return self.layers[index].gives(last=False)
 
+    def taken(self, sources: tuple[int, ...]) -> tuple[npt.NDArray[Any], ...]:
+        return tuple(self.probes[source] for source in sources or (self.at,))
+
     def add(self, name: str, accumulation: Accumulation, steps: tuple[Step, ...], *sources: int) -> int:
         exact = self.rng.random() < 0.3
         rounding = Rounding.EXACT if exact else Rounding.FLOAT32
-        self.layers.append(Layer(name, accumulation, steps, sources or (self.at,), rounding))
+        return self.append(Layer(name, accumulation, steps, sources or (self.at,), rounding))
+
+    def append(self, layer: Layer) -> int:
+        self.layers.append(layer)
+        found = float_layer(layer, self.taken(layer.sources or ()))
         self.at = len(self.layers) - 1
+        self.probes[self.at] = found
         return self.at
 
-    def stem(self, plan: _Plan) -> None:
+    def steps(self, of: Accumulation, place: str, *sources: int, divisor: int = 1) -> tuple[Step, ...]:
+        return random_steps(self.rng, accumulate(of, self.taken(sources)), place, divisor, self.plain)
+
+    def stem(self, plan: Plan) -> None:
         source = self.contract.shape
-        groups, count = self.split(plan.groups, source.channels)
-        filters = self.filters(count, self.kernel(source), source.channels // groups)
-        window = self.window(filters, source, plan)
-        conv = InputConv(source, filters, window, self.contract, groups)
+        groups, count, kernel = self.split(plan.groups, source)
+        filters = self.filters(count, kernel, source.channels // groups)
+        conv = InputConv(source, filters, self.window(filters, source, plan), self.contract, groups)
         self.add("first", conv, self.steps(conv, plan.place))
 
-    def block(self, plan: _Plan) -> None:
+    def block(self, plan: Plan) -> None:
         """A convolution of bits; residual: its integers, a shortcut's added, then the steps."""
         start, source = self.at, self.here.shape
-        groups, count = self.split(plan.groups, source.channels)
-        filters = self.filters(count, self.kernel(source), source.channels // groups)
+        groups, count, kernel = self.split(plan.groups, source)
+        filters = self.filters(count, kernel, source.channels // groups)
         window = self.window(filters, source, plan)
         conv = BinaryConv(source, filters, window, groups, 0 if plan.padding == "none" else int(plan.padding))
         name = f"block{len(self.layers)}"
@@ -175,195 +193,116 @@ class _Builder:
         if conv.target == source and self.rng.random() < 0.5:
             shortcut = start  # the bits themselves
         else:
-            other = BinaryConv(source, self.filters(count, filters.shape[1:3], filters.shape[3]), window, groups, 1)
+            other = BinaryConv(source, self.filters(count, kernel, filters.shape[3]), window, groups, 1)
             shortcut = self.add(f"{name}.shortcut", other, (), start)
         both = Sum((self.map_of(body), self.map_of(shortcut)))
-        self.add(f"{name}.sum", both, self.steps(both, plan.place), body, shortcut)
+        self.add(f"{name}.sum", both, self.steps(both, plan.place, body, shortcut), body, shortcut)
 
     def concat(self) -> None:
         """Two layers of the same map, side by side."""
-        start = self.at
+        start, source = self.at, self.here.shape
         found = []
         for name in ("left", "right"):
-            source = self.map_of(start).shape
-            conv = BinaryConv(source, self.filters(self.width(), (1, 1), source.channels), Window((1, 1)))
-            found.append(self.add(name, conv, self.steps(conv, "none"), start))
+            conv = self.pointwise(source)
+            found.append(self.add(name, conv, self.steps(conv, "none", start), start))
         self.add("concat", Concat(tuple(map(self.map_of, found))), (Sign(),), *found)
 
     def shared(self) -> None:
         """One convolution whose integers are pooled, then compared twice."""
         source = self.here.shape
-        conv = BinaryConv(source, self.filters(self.width(), (1, 1), source.channels), Window((1, 1)))
-        pool = (_pool(self.rng),) if min(source.height, source.width) >= 2 else ()
-        shared = self.add("shared", conv, pool)
+        pool = (random_pool(self.rng),) if min(source.height, source.width) >= 2 else ()
+        shared = self.add("shared", self.pointwise(source), pool)
         found = []
         for name in ("once", "twice"):
             again = Sum((self.map_of(shared),))
-            found.append(self.add(name, again, self.steps(again, "none"), shared))
+            found.append(self.add(name, again, self.steps(again, "none", shared), shared))
         self.add("both", Concat(tuple(map(self.map_of, found))), (Sign(),), *found)
 
     def average(self) -> None:
         """The global average of bits, or of a convolution's integers."""
         if self.rng.random() < 0.5:
-            source = self.here.shape
-            conv = BinaryConv(source, self.filters(self.width(), (1, 1), source.channels), Window((1, 1)))
-            self.add("features", conv, ())
+            self.add("features", self.pointwise(self.here.shape), ())
         total = Total(self.here)
-        self.add("average", total, (Divide(total.source.height * total.source.width), *self.steps(total, "none")))
+        positions = total.source.height * total.source.width
+        self.add("average", total, self.steps(total, "none", divisor=positions))
+
+    def pointwise(self, source: Shape) -> BinaryConv:
+        return BinaryConv(source, self.filters(self.width(source.channels), (1, 1), source.channels), Window((1, 1)))
 
     def dense(self) -> None:
         source = self.here.shape
-        count = self.width() if source.size <= 1024 else 5
-        dense = BinaryDense(source, self.filters(count, (source.height, source.width), source.channels, 0.3))
+        filters = self.filters(self.width(source.size), (source.height, source.width), source.channels, 0.3)
+        dense = BinaryDense(source, filters)
         self.add("dense", dense, self.steps(dense, "none"))
 
-    def scores(self, way: int) -> None:
-        """+-1 weights with one scale; int8 weights; the integers of a layer without a sign; a BatchNorm at the end."""
+    def scores(self, ending: str) -> None:
+        """+-1 weights with one scale; int8 weights; the integers of a layer without a sign; a BatchNorm at the end.
+
+        Of several such layers the one that tells most of the probes apart.
+        """
+        if ending == "integers":
+            of = BinaryDense(self.here.shape, self.filters(8, (1, 1), self.here.shape.channels))
+            self.add("integers", of, ())
         classes = int(self.rng.integers(2, 9))
-        channels = self.here.shape.channels
-        factor = np.full(classes, 0.125 + self.rng.random(), dtype=np.float32)
-        if way == 2:
-            dense = BinaryDense(self.here.shape, self.filters(8, (1, 1), channels))
-            self.add("integers", dense, ())
-            wide = self.rng.integers(-9, 10, (classes, 1, 1, 8)).astype(np.int8)
-            self.add("scores", IntegerConv(self.here.shape, self.here.reach, wide, Window((1, 1))), (Scale(factor),))
-            return
-        last = BinaryDense(self.here.shape, self.filters(classes, (1, 1), channels, float(way == 1)))
+
+        def labels(layer: Layer) -> int:
+            return len(set(float_layer(layer, self.taken(())).argmax(axis=1)))
+
+        self.append(max((self.last(ending, classes) for _ in range(8)), key=labels))
+
+    def last(self, ending: str, classes: int) -> Layer:
+        rng, source = self.rng, self.here.shape
+        factor = np.full(classes, 0.125 + rng.random(), dtype=np.float32)
         steps: tuple[Step, ...] = (Scale(factor),)
-        if way == 3:
+        of: Accumulation
+        if ending == "integers":
+            wide = rng.integers(-9, 10, (classes, 1, 1, source.channels)).astype(np.int8)
+            of = IntegerConv(source, self.here.reach, wide, Window((1, 1)))
+        else:
+            of = BinaryDense(source, self.filters(classes, (1, 1), source.channels, float(ending == "bytes")))
+        if ending == "norm":
             f4 = np.float32
-            powers = 2.0 ** self.rng.integers(-1, 2, classes)  # with small ones int32 scores keep the order
-            ends = self.rng.integers(-4, 5, classes)
+            powers = 2.0 ** rng.integers(-1, 2, classes)  # with small ones int32 scores keep the order
+            ends = rng.integers(-4, 5, classes)
             plain = np.zeros(classes, f4), np.ones(classes, f4)
             steps = (BatchNorm(powers.astype(f4), ends.astype(f4), *plain, eps=0.0),)
-        self.add("scores", last, steps)
+        return Layer("scores", of, steps, (self.at,))
 
-    def width(self) -> int:
-        return int(self.rng.choice(_CHANNELS))
+    def width(self, taps: int) -> int:
+        """A number of channels, few where a filter is large."""
+        some = [count for count in _CHANNELS if count * taps <= _MOST_SIGNS]
+        return int(self.rng.choice(some or (3,)))
 
-    def kernel(self, source: Shape) -> tuple[int, int]:
-        side = [int(self.rng.integers(1, min(4, size + 1))) for size in (source.height, source.width)]
-        return side[0], side[1]
-
-    def split(self, groups: str, channels: int) -> tuple[int, int]:
-        """Number of groups, and of out channels."""
+    def split(self, groups: str, source: Shape) -> tuple[int, int, tuple[int, int]]:
+        """Number of groups, of out channels, and the kernel's size."""
+        height, width = (int(self.rng.integers(1, min(4, size + 1))) for size in (source.height, source.width))
+        channels, kernel = source.channels, (height, width)
         if groups == "depthwise" and channels > 1:
-            return channels, channels * int(self.rng.integers(1, 3))
+            return channels, channels * int(self.rng.integers(1, 4 if channels <= 12 else 2)), kernel
         if groups == "some":
             found = next((n for n in (2, 3, 31, 11) if channels % n == 0 and channels > n), 1)
-            return found, found * int(self.rng.integers(3, 5))
-        return 1, self.width()
+            return found, found * int(self.rng.integers(3, 5)), kernel
+        return 1, self.width(channels * height * width), kernel
 
     def filters(self, count: int, kernel: tuple[int, ...], channels: int, wide: float = 0.1) -> npt.NDArray[np.int8]:
-        """+-1, or int8 with probability `wide`."""
+        """+-1, or int8 with probability `wide`, unless these are many."""
         shape = (count, *kernel, channels)
-        if self.rng.random() < wide * (not self.plain):
+        if self.rng.random() < wide * (not self.plain) and np.prod(shape) <= _MOST_BYTES:
             return self.rng.integers(-127, 128, shape).astype(np.int8)
         return bits.sign(self.rng.integers(-1, 1, shape))
 
-    def window(self, filters: npt.NDArray[np.int8], source: Shape, plan: _Plan) -> Window:
+    def window(self, filters: npt.NDArray[np.int8], source: Shape, plan: Plan) -> Window:
         kernel = (filters.shape[1], filters.shape[2])
-        padding = [0, 0, 0, 0]
-        if plan.padding != "none":
-            padding = [int(p) for p in self.rng.integers(0, 3, 4)]
-            padding[int(self.rng.integers(0, 4))] = 1
         spare = (source.height - kernel[0], source.width - kernel[1])
         dilation = [
             2 if k > 1 and room >= k - 1 and self.rng.random() < 0.2 else 1
             for k, room in zip(kernel, spare, strict=True)
         ]
-        strides = [plan.stride, plan.stride]
-        return Window(kernel, (strides[0], strides[1]), tuple(padding), (dilation[0], dilation[1]))  # type: ignore[arg-type]
-
-    def steps(self, accumulation: Accumulation, place: str) -> tuple[Step, ...]:
-        """Scale, bias, BatchNorm, shift, sign with a max-pool among them; some are left out now and then."""
-        rng, target = self.rng, accumulation.target
-        pool: tuple[Step, ...] = (_pool(rng),) if place != "none" else ()
-        count = target.channels
-        first: list[Step] = []
-        scale = rng.random(count).astype(np.float32) + np.float32(1e-3)
-        bias = rng.normal(size=count).astype(np.float32) if rng.random() < 0.3 else None
-        scale = scale * np.where(rng.random(count) < 0.2, np.float32(-1), np.float32(1))
-        norm = _norm(rng, accumulation, scale, bias)
-        first.append(Scale(scale))
-        if bias is not None:
-            first.append(Offset(bias))
-        middle: list[Step] = [norm] if self.plain or rng.random() > 0.1 else []
-        if rng.random() < 0.2:
-            middle.append(Offset(rng.normal(scale=0.1, size=count).astype(np.float32)))
-        parts = {
-            "none": (*first, *middle),
-            "before_norm": (*first, *pool, *middle),
-            "after_norm": (*first, *middle, *pool),
-            "after_sign": (*first, *middle),
-        }[place]
-        sign = Sign(-1 if rng.random() < 0.2 else 1)
-        return (*parts, sign, *pool) if place == "after_sign" else (*parts, sign)
-
-
-def _pool(rng: np.random.Generator) -> Pool:
-    """A window of 2x2; or one that overlaps, with a cut row and column, as ceil_mode gives them; of 1-D maps too."""
-    kernel, padding = ((3, 2), (1, 0, 1, 1)) if rng.random() < 0.5 else ((2, 2), (1, 0, 0, 1))
-    return Pool(Window(kernel, (2, 2), padding))
-
-
-def _norm(rng: np.random.Generator, accumulation: Accumulation, scale: npt.NDArray[np.float32], bias: Any) -> BatchNorm:
-    """Ordinary statistics, with extreme ones in every eighth channel and exact ties in every fourth."""
-    count = len(scale)
-    spread = np.sqrt(accumulation.reach)
-    signs = np.resize(np.array([1, -1, 0, 1, -1, 1, -1]), count)
-    rng.shuffle(signs)
-    weight = signs * (rng.random(count) + 0.1)
-    mean = rng.normal(scale=spread / 2, size=count) * scale
-    variance = (spread * scale * (rng.random(count) + 0.1)) ** 2
-    offset = rng.normal(scale=0.5, size=count)
-    variance[1::8] *= 10.0 ** rng.choice([-12, 12], len(variance[1::8]))
-    tie = np.arange(count) % 4 == 0
-    # With powers of two everywhere z, a and b are exact: y = weight * (x - x0) / 2, zero at the reachable x0.
-    reachable = accumulation.reach - 2 * rng.integers(0, accumulation.reach + 1, count)
-    scale[tie] = 0.5
-    weight[tie], variance[tie] = signs[tie], 1.0
-    mean[tie] = 0.5 * reachable[tie]
-    offset[tie] = 0
-    if bias is not None:
-        bias[tie] = 0
-    f4 = np.float32
-    return BatchNorm(weight.astype(f4), offset.astype(f4), mean.astype(f4), variance.astype(f4), eps=0.0)
-
-
-def _place(layer: Layer) -> str:
-    kinds = [type(step) for step in layer.steps]
-    if Pool not in kinds:
-        return "none"
-    at = kinds.index(Pool)
-    if at > kinds.index(Sign):
-        return "after_sign"
-    return "before_norm" if BatchNorm in kinds[at:] else "after_norm"
-
-
-def _gammas(layer: Layer) -> Iterator[str]:
-    for step in layer.steps:
-        if isinstance(step, BatchNorm):
-            yield from (
-                name for name, value in zip(GAMMAS, (-1, 0, 1), strict=True) if (np.sign(step.weight) == value).any()
-            )
-
-
-def cells(network: Network) -> set[Cell]:
-    """The combinations that occur in a network. A residual one is named by the convolution that its sum adds."""
-    found = set()
-    for layer in network.layers[:-1]:
-        if layer.sign is None:
-            continue
-        of, residual = layer.accumulation, False
-        if isinstance(of, Sum) and len(of.takes) > 1:
-            of, residual = network.layers[(layer.sources or ())[0]].accumulation, True
-        padding = str(of.pad_value) if any(of.window.padding) else "none"
-        groups = "one" if of.groups == 1 else "depthwise" if of.groups == of.source.channels else "some"
-        place = _place(layer)
-        kind = of.kind.name.lower()
-        if kind == "wide_conv" and isinstance(of, BinaryDense):
-            padding, groups = "none", "one"
-        for gamma in _gammas(layer):
-            found.add(Cell(kind, padding, of.window.stride[0], groups, place, residual, gamma))
-    return found
+        padding = [0, 0, 0, 0]
+        if plan.padding != "none":
+            padding = [int(p) for p in self.rng.integers(0, 3, 4)]
+            if self.rng.random() < 0.9:  # few windows that see nothing but padding: they give constants
+                padding = [min(p, d * (k - 1)) for p, k, d in zip(padding, kernel * 2, dilation * 2, strict=True)]
+            padding[int(self.rng.integers(2, 4))] = 1
+        strides = (plan.stride, plan.stride)
+        return Window(kernel, strides, tuple(padding), (dilation[0], dilation[1]))  # type: ignore[arg-type]

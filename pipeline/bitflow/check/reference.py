@@ -131,7 +131,7 @@ def _largest(values: Array, pool: Pool | None) -> Array:
 
 
 def float_layer(layer: Layer, maps: tuple[Array, ...]) -> Array:
-    """The map that a layer gives of maps, as `run_network` passes them on: int8 of +-1, int32, or logits [N, classes]."""
+    """What a layer gives of the maps that it takes: int8 of +-1, int32, or logits [N, classes]."""
     accumulators = accumulate(layer.accumulation, maps)
     values: Array = accumulators
     if layer.rounding is Rounding.EXACT and layer.sign is not None:

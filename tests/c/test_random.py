@@ -1,0 +1,77 @@
+"""Thousands of random networks through the C library with sanitizers: each map and score is the NumPy reference's."""
+
+from __future__ import annotations
+
+import struct
+import subprocess
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, note, settings
+from tests.c.compiling import HERE, SANITIZERS, compile_c, sources
+from tests.check.recipes import recipes
+
+from bitflow.check.random_networks import Recipe, cook, random_images, recipe_of
+from bitflow.check.reference import run_packed
+from bitflow.lower import image
+from bitflow.lower.fuse import fuse
+from bitflow.lower.pack import pack
+
+NETWORKS = 2000
+STREAM = 250  # networks that one process of the library takes
+IMAGES = 5
+
+
+@pytest.fixture(scope="module")
+def stream(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program that compares, with sanitizers."""
+    program = tmp_path_factory.mktemp("stream") / "stream"
+    compile_c(("gcc", *SANITIZERS), program, [*sources(), str(HERE / "stream.c")])
+    return program
+
+
+def case(recipe: Recipe) -> bytes:
+    """A network with inputs and what they must give, as stream.c reads it."""
+    network = pack(fuse(cook(recipe)))
+    images = random_images(network.contract, IMAGES, recipe.seed)
+    trace = run_packed(network, images)
+    data = image.encode(network)
+    rows = [np.ascontiguousarray(a).view(np.uint32).reshape(IMAGES, -1) for a in (*trace.hidden, trace.scores)]
+    return struct.pack("<II", len(data), IMAGES) + data + images.tobytes() + np.concatenate(rows, axis=1).tobytes()
+
+
+def run(program: Path, cases: bytes) -> tuple[int, str]:
+    done = subprocess.run([program], input=cases, capture_output=True, check=False)
+    return done.returncode, (done.stdout + done.stderr).decode()
+
+
+def differences(program: Path, seeds: range) -> str:
+    """What the library says of the networks of some seeds; "" if all are right."""
+    code, words = run(program, b"".join(case(recipe_of(seed)) for seed in seeds))
+    return "" if (code, words) == (0, f"{len(seeds)} networks\n") else f"of the seeds {seeds}: {words}"
+
+
+def test_thousands_of_networks_must_give_the_reference_s_words(stream: Path) -> None:
+    """The name of a network that differs has its seed."""
+    parts = [range(start, min(start + STREAM, NETWORKS)) for start in range(0, NETWORKS, STREAM)]
+    with ProcessPoolExecutor(2, get_context("spawn")) as processes:
+        found = [words for words in processes.map(differences, [stream] * len(parts), parts) if words]
+    assert not found, found[0]
+
+
+@settings(max_examples=100, deadline=None)
+@given(recipe=recipes())
+def test_any_recipe_must_give_the_reference_s_words(stream: Path, recipe: Recipe) -> None:
+    note(f"cook({recipe})")
+    assert run(stream, case(recipe)) == (0, "1 networks\n")
+
+
+def test_one_wrong_word_must_be_named(stream: Path) -> None:
+    spoiled = bytearray(case(recipe_of(7)))
+    spoiled[-1] ^= 1  # of the last score
+    code, words = run(stream, bytes(spoiled))
+    assert code == 1
+    assert words.startswith(f"random-7: input {IMAGES - 1}, layer scores, word ")
