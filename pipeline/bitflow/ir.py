@@ -14,7 +14,8 @@ Maps are [height, width, channels]; filters are [out, kernel height, kernel widt
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -74,6 +75,7 @@ __all__ = [
 
 Int32 = npt.NDArray[np.int32]
 Bools = npt.NDArray[np.bool_]
+L = TypeVar("L", "Layer", "IntegerLayer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,17 +223,16 @@ class IntegerLayer:
                 return Map(self.target, Values.INTEGERS, self.accumulation.reach)
 
 
-def _resolve_sources(layers: Sequence[Layer | IntegerLayer]) -> None:
-    """Write out what a layer takes where it takes the layer before."""
-    for index, layer in enumerate(layers):
-        if layer.sources is None:
-            object.__setattr__(layer, "sources", (index - 1,))
+def _resolved(layers: tuple[L, ...]) -> tuple[L, ...]:
+    """The layers with their sources written out where they take the layer before; a layer may stand in two places."""
+    return tuple(
+        replace(layer, sources=(index - 1,)) if layer.sources is None else layer for index, layer in enumerate(layers)
+    )
 
 
 def _check_graph(layers: Sequence[Layer | IntegerLayer], contract: InputContract) -> None:
     """Every layer takes what its sources give; every map is taken; only the last gives scores."""
     require(len(layers) >= 1, "a network needs at least one layer")
-    _resolve_sources(layers)
     given = {INPUT: Map(contract.shape, Values.PIXELS, contract.reach)}
     taken: set[int] = set()
     for index, layer in enumerate(layers):
@@ -275,6 +276,7 @@ class Network:
     labels: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "layers", _resolved(self.layers))
         _check_graph(self.layers, self.contract)
         for layer in self.layers[:-1]:
             plain = layer.sign is not None or not layer.affine
@@ -298,6 +300,7 @@ class IntegerNetwork:
     logits: Logits | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "layers", _resolved(self.layers))
         _check_graph(self.layers, self.contract)
         check_names(self.labels, self.classes)
         check_logits(self.logits, self.classes)

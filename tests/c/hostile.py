@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import struct
 import zlib
 from collections.abc import Callable, Iterator
 
+import numpy as np
 from tests.c.every_kind import every_kind
 
+from bitflow import bits
+from bitflow.geometry import InputContract, Shape, Window
+from bitflow.ir import BatchShift, BinaryConv, BinaryDense, InputConv, IntegerLayer, IntegerNetwork, Scores
 from bitflow.lower import image
 from bitflow.lower.layout import HEADER as HEADER_STRUCT
 from bitflow.lower.layout import RECORD as RECORD_STRUCT
+from bitflow.lower.layout import Record
+from bitflow.lower.pack import pack
 
 __all__ = ["cases", "with_crc"]
 
@@ -230,6 +237,7 @@ CHANGES: list[tuple[str, Change, str]] = [
     ("invert mask outside", layer("wide", invert=1 << 30), "BOUNDS"),
     ("unused weight bits", array("first", "weights", 0, 0xFFFFFFFF), "RANGE"),
     ("unused weight bytes", array("wide", "weights", 1, 0x01000000), "RANGE"),
+    ("weight of -128", array("wide", "weights", 0, 0x80), "RANGE"),
     ("unused AND bits", array("added", "pool_and", 0, 0xFFFFFFFF), "RANGE"),
     ("unused invert bits", array("wide", "invert", 0, 0xFFFFFFFF), "RANGE"),
     ("shift too large", array("first", "shift", 0, 0x7FFFFFFF), "RANGE"),
@@ -239,6 +247,47 @@ CHANGES: list[tuple[str, Change, str]] = [
 ]
 
 
+def sharing_names() -> bytes:
+    """Each layer has the network's name, which is long."""
+    data = bytearray(image.encode(dataclasses.replace(_GOOD, name="n" * 500)))
+    name = struct.unpack_from("<I", data, HEADER["name"][0])[0]
+    for each in _AT:
+        layer(each, name=name)(data)
+    return with_crc(data)
+
+
+def sharing_weights(layers: int = 4) -> bytes:
+    """Each layer but the first has the weights of the one before; in the image they stand once."""
+    shape, window, zeros = Shape(1, 1, 64), Window((1, 1)), BatchShift(np.zeros(64))
+    signs = bits.sign(np.random.default_rng(0).integers(-1, 1, (64, 1, 1, 64)))
+    contract = InputContract(shape)
+    first = IntegerLayer("", InputConv(shape, signs, window, contract), zeros)
+    middle = IntegerLayer("", BinaryConv(shape, signs, window), zeros)
+    last = IntegerLayer("", BinaryDense(shape, signs), Scores(zeros.shift + 1, zeros.shift))
+    network = pack(IntegerNetwork("", contract, (first, *(middle,) * layers, last)))
+    data = image.encode(network)
+    weights = [a for a in image.place(network).arrays if a.role == "weights"]
+    spare = sum(a.values.nbytes for a in weights[1:])
+
+    def moved(offset: int) -> int:
+        """Where what stood at an offset stands now."""
+        if any(offset == a.offset for a in weights):
+            return weights[0].offset
+        return offset - sum(a.values.nbytes for a in weights[1:] if a.offset < offset)
+
+    for index in range(len(network.layers)):
+        at = HEADER_STRUCT.size + RECORD_STRUCT.size * index
+        record = Record(*RECORD_STRUCT.unpack_from(data, at))
+        fields = {role: moved(getattr(record, role)) for role in ("weights", "shift", "offset", "name")}
+        data = data[:at] + RECORD_STRUCT.pack(*record._replace(**fields)) + data[at + RECORD_STRUCT.size :]
+    for a in reversed(weights[1:]):
+        data = data[: a.offset] + data[a.offset + a.values.nbytes :]
+    small = bytearray(data)
+    header(size=len(small), name=moved(struct.unpack_from("<I", data, HEADER["name"][0])[0]))(small)
+    assert len(small) + spare == image.place(network).size
+    return with_crc(small)
+
+
 def cases() -> Iterator[tuple[str, bytes, str]]:
     """(name, image, name of the status without BF_ERR_)."""
     good = image.encode(_GOOD)
@@ -246,5 +295,7 @@ def cases() -> Iterator[tuple[str, bytes, str]]:
         data = bytearray(good)
         change(data)
         yield name, with_crc(data), status
+    yield "names that share bytes", sharing_names(), "BOUNDS"
+    yield "arrays that share bytes", sharing_weights(), "BOUNDS"
     yield "too short", good[:40], "TRUNCATED"
     yield "damaged", good[:-1] + bytes([good[-1] ^ 1]), "CRC"

@@ -13,7 +13,7 @@ __all__ = ["recipes"]
 
 @st.composite
 def _contracts(draw: st.DrawFn) -> InputContract:
-    shape = Shape(draw(st.integers(1, 9)), draw(st.integers(1, 20)), draw(st.integers(1, 5)))
+    shape = Shape(draw(st.integers(1, 9)), draw(st.integers(1, 20)), draw(st.integers(1, 12)))
     if draw(st.booleans()):
         return InputContract(shape, "int8", draw(st.integers(-128, 127)))
     return InputContract(shape, "uint8", draw(st.integers(0, 255)))

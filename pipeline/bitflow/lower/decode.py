@@ -61,7 +61,7 @@ def decode(data: bytes) -> PackedNetwork:
     _require(1 <= count <= MAX_LAYERS and 1 <= classes <= 65535, "the header contradicts itself: layers or classes")
     reader = _Reader(data)
     _require(extra + extra_size <= reader.end, "an offset leads outside the image")
-    reader.words(layers_at, count * RECORD.size // 4)
+    reader.inside(layers_at, count * RECORD.size // 4)
     try:
         contract = InputContract(
             Shape(h, w, c), "int8" if dtype else "uint8", zero_point, ChannelOrder(order), Resize(resize)
@@ -95,10 +95,21 @@ class _Reader:
     def __init__(self, data: bytes) -> None:
         self.data = data
         self.end = len(data) - 4
+        self._left = self.end
 
-    def words(self, offset: int, count: int) -> npt.NDArray[np.uint32]:
+    def _take(self, size: int) -> None:
+        """All arrays and strings together are no larger than the image, so that what is read takes no more memory."""
+        self._left -= size
+        _require(self._left >= 0, "arrays or names share bytes of the image")
+
+    def inside(self, offset: int, count: int) -> None:
+        """Raise ImageError unless `count` words lie at an offset."""
         inside = offset % 4 == 0 and HEADER.size <= offset and offset + 4 * count <= self.end
         _require(inside, "an offset leads outside the image")
+
+    def words(self, offset: int, count: int) -> npt.NDArray[np.uint32]:
+        self.inside(offset, count)
+        self._take(4 * count)
         return np.frombuffer(self.data, dtype="<u4", count=count, offset=offset).astype(np.uint32)
 
     def integers(self, offset: int, count: int) -> npt.NDArray[np.int32]:
@@ -120,6 +131,7 @@ class _Reader:
         for _ in range(count):
             stop = self.data.find(b"\0", offset, self.end)
             _require(stop >= 0, "a name or label does not end inside the image")
+            self._take(stop + 1 - offset)
             found.append(self.data[offset:stop].decode(errors="replace"))
             offset = stop + 1
         return tuple(found)
@@ -278,6 +290,7 @@ def _weights(reader: _Reader, r: Record) -> npt.NDArray[np.uint32]:
     words = bits.words_for(used)
     found = reader.words(r.weights, r.out_c * words).reshape(r.out_c, words)
     _require(_tails_are_zero(found, used), "unused bits of the weights are set")
+    _require(r.weight_bits == 1 or not bool(np.any(found.view(np.int8) == -128)), "a weight is -128")
     return found
 
 
@@ -299,7 +312,7 @@ def _reach(kind: LayerKind, source: Shape, r: Record, weights: npt.NDArray[np.ui
         case _:
             if weights is None or r.weight_bits == 1:
                 return r.kernel_h * r.kernel_w * (r.in_c // r.groups) * given[0]
-            absolute = np.abs(weights.view(np.int8).astype(np.int16))
+            absolute = np.abs(weights.view(np.int8))
             return int(absolute.sum(axis=1, dtype=np.int64).max()) * given[0]
 
 

@@ -46,7 +46,7 @@ extern "C" {
     X(BF_ERR_VERSION, -5, "the image has another format version")                                                      \
     X(BF_ERR_CRC, -6, "the image is damaged: its CRC-32 does not match")                                               \
     X(BF_ERR_HEADER, -7, "the header contradicts itself")                                                              \
-    X(BF_ERR_BOUNDS, -8, "an offset leads outside the image")                                                          \
+    X(BF_ERR_BOUNDS, -8, "an offset leads outside the image, or arrays share bytes")                                   \
     X(BF_ERR_TEXT, -9, "a name or label does not end inside the image")                                                \
     X(BF_ERR_KIND, -10, "a layer is of an unknown kind")                                                               \
     X(BF_ERR_SHAPE, -11, "the shapes of a layer contradict each other")                                                \

@@ -127,7 +127,8 @@ typedef struct bf_image {
     const uint8_t *base;
     const bf_header *header;
     const bf_layer *layers;
-    uint32_t end; /* of what offsets may reach: where the CRC stands */
+    uint32_t end;  /* of what offsets may reach: where the CRC stands */
+    uint32_t left; /* bytes that arrays and strings not yet checked may take */
 } bf_image;
 
 #define BF_CHECK(condition, status)                                                                                    \

@@ -2,8 +2,9 @@
  * open.c - bf_open: an image from anywhere is checked whole before anything in it is believed.
  *
  * What holds afterwards, and is all that a run relies on: what check.c says of the records; every offset with the
- * length that its layer's shape asks for lies between the first byte and the CRC, on 4 bytes; strings end inside;
- * accumulator, BatchShift and score cannot overflow.
+ * length that its layer's shape asks for lies between the first byte and the CRC, on 4 bytes; strings end inside; all
+ * of them together take no more bytes than there are, so that a copy of everything is no larger; accumulator,
+ * BatchShift and score cannot overflow.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -26,8 +27,21 @@ static bf_status check_words(const bf_image *im, uint32_t offset, uint64_t count
     return BF_OK;
 }
 
+/* An array or string takes `size` bytes, which no other one may have. */
+static bf_status take(bf_image *im, uint64_t size) {
+    BF_CHECK(size <= im->left, BF_ERR_BOUNDS);
+    im->left -= (uint32_t)size;
+    return BF_OK;
+}
+
+static bf_status check_array(bf_image *im, uint32_t offset, uint64_t count) {
+    const bf_status status = check_words(im, offset, count);
+    return status == BF_OK ? take(im, 4u * count) : status;
+}
+
 /* `count` strings, one after the other. */
-static bf_status check_text(const bf_image *im, uint32_t offset, uint32_t count) {
+static bf_status check_text(bf_image *im, uint32_t offset, uint32_t count) {
+    const uint32_t start = offset;
     if (offset == 0) {
         return BF_OK;
     }
@@ -37,7 +51,7 @@ static bf_status check_text(const bf_image *im, uint32_t offset, uint32_t count)
             BF_CHECK(offset < im->end, BF_ERR_TEXT);
         } while (im->base[offset++]);
     }
-    return BF_OK;
+    return take(im, offset - start);
 }
 
 /* BatchShift, or the scale of the scores. */
@@ -46,15 +60,15 @@ static int has_shift(const bf_layer *l) {
 }
 
 /* Where the arrays of a layer lie. Which of them it may have was checked before. */
-static bf_status check_arrays(const bf_image *im, const bf_layer *l) {
+static bf_status check_arrays(bf_image *im, const bf_layer *l) {
     const uint32_t mask_words = bf_words(l->out_c);
     bf_status status;
     if ((l->weight_bits &&
-         (status = check_words(im, l->weights, (uint64_t)l->out_c * bf_words(bf_taps(l) * l->weight_bits))) != BF_OK) ||
-        (has_shift(l) && (status = check_words(im, l->shift, l->out_c)) != BF_OK) ||
-        (l->output == BF_SCORES && (status = check_words(im, l->offset, l->out_c)) != BF_OK) ||
-        (l->pool_and && (status = check_words(im, l->pool_and, mask_words)) != BF_OK) ||
-        (l->invert && (status = check_words(im, l->invert, mask_words)) != BF_OK)) {
+         (status = check_array(im, l->weights, (uint64_t)l->out_c * bf_words(bf_taps(l) * l->weight_bits))) != BF_OK) ||
+        (has_shift(l) && (status = check_array(im, l->shift, l->out_c)) != BF_OK) ||
+        (l->output == BF_SCORES && (status = check_array(im, l->offset, l->out_c)) != BF_OK) ||
+        (l->pool_and && (status = check_array(im, l->pool_and, mask_words)) != BF_OK) ||
+        (l->invert && (status = check_array(im, l->invert, mask_words)) != BF_OK)) {
         return status;
     }
     return BF_OK;
@@ -75,11 +89,21 @@ static bf_status check_tails(const uint32_t *words, uint32_t count, uint32_t bit
     return BF_OK;
 }
 
+/* No weight is -128, which is no negative of a weight. */
+static bf_status check_weights(const bf_image *im, const bf_layer *l) {
+    const int8_t *weights = (const int8_t *)(const void *)(im->base + l->weights);
+    const size_t count = (size_t)l->out_c * bf_words(bf_taps(l) * 8u) * 4u;
+    for (size_t i = 0; l->weight_bits == 8 && i < count; i++) {
+        BF_CHECK(weights[i] != -128, BF_ERR_RANGE);
+    }
+    return BF_OK;
+}
+
 /* The largest sum of absolute weights of a filter. */
 static uint64_t heaviest_of(const bf_image *im, const bf_layer *l) {
     const uint32_t stride = bf_words(bf_taps(l) * 8u) * 4u;
     const int8_t *weights = (const int8_t *)(const void *)(im->base + l->weights);
-    uint32_t heaviest = 0; /* 128 * BF_TAP_LIMIT at most */
+    uint32_t heaviest = 0; /* 127 * BF_TAP_LIMIT at most */
     if (l->weight_bits == 1) {
         return bf_taps(l);
     }
@@ -147,6 +171,7 @@ static bf_status check_contents(const bf_image *im, const bf_layer *l) {
     bf_status status;
     if ((l->weight_bits &&
          (status = check_tails(words_at(im, l->weights), l->out_c, bf_taps(l) * l->weight_bits)) != BF_OK) ||
+        (status = check_weights(im, l)) != BF_OK ||
         (l->pool_and && (status = check_tails(words_at(im, l->pool_and), 1, l->out_c)) != BF_OK) ||
         (l->invert && (status = check_tails(words_at(im, l->invert), 1, l->out_c)) != BF_OK)) {
         return status;
@@ -158,7 +183,7 @@ static bf_status check_contents(const bf_image *im, const bf_layer *l) {
 
 /* ---- The whole. ---- */
 
-static bf_status check_header(const bf_image *im) {
+static bf_status check_header(bf_image *im) {
     const bf_header *h = im->header;
     const int32_t low = h->dtype == BF_INT8 ? -128 : 0;
     bf_status status;
@@ -177,7 +202,9 @@ static bf_status check_header(const bf_image *im) {
 
 /* All but the contents of the arrays. */
 static bf_status check_structure(bf_image *im, uint32_t *arena, uint32_t *kept) {
-    bf_status status = check_header(im);
+    bf_status status;
+    im->left = im->end;
+    status = check_header(im);
     BF_CHECK(status == BF_OK, status);
     im->layers = (const bf_layer *)(const void *)(im->base + im->header->layers);
     for (uint32_t i = 0; i < im->header->layer_count; i++) {
@@ -190,7 +217,7 @@ static bf_status check_structure(bf_image *im, uint32_t *arena, uint32_t *kept) 
 }
 
 static bf_status open_image(bf_model *model, const uint8_t *base, size_t size) {
-    bf_image im = {base, (const bf_header *)(const void *)base, NULL, 0};
+    bf_image im = {base, (const bf_header *)(const void *)base, NULL, 0, 0};
     uint32_t arena, kept, crc;
     bf_status status;
     BF_CHECK((uintptr_t)base % BF_IMAGE_ALIGN == 0, BF_ERR_ALIGNMENT);
