@@ -208,15 +208,25 @@ class _Builder:
         self.add("concat", Concat(tuple(map(self.map_of, found))), (Sign(),), *found)
 
     def shared(self) -> None:
-        """One convolution whose integers are pooled, then compared twice."""
+        """One convolution whose integers are pooled, then compared, and compared again or convolved."""
         source = self.here.shape
         pool = (random_pool(self.rng),) if min(source.height, source.width) >= 2 else ()
         shared = self.add("shared", self.pointwise(source), pool)
         found = []
         for name in ("once", "twice"):
-            again = Sum((self.map_of(shared),))
+            again: Accumulation = Sum((self.map_of(shared),))
+            if name == "twice" and self.rng.random() < 0.7:
+                again = self.of_integers(self.map_of(shared))
             found.append(self.add(name, again, self.steps(again, "none", shared), shared))
         self.add("both", Concat(tuple(map(self.map_of, found))), (Sign(),), *found)
+
+    def of_integers(self, taken: Map) -> IntegerConv:
+        """A convolution that leaves height and width as they are."""
+        channels, side = taken.shape.channels, int(self.rng.choice((1, 3)))
+        groups = int(self.rng.choice((1, channels)))
+        filters = self.filters(channels, (side, side), channels // groups, 0.5)
+        pad = side // 2
+        return IntegerConv(taken.shape, taken.reach, filters, Window((side, side), padding=(pad,) * 4), groups)
 
     def average(self) -> None:
         """The global average of bits, or of a convolution's integers."""
@@ -257,6 +267,8 @@ class _Builder:
         of: Accumulation
         if ending == "integers":
             wide = rng.integers(-9, 10, (classes, 1, 1, source.channels)).astype(np.int8)
+            if rng.random() < 0.5:
+                wide = bits.sign(wide)
             of = IntegerConv(source, self.here.reach, wide, Window((1, 1)))
         else:
             of = BinaryDense(source, self.filters(classes, (1, 1), source.channels, float(ending == "bytes")))
