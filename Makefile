@@ -57,9 +57,10 @@ format: .venv/.installed ## Format Python and C.
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/clang-format -i $$(git ls-files '*.c' '*.h')
 
-fuzz: .venv/.installed ## Fuzz bf_open with a million images (RUNS=...).
+fuzz: .venv/.installed ## Fuzz bf_open with a million images, the importers with 4,000 files (RUNS=..., FILES=...).
 	@.ci/packages test
 	$(BIN)/python -m tests.c.fuzzing $(or $(RUNS),1000000)
+	$(BIN)/python -m tests.importers.fuzzing $(or $(FILES),4000)
 
 speed: .venv/.installed ## Images per second over the link of an emulated board.
 	@.ci/packages demo

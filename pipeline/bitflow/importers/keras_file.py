@@ -6,34 +6,30 @@ Maps are channels-last. Larq's sign has sign(0) = +1.
 
 from __future__ import annotations
 
-import io
-import json
-import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 
 from bitflow.errors import ImportRefused, InputError
-from bitflow.geometry import ChannelOrder, InputContract, Shape, require
+from bitflow.geometry import ChannelOrder, InputContract, Shape
 from bitflow.importers import graph as g
 from bitflow.importers.assemble import Imported, assemble
+from bitflow.importers.keras_extract import Extracted, extract
 from bitflow.importers.keras_layers import KerasLayer, KerasReader
 from bitflow.importers.pixels import Pixels
 
-__all__ = ["import_keras", "read_keras"]
+__all__ = ["import_keras", "network_of", "read_keras"]
 
-_MAX_BYTES = 2**30
-_MAX_CONFIG = 2**24
 _ORDERS = {1: ChannelOrder.GRAY, 3: ChannelOrder.RGB}
 # Names of a BatchNorm's variables in the order in which Keras 3 numbers them; flags that leave the first two out.
 _NORM = (("gamma", "scale"), ("beta", "center"), ("moving_mean", ""), ("moving_variance", ""))
 
 
+@np.errstate(all="ignore")  # of hostile numbers: what comes of them is refused
 def import_keras(
     path: str | Path,
     *,
@@ -49,128 +45,61 @@ def import_keras(
     the file does not say. The rest and the errors as `import_onnx`.
     """
     path = Path(path)
-    source, shape = read_keras(path, size)
+    graph, shape = read_keras(path, size)
+    return network_of(graph, shape, pixels, path.stem if name is None else name, labels, sign_zero)
+
+
+def network_of(
+    graph: g.Graph,
+    shape: Shape,
+    pixels: Pixels | None = None,
+    name: str = "model",
+    labels: Sequence[str] = (),
+    sign_zero: int | None = None,
+) -> Imported:
+    """The network of what `read_keras` gave; arguments and errors as `import_keras`."""
     pixels = pixels or Pixels.RAW
     contract = InputContract(shape, "uint8", 0, _ORDERS.get(shape.channels, ChannelOrder.OTHER))
-    imported = assemble(
-        source,
-        contract,
-        pixel_steps=pixels.steps(shape.channels),
-        name=path.stem if name is None else name,
-        labels=labels,
-        sign_zero=sign_zero,
-    )
+    steps = pixels.steps(shape.channels)
+    imported = assemble(graph, contract, pixel_steps=steps, name=name, labels=labels, sign_zero=sign_zero)
     said = (f"input: the source got {pixels} for a pixel p", "sign(0) = +1, as Larq has it")
     return replace(imported, notes=(*said, *imported.notes))
 
 
 def read_keras(path: Path, size: tuple[int, ...] | None = None) -> tuple[g.Graph, Shape]:
     """The graph of a file, and the shape of its input."""
+    extracted = extract(path)
     try:
-        with path.open("rb") as file:
-            data = file.read(_MAX_BYTES + 1)
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error
-    require(len(data) <= _MAX_BYTES, f"{path}: larger than {_MAX_BYTES} bytes")
-    try:
-        if zipfile.is_zipfile(io.BytesIO(data)):
-            config, data = _unzip(path, data)
-            with h5py.File(io.BytesIO(data), "r") as file:
-                return _read(_Weights(file, numbered=True), config, size)
-        with h5py.File(io.BytesIO(data), "r") as file:
-            text = file.attrs.get("model_config")
-            if text is None:
-                raise InputError(
-                    f"{path}: holds weights but no model_config; save the whole model, not its weights alone"
-                )
-            return _read(_Weights(file, numbered=False), _parse(path, text), size)
-    except (InputError, MemoryError):
-        raise
-    except Exception as error:  # h5py raises many kinds for damaged files
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise InputError(f"{path}: not a Keras file, or damaged: {reason}") from error
-
-
-def _unzip(path: Path, data: bytes) -> tuple[dict[str, Any], bytes]:
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        found = {}
-        for member, limit in (("config.json", _MAX_CONFIG), ("model.weights.h5", _MAX_BYTES)):
-            if member not in archive.namelist():
-                raise InputError(f"{path}: not a Keras file: it has no {member}")
-            with archive.open(member) as file:
-                found[member] = file.read(limit + 1)
-            require(len(found[member]) <= limit, f"{path}: {member} is larger than {limit} bytes")
-    return _parse(path, found["config.json"]), found["model.weights.h5"]
-
-
-def _parse(path: Path, text: str | bytes) -> dict[str, Any]:
-    require(len(text) <= _MAX_CONFIG, f"{path}: its configuration is larger than {_MAX_CONFIG} bytes")
-    try:
-        config = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: its configuration is no JSON") from error
-    if not isinstance(config, dict) or not isinstance(config.get("config"), dict):
-        raise InputError(f"{path}: its configuration describes no model")
-    return config
+        return _read(_Weights(extracted), extracted.config, size)
+    except (TypeError, ValueError, KeyError, AttributeError, OverflowError, IndexError) as error:
+        # The configuration may hold anything in any place.
+        raise InputError(f"{path}: its configuration contradicts itself: {type(error).__name__}: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
 class _Weights:
-    """Variables of layers in a file, by name. numbered: Keras 3's way, layers/KIND/vars/0, 1, ..."""
+    """Variables of layers, by name."""
 
-    file: h5py.File
-    numbered: bool
+    held: Extracted
 
     def of(self, layer: KerasLayer, place: str) -> dict[str, npt.NDArray[Any]]:
         """Name of a variable (kernel, bias, gamma, ...) -> its values, float32. place: Keras 3's name of the layer."""
-        if self.numbered:
-            group = self._group(f"layers/{place}/vars")
-            return {
-                name: self._array(group[str(i)], layer)
-                for i, name in enumerate(_numbered(layer))
-                if group is not None and str(i) in group
-            }
-        root = self._group("model_weights") or self.file
-        group = root.get(layer.name) if layer.name in root else None
-        found = {}
-        for path, dataset in _datasets(group, layer.name) if group is not None else ():
-            found[path.rpartition("/")[2].partition(":")[0]] = self._array(dataset, layer)
-        return found
-
-    def _group(self, path: str) -> Any:
-        at: Any = self.file
-        for part in path.split("/"):
-            if part not in at or not isinstance(at.get(part, getlink=True), h5py.HardLink):
-                return None
-            at = at[part]
-        return at
-
-    def _array(self, dataset: Any, layer: KerasLayer) -> npt.NDArray[Any]:
-        plain = isinstance(dataset, h5py.Dataset) and not dataset.external and not dataset.is_virtual
-        if not plain or dataset.dtype.kind != "f":
-            raise InputError(f"layer {layer.name!r}: a variable that is no array of floats in this file")
-        require(dataset.size * 8 <= _MAX_BYTES, f"layer {layer.name!r}: a variable of {dataset.size} numbers")
-        return np.asarray(dataset[()], dtype=np.float32)
+        prefix = f"layers/{place}/vars/" if self.held.numbered else f"{layer.name}/"
+        for name, reason in self.held.refused.items():
+            if name.startswith(prefix):
+                raise InputError(f"layer {layer.name!r}: a variable {reason}: {name}")
+        found = {name: array for name, array in self.held.arrays.items() if name.startswith(prefix)}
+        if self.held.numbered:
+            names = dict(enumerate(_numbered(layer)))
+            keys = {path.removeprefix(prefix): array for path, array in found.items()}
+            return {name: keys[str(number)] for number, name in names.items() if str(number) in keys}
+        return {path.rpartition("/")[2].partition(":")[0]: array for path, array in found.items()}
 
 
 def _numbered(layer: KerasLayer) -> Sequence[str]:
     if layer.kind == "BatchNormalization":
         return [name for name, flag in _NORM if not flag or layer.get(flag, True)]
     return ("depthwise_kernel" if "Depthwise" in layer.kind else "kernel", "bias")
-
-
-def _datasets(group: Any, name: str, depth: int = 0) -> Iterator[tuple[str, Any]]:
-    """All arrays below a group, over hard links only: a file cannot lead into another, or round in a circle."""
-    if depth > 8:
-        raise InputError(f"layer {name!r}: its variables are nested too deep")
-    for key in group:
-        if not isinstance(group.get(key, getlink=True), h5py.HardLink):
-            raise InputError(f"layer {name!r}: its variables lie behind a link")
-        item = group[key]
-        if isinstance(item, h5py.Dataset):
-            yield key, item
-        else:
-            yield from _datasets(item, name, depth + 1)
 
 
 def _read(weights: _Weights, model: dict[str, Any], size: tuple[int, ...] | None) -> tuple[g.Graph, Shape]:

@@ -17,17 +17,18 @@ from bitflow.errors import ImportRefused, InputError
 from bitflow.geometry import ChannelOrder, InputContract, Shape, require
 from bitflow.importers import graph as g
 from bitflow.importers.assemble import Imported, assemble
+from bitflow.importers.files import MAX_BYTES, read_bounded
 from bitflow.importers.onnx_operations import AT_THE_END, OPERATIONS, UNWANTED
 from bitflow.importers.onnx_reader import OnnxReader, Operation
 from bitflow.importers.pixels import Pixels
 
 __all__ = ["import_onnx", "input_axes", "read_model"]
 
-_MAX_BYTES = 2**30
 _ORDERS = {1: ChannelOrder.GRAY, 3: ChannelOrder.RGB}
 _FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
 
 
+@np.errstate(all="ignore")  # of hostile numbers: what comes of them is refused
 def import_onnx(
     path: str | Path,
     *,
@@ -62,12 +63,7 @@ def import_onnx(
 
 def read_model(path: Path) -> onnx.ModelProto:
     """Parse a file, with the external data that lies in its own folder. Raises InputError with the reason."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(_MAX_BYTES + 1)
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error
-    require(len(data) <= _MAX_BYTES, f"{path}: larger than {_MAX_BYTES} bytes")
+    data = read_bounded(path)
     model = onnx.ModelProto()
     try:
         model.ParseFromString(data)
@@ -79,7 +75,7 @@ def read_model(path: Path) -> onnx.ModelProto:
         _check_tensor(path, tensor)
         if external_data_helper.uses_external_data(tensor):
             outside += _load_external(path, tensor)
-            require(outside <= _MAX_BYTES, f"{path}: its external data is larger than {_MAX_BYTES} bytes")
+            require(outside <= MAX_BYTES, f"{path}: its external data is larger than {MAX_BYTES} bytes")
     return model
 
 
@@ -93,7 +89,7 @@ def _check_tensor(path: Path, tensor: onnx.TensorProto) -> None:
     for dimension in tensor.dims:
         require(dimension >= 0, f"{path}: tensor {tensor.name!r} has a negative dimension")
         count *= dimension
-        require(count <= _MAX_BYTES, f"{path}: tensor {tensor.name!r} is too large")
+        require(count <= MAX_BYTES, f"{path}: tensor {tensor.name!r} is too large")
 
 
 def _load_external(path: Path, tensor: onnx.TensorProto) -> int:
@@ -108,7 +104,7 @@ def _load_external(path: Path, tensor: onnx.TensorProto) -> int:
     offset, length = int(info.offset or 0), int(info.length or 0)
     length = length or whole - offset
     fits = 0 <= offset <= whole and 0 <= length <= whole - offset
-    require(fits and length <= _MAX_BYTES, f"{path}: the data of tensor {tensor.name!r} ends beyond {info.location}")
+    require(fits and length <= MAX_BYTES, f"{path}: the data of tensor {tensor.name!r} ends beyond {info.location}")
     with place.open("rb") as file:
         file.seek(offset)
         tensor.raw_data = file.read(length)

@@ -25,7 +25,6 @@ __all__ = ["Settings", "Source", "open_source"]
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
-_MAX_BYTES = 2**30
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +89,13 @@ def _missing(letters: str) -> str:
 
 
 def _keras(path: Path, settings: Settings) -> Source:
-    from bitflow.importers.keras_file import import_keras, read_keras
+    from bitflow.importers.keras_file import network_of, read_keras
     from bitflow.importers.run_graph import run_graph
 
-    imported = import_keras(path, **_given(settings))
-    graph, _ = read_keras(path, settings.size)
     pixels = settings.pixels or Pixels.RAW
+    graph, shape = read_keras(path, settings.size)
+    name = path.stem if settings.name is None else settings.name
+    imported = network_of(graph, shape, pixels, name, settings.labels, settings.sign_zero)
     return Source(
         "a NumPy reading of the file", imported, lambda images: run_graph(graph, _floats(pixels, images, graph.axes))
     )

@@ -62,6 +62,7 @@ def contract_of(
     return InputContract(shape, dtype, 128 if dtype == "uint8" else 0, order)
 
 
+@np.errstate(all="ignore")  # of hostile numbers: what comes of them is refused
 def import_module(
     module: nn.Module,
     contract: InputContract,
