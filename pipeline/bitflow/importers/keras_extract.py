@@ -51,7 +51,10 @@ class Extracted:
 
 
 def extract(path: Path, seconds: int = SECONDS) -> Extracted:
-    """Read a file, in at most so many seconds of processor time. Raises InputError with the reason where it is damaged, hostile, or no Keras file."""
+    """Read a file, in at most so many seconds of processor time.
+
+    Raises InputError with the reason where it is damaged, hostile, or no Keras file.
+    """
     read_bounded(path)  # says what cannot be opened, and what is too large
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "arrays.npz"
