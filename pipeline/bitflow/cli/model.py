@@ -16,7 +16,7 @@ from bitflow.cli import options, output
 from bitflow.cli.train import load_network
 from bitflow.errors import CheckFailed, InputError
 from bitflow.geometry import Resize, require
-from bitflow.ir import PackedLayer, PackedNetwork
+from bitflow.ir import INPUT, PackedNetwork
 from bitflow.learn.data import Split, load_data, read_picture
 from bitflow.learn.dataset import Images, blocks
 from bitflow.lower import image
@@ -40,15 +40,19 @@ def inspect(model: options.Model = None, as_json: options.Json = False) -> None:
     """
     network = image.load(project.resolve_model(model))
     facts = _facts(network)
-    rows = [_layer_facts(layer) for layer in network.layers]
+    rows = [_layer_facts(network, index) for index in range(len(network.layers))]
     if as_json:
         output.print_json({**facts, "layers": rows})
         return
     facts["input_shape"] = str(network.contract.shape)
     facts["labels"] = ", ".join(network.labels)
     output.print_facts(facts)
-    columns = ("name", "kind", "input", "output", "kernel", "padding", "macs", "bytes")
-    output.print_table(columns, ([row[column] for column in columns] for row in rows))
+    columns = ["name", "kind", "input", "output", "kernel", "padding", "macs", "bytes"]
+    names = ["input", *(layer.name for layer in network.layers)]
+    if any(row["takes"] != [before] for row, before in zip(rows, names, strict=False)):
+        columns[2:2] = ["takes", "gives"]  # only where the layers are no chain
+    cells = [{**row, "takes": " + ".join(row["takes"])} for row in rows]
+    output.print_table(columns, ([row[column] for column in columns] for row in cells))
 
 
 def predict(
@@ -208,12 +212,17 @@ def _facts(network: PackedNetwork) -> dict[str, Any]:
     }
 
 
-def _layer_facts(layer: PackedLayer) -> dict[str, Any]:
+def _layer_facts(network: PackedNetwork, index: int) -> dict[str, Any]:
+    layer = network.layers[index]
+    takes = ["input" if source == INPUT else network.layers[source].name for source in layer.sources]
     rows, columns = layer.window.kernel
     value = {-1: "-1", 0: "0", 1: "+1"}[layer.pad_value]
     return {
         "name": layer.name,
         "kind": layer.kind.name.lower(),
+        "takes": takes,
+        "gives": layer.gives.name.lower(),
+        "weight_bits": layer.weight_bits,
         "input": str(layer.source),
         "output": str(layer.target),
         "kernel": f"{rows}x{columns}",
