@@ -56,7 +56,7 @@ def test_onnx_must_be_checked_against_its_runtime(exported: Path) -> None:
     found = run(exported, "net.onnx", "-o", "net.bfn", "--input", "signed", "--check", "npz:data.npz", "--json")
     assert found.returncode == 0, found.stderr
     facts = json.loads(found.stdout)
-    assert (facts["checked"], facts["label_mismatches"]) == (50, 0)
+    assert (facts["checked"], facts["images"], facts["label_mismatches"]) == (True, 50, 0)
     assert facts["max_score_difference"] <= 1e-4 * facts["largest_score"]
     assert facts["crc32"] == f"{image.crc32(image.load(exported / 'net.bfn')):08x}"
     assert any("(p-128)/128" in note for note in facts["notes"])
@@ -83,7 +83,7 @@ def test_state_dict_must_need_its_class_and_be_checked(tmp_path: Path) -> None:
     found = run(tmp_path, *arguments, "--input", "unit", "--name", "mine", "--json")
     assert found.returncode == 0, found.stderr
     facts = json.loads(found.stdout)
-    assert (facts["name"], facts["checked"], facts["label_mismatches"]) == ("mine", 360, 0)
+    assert (facts["name"], facts["images"], facts["label_mismatches"]) == ("mine", 360, 0)
     assert image.load(tmp_path / "model.bfn").labels == ("a", "b", "c", "d")
 
 

@@ -64,7 +64,7 @@ def import_file(
     network = opened.imported.network
     fused = fuse(network)
     packed = pack(fused)
-    facts: dict[str, Any] = {"checked": 0, "label_mismatches": None, "max_score_difference": None}
+    facts: dict[str, Any] = {"checked": False, "label_mismatches": None, "max_score_difference": None}
     if check is not None:
         facts = _check(opened, packed, check, limit)
     image.save(packed, to)
@@ -72,7 +72,7 @@ def import_file(
     _show(source, to, opened, packed, facts, rows, as_json)
     unexplained = (facts["label_mismatches"] or 0) - facts.get("by_rounding", 0)
     if unexplained:
-        raise CheckFailed(f"{unexplained} of {facts['checked']} labels differ from the source's own run")
+        raise CheckFailed(f"{unexplained} of {facts['images']} labels differ from the source's own run")
 
 
 def _open(
@@ -133,7 +133,8 @@ def _check(opened: Source, packed: PackedNetwork, data: str, limit: int | None) 
     gap = np.abs(floats[differ, mine[differ]] - floats[differ, theirs[differ]])
     largest = float(np.abs(floats).max()) or 1.0
     return {
-        "checked": len(images),
+        "checked": True,
+        "images": len(images),
         "label_mismatches": len(differ),
         "by_rounding": int(np.count_nonzero(gap <= _ROUNDING * largest)),
         "max_score_difference": float(np.abs(logits - floats).max()),
@@ -163,7 +164,7 @@ def _show(
     if facts["checked"]:
         output.print_facts(
             {
-                "checked": f"{facts['checked']} images against {opened.kind}",
+                "checked": f"{facts['images']} images against {opened.kind}",
                 "label mismatches": f"{facts['label_mismatches']}, {facts['by_rounding']} of them where the source's "
                 "two best logits are nearer than its rounding",
                 "max score difference": f"{facts['max_score_difference']:.3g} of {facts['largest_score']:.3g}",
