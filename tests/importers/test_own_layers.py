@@ -1,4 +1,4 @@
-"""All layers of `bitflow.nn` in graphs and sequences: every hidden map and every logit equal to torch's, bit for bit."""
+"""All layers of `bitflow.nn` in graphs and sequences: every hidden map and logit equal to torch's, bit for bit."""
 
 from __future__ import annotations
 
@@ -25,11 +25,8 @@ class Stream(nn.Module):
         super().__init__()
         stem = InputConv2d(3, 8, 3, padding=(1, 0, 2, 1), dilation=(1, 2), weight_bits=8)
         self.stem = nn.Sequential(stem, nn.BatchNorm2d(8), Sign())
-        self.block, self.norm, self.shift = (
-            Residual(BinaryConv2d(8, 8, 3, padding=1, scaled=False)),
-            nn.BatchNorm2d(8),
-            Shift(8),
-        )
+        self.block = Residual(BinaryConv2d(8, 8, 3, padding=1, scaled=False))
+        self.norm, self.shift = nn.BatchNorm2d(8), Shift(8)
         self.left = BinaryConv2d(8, 8, 1, scaled=False)
         self.right = BinaryConv2d(8, 8, 3, padding=1, padding_value=0, groups=8, scaled=False)
         self.once, self.both, self.sign = nn.BatchNorm2d(8), nn.BatchNorm2d(16), Sign()

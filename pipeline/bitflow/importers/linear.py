@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["accumulate", "opened"]
 
+_EXACT_FLOAT32 = 2**24  # the first whole number that float32 cannot tell from the next
 Array = npt.NDArray[Any]
 Whole = npt.NDArray[np.int8]
 
@@ -70,7 +71,8 @@ def accumulate(work: _Assembly, node: Node, op: Conv | Dense, value: Value) -> V
     made, first = _accumulation(work, node, value, whole, window, groups, tap if padded else None, op)
     sums = _sums(whole, groups, value.shape.channels)
     steps = _joined([*first, *_pushed(node, value.steps, sums)])
-    plain = op.whole and not steps and (op.scale is not None or not np.any(factors != 1))
+    exact = op.whole and made.reach < _EXACT_FLOAT32
+    plain = exact and not steps and (op.scale is not None or not np.any(factors != 1))
     if np.any(factors != 1):
         steps.append(Scale(factors))
     if op.bias is not None:
