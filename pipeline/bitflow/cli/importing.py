@@ -162,11 +162,15 @@ def _show(
     for line in notes:
         output.note(line)
     if facts["checked"]:
+        mismatches = str(facts["label_mismatches"])
+        if facts["by_rounding"]:
+            mismatches += (
+                f", {facts['by_rounding']} of them where the source's two best logits are nearer than its rounding"
+            )
         output.print_facts(
             {
                 "checked": f"{facts['images']} images against {opened.kind}",
-                "label mismatches": f"{facts['label_mismatches']}, {facts['by_rounding']} of them where the source's "
-                "two best logits are nearer than its rounding",
+                "label mismatches": mismatches,
                 "max score difference": f"{facts['max_score_difference']:.3g} of {facts['largest_score']:.3g}",
             }
         )
