@@ -8,7 +8,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from tests.importers.keras_models import Layers, conv, forward, network, save_h5, save_keras
+from tests.importers.keras_models import Layers, conv, dense, forward, network, save_h5, save_keras
 
 from bitflow.check.host import HostEngine
 from bitflow.errors import ImportRefused, InputError
@@ -126,3 +126,44 @@ def test_weights_alone_must_be_refused_with_what_to_do(tmp_path: Path) -> None:
         file["layer/kernel:0"] = np.zeros(3)
     with pytest.raises(InputError, match="save the whole model"):
         import_keras(tmp_path / "net.h5")
+
+
+def test_a_sequence_must_be_a_map_of_height_one(tmp_path: Path) -> None:
+    """1-D layers against the same network in 2-D, over signals of two channels; "same" and "causal" padding."""
+    rng = np.random.default_rng(0)
+    kernels = [rng.normal(size=(5, 2, 8)), rng.normal(size=(3, 8, 6))]
+    head = dense(rng, 4, None)
+    flat: Layers = [
+        (
+            "QuantConv1D",
+            {"strides": [2], "padding": "same", "use_bias": False, "kernel_quantizer": "ste_sign"},
+            {"kernel": kernels[0]},
+        ),
+        ("MaxPooling1D", {"pool_size": [2], "strides": [2], "padding": "valid"}, {}),
+        (
+            "QuantConv1D",
+            {"padding": "causal", "use_bias": False, "kernel_quantizer": "ste_sign", "input_quantizer": "ste_sign"},
+            {"kernel": kernels[1]},
+        ),
+        ("Flatten", {}, {}),
+        head,
+    ]
+    square: Layers = [
+        ("QuantConv2D", flat[0][1] | {"strides": [1, 2], "pad_values": 0.0}, {"kernel": kernels[0][None]}),
+        ("MaxPooling2D", {"pool_size": [1, 2], "strides": [1, 2], "padding": "valid"}, {}),
+        ("Activation", {"activation": "ste_sign"}, {}),
+        ("ZeroPadding2D", {"padding": [[0, 0], [2, 0]]}, {}),
+        ("QuantConv2D", flat[2][1] | {"padding": "valid", "input_quantizer": None}, {"kernel": kernels[1][None]}),
+        ("Flatten", {}, {}),
+        head,
+    ]
+    head[2]["kernel"] = rng.normal(size=(8 * 6, 4))
+    head[2]["bias"] = rng.normal(size=4)
+    save_h5(tmp_path / "flat.h5", flat, (32, 2))
+    save_h5(tmp_path / "square.h5", square, (1, 32, 2))
+    images = rng.integers(0, 256, (50, 1, 32, 2)).astype(np.uint8)
+    one, two = (pack(fuse(import_keras(tmp_path / f"{name}.h5").network)) for name in ("flat", "square"))
+    assert one.contract.shape == two.contract.shape
+    scores = HostEngine(one).scores(images)
+    assert np.array_equal(scores, HostEngine(two).scores(images))
+    assert len(np.unique(scores, axis=0)) > 10
