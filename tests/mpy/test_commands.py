@@ -21,11 +21,13 @@ from bitflow.deploy import micropython_build as builder
 from bitflow.deploy.boards import board
 from bitflow.deploy.micropython_source import Source
 from bitflow.errors import DeviceError
+from bitflow.resources import builtin_model
 from bitflow_hil.emulator import Emulator
 from bitflow_hil.repl import Repl
 
 BOARDS = ("qemu-m3", "qemu-m4", "qemu-m7")
 README = Path(__file__).parents[2] / "README.md"
+DIGITS = builtin_model("digits").stat().st_size  # bytes
 
 
 def command(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -68,7 +70,7 @@ def test_flash_must_say_what_it_did(toolchain: Source, name: str) -> None:
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert (result["architecture"], result["abi"]) == (board(name).mpy, "6.3")
-    assert (result["model.bfn"], result["self_test"]) == (9544, "passed")
+    assert (result["model.bfn"], result["self_test"]) == (DIGITS, "passed")
 
 
 def test_build_must_write_module_and_network(toolchain: Source, tmp_path: Path) -> None:
@@ -77,7 +79,7 @@ def test_build_must_write_module_and_network(toolchain: Source, tmp_path: Path) 
     result = json.loads(done.stdout)
     assert result["architecture"] == "armv7emdp"
     assert Path(result["module"]).read_bytes()[:2] == b"M\x06"
-    assert Path(result["model"]).stat().st_size == 9544
+    assert Path(result["model"]).stat().st_size == DIGITS
 
 
 @pytest.mark.parametrize(
@@ -124,7 +126,7 @@ def test_mpremote_must_work_as_on_a_real_board(toolchain: Source, tmp_path: Path
         assert mpremote(port, "exec", "print(6 * 7)").split() == ["42"]
         assert "hello from qemu" in mpremote(port, "run", str(tmp_path / "hello.py"))
         mpremote(port, "cp", str(tmp_path / "digits.bfn"), ":")
-        assert "9544 digits.bfn" in mpremote(port, "ls")
+        assert f"{DIGITS} digits.bfn" in mpremote(port, "ls")
         assert "42" in mpremote(port, "mount", str(tmp_path), "exec", "import host_only; print(host_only.answer())")
         mpremote(port, "mip", "install", str(folder / "package.json"))
         said = mpremote(port, "exec", "import bitflow; print(bitflow.Model('digits.bfn').predict(bytes(64)))")
