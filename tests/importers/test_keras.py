@@ -128,6 +128,17 @@ def test_weights_alone_must_be_refused_with_what_to_do(tmp_path: Path) -> None:
         import_keras(tmp_path / "net.h5")
 
 
+def test_nothing_in_the_current_folder_must_be_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    layers, shape = network(4)
+    forward(layers, np.random.default_rng(0).random((9, *shape)))
+    save_h5(tmp_path / "net.h5", layers, shape)
+    for name in ("bitflow", "h5py", "numpy"):
+        (tmp_path / f"{name}.py").write_text("open('executed', 'w').close()")
+    monkeypatch.chdir(tmp_path)
+    assert import_keras(Path("net.h5")).network.layers
+    assert not (tmp_path / "executed").exists()
+
+
 def test_a_sequence_must_be_a_map_of_height_one(tmp_path: Path) -> None:
     """1-D layers against the same network in 2-D, over signals of two channels; "same" and "causal" padding."""
     rng = np.random.default_rng(0)

@@ -58,7 +58,8 @@ def extract(path: Path, seconds: int = SECONDS) -> Extracted:
     read_bounded(path)  # says what cannot be opened, and what is too large
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "arrays.npz"
-        command = [sys.executable, "-m", "bitflow.importers.keras_extract", str(path), str(out), str(seconds)]
+        # -P: no module from the current folder, which may be where the file of a stranger was unpacked.
+        command = [sys.executable, "-P", "-m", "bitflow.importers.keras_extract", str(path), str(out), str(seconds)]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=20 * seconds, check=False)
         except subprocess.TimeoutExpired:
