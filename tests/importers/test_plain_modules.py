@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,9 +12,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import bitflow
+from bitflow.check.host import HostEngine
 from bitflow.check.reference import run_network
 from bitflow.errors import ImportRefused
+from bitflow.importers.pixels import Pixels
+from bitflow.importers.source import Settings, open_source
 from bitflow.importers.torch_module import network_from_module, run_module
+from bitflow.lower.fuse import fuse
+from bitflow.lower.pack import pack
 
 
 class Binarize(torch.autograd.Function):
@@ -289,3 +295,25 @@ def test_a_deviation_for_each_colour_must_be_refused_and_one_for_all_taken() -> 
     with torch.no_grad():
         want = module(torch.from_numpy(images.transpose(0, 3, 1, 2).copy()).float()).numpy()
     assert np.array_equal(bitflow.fuse(module, input_shape=(5, 5, 3)).predict(images), want.argmax(1))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("opset", [11, 17])
+@pytest.mark.parametrize("style", [name for name in PLAIN if name != "sequence"])  # torch exports no sgn
+def test_what_torch_exports_to_onnx_must_decide_as_onnxruntime(tmp_path: Path, style: str, opset: int) -> None:
+    make, shape = PLAIN[style]
+    module = trained(make, shape, opset)
+    height, width, channels = shape
+    path = tmp_path / "net.onnx"
+    options = {"input_names": ["x"], "dynamic_axes": {"x": {0: "n"}}, "autograd_inlining": True}
+    torch.onnx.export(
+        module, (torch.zeros(1, channels, height, width),), path, opset_version=opset, dynamo=False, **options
+    )
+    opened = open_source(path, Settings(pixels=Pixels.RAW))
+    packed = pack(fuse(opened.imported.network))
+    images = np.random.default_rng(0).integers(0, 256, (30, *shape), np.uint8)
+    want = opened.run(images)
+    assert packed.logits is not None
+    got = packed.logits.scale * HostEngine(packed).scores(images) + packed.logits.offset
+    # A softmax at the end moves all logits of an image by one number.
+    assert np.ptp(got - want, axis=1).max() <= 1e-4 * np.abs(want).max()
