@@ -5,6 +5,7 @@ Maps are [height, width, channels]; filters are [out, kernel height, kernel widt
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
@@ -90,7 +91,7 @@ def _check_filters(weights: Int8, groups: int, source: Shape, where: str) -> Non
     )
 
 
-class _Filters:
+class _Filters(ABC):
     """What all accumulations with filters share: their numbers follow from source map, weights and window."""
 
     __slots__ = ()
@@ -112,9 +113,9 @@ class _Filters:
         return int(np.prod(self.weights.shape[1:]))
 
     @property
+    @abstractmethod
     def takes(self) -> tuple[Map, ...]:
         """The maps that it is made from."""
-        raise NotImplementedError
 
     @property
     def reach(self) -> int:

@@ -29,6 +29,11 @@ class ChannelOrder(IntEnum):
     BGR = 2
     OTHER = 3
 
+    @classmethod
+    def usual(cls, channels: int) -> ChannelOrder:
+        """What so many channels mean where nobody says: one gray, three RGB."""
+        return {1: cls.GRAY, 3: cls.RGB}.get(channels, cls.OTHER)
+
 
 class Resize(IntEnum):
     """How a picture of another size is brought to the input size."""

@@ -30,7 +30,9 @@ def test_qonnx_perceptron_must_equal_its_reference_on_all_of_mnist(shared_models
 
 
 def test_larq_network_must_equal_its_reference(shared_models: Path) -> None:
-    packed = pack(fuse(import_keras(shared_models / "larq" / "30_16_32_BN_ep30.h5").network))
+    imported = import_keras(shared_models / "larq" / "30_16_32_BN_ep30.h5")
+    assert imported.notes[:2] == ("input: the source got p for a pixel p", "sign(0) = +1, as Larq has it")
+    packed = pack(fuse(imported.network))
     want = np.load(shared_models / "larq" / "30_16_32_BN_ep30_first1000.npz")
     scores = HostEngine(packed).scores(want["images"])
     assert np.array_equal(scores.argmax(axis=1), want["predictions"])

@@ -19,8 +19,9 @@ from bitflow.geometry import InputContract, Pool, Shape, Window
 from bitflow.importers import graph as g
 from bitflow.importers.layout import arrange, channel_values, close_up, reshape, transpose
 from bitflow.importers.linear import accumulate, opened
-from bitflow.importers.value import Padding, Value, slope_and_offset
+from bitflow.importers.value import Padding, Value
 from bitflow.ir import INPUT, Divide, Layer, LayerKind, Map, Network, Offset, Rounding, Scale, Sign, Step, Values
+from bitflow.lower.arithmetic import composed
 from bitflow.lower.fuse import zeros
 
 __all__ = ["Imported", "assemble"]
@@ -107,21 +108,20 @@ class _Assembly:
             return Map(self.contract.shape, Values.PIXELS, self.contract.reach)
         return self.layers[value.index].gives(last=False)
 
-    def settle(self, zero_point: int | None, wanted: int) -> int:
-        """The input's zero point: `zero_point` if a layer needs just that one, else `wanted` unless it is settled."""
+    def settle(self, zero_point: int | None, wanted: int) -> None:
+        """Fix the input's zero point: the one that a layer needs, else the wanted one unless it is fixed already."""
         if zero_point is None:
             zero_point = self.contract.zero_point if self.settled else wanted
         if self.settled and zero_point != self.contract.zero_point:
             raise InputError(f"two layers take pixels, with zero points {self.contract.zero_point} and {zero_point}")
         self.contract = replace(self.contract, zero_point=zero_point)
         self.settled = True
-        return zero_point
 
     def run(self, node: g.Node, inputs: list[Value]) -> Value:
         """The value that a node makes."""
         value = inputs[0]
-        if value.padding is not None and not isinstance(node.op, g.Conv | g.MaxPool):
-            raise node.refuse("padding is taken before a convolution or a max-pool only")
+        if value.padding is not None and not isinstance(node.op, g.Conv):
+            raise node.refuse("takes padded values; padding is taken before a convolution only, a pool pads itself")
         match node.op:
             case g.Conv() | g.Dense() as op:
                 result = accumulate(self, node, op, self.closed(value, node))
@@ -182,7 +182,7 @@ class _Assembly:
     def signed(self, node: g.Node, zero: int, value: Value) -> Value:
         if value.ternary:
             # Sign-add-sign: the second sign says what the zero of the first becomes.
-            low, middle, high = (_apply(value.after, x) for x in (-1, 0, 1))
+            low, middle, high = _after_sign(value)
             if not low < 0 < high or (middle == 0 and zero == 0):
                 raise node.refuse("a sign after a sign that does not keep -1 and +1")
             becomes = (1 if middle > 0 else -1) if middle != 0 else zero
@@ -226,8 +226,7 @@ class _Assembly:
         kept: tuple[Step, ...] = ()
         if pool is not None:
             before = value.steps[: value.steps.index(pool)]
-            both = slope_and_offset(before, value.shape.channels)
-            if both is None or not bool(np.all(both[0] > 0)):
+            if not bool(np.all(composed(before, value.shape.channels)[0] > 0)):
                 raise node.refuse("a max-pool of integers with a scale that is not positive")
             kept = (pool,)
         index = self.add(value, kept, Rounding.FLOAT32)
@@ -262,15 +261,8 @@ class _Assembly:
 
     def pooled(self, node: g.Node, op: g.MaxPool, value: Value) -> Value:
         value = self.settled_sign(value, node)
-        padding = list(op.padding)
-        if value.padding is not None:
-            raise node.refuse("a max-pool of padded values; let the pool pad")
-        height, width = value.shape.height, value.shape.width
-        if padding[2] < 0 or padding[3] < 0:
-            padding = [padding[0], padding[1], max(padding[2], 0), max(padding[3], 0)]
-        pool = Pool(Window(op.kernel, op.stride, (padding[0], padding[1], padding[2], padding[3])))
-        shape = Shape(*pool.window.over(height, width), value.shape.channels)
-        value = replace(value, padding=None)
+        pool = Pool(Window(op.kernel, op.stride, op.padding))
+        shape = Shape(*pool.window.over(value.shape.height, value.shape.width), value.shape.channels)
         if value.index is not None:
             return self.pooled_map(node, pool, shape, value)
         if any(isinstance(step, Pool) for step in value.steps):
@@ -281,8 +273,7 @@ class _Assembly:
         """Pool a finished map: of bits after their sign, where that is the layer's only pool and use."""
         if value.index == INPUT or self.map_of(value).values is not Values.BITS:
             return replace(opened(self, node, value).plus(pool), shape=shape)
-        both = slope_and_offset(value.steps, shape.channels)
-        if both is None or not bool(np.all(both[0] > 0)):
+        if not bool(np.all(composed(value.steps, shape.channels)[0] > 0)):
             raise node.refuse("a max-pool of bits that a scale has turned round")
         layer = self.layers[value.index or 0]
         lone = all(value.index not in (other.sources or ()) for other in self.layers)
@@ -308,14 +299,13 @@ class _Assembly:
         if any(value.index == INPUT for value in values):
             raise node.refuse("adds the pixels to a map; only bits and integers can be added")
         channels = values[0].shape.channels
-        affine = [slope_and_offset(value.steps, channels) for value in values]
-        slopes = [both[0] for both in affine if both is not None]
-        if len(slopes) != len(values) or any(not np.array_equal(slopes[0], slope) for slope in slopes):
+        slopes, offsets = zip(*(composed(value.steps, channels) for value in values), strict=True)
+        if any(not np.array_equal(slopes[0], slope) for slope in slopes):
             raise node.refuse(
                 "adds values of different scales; only integers of one scale add up to an integer, so leave out the "
                 "scaling factors and the BatchNorms before the addition, or make them equal"
             )
-        offset = np.sum([both[1] for both in affine if both is not None], axis=0)
+        offset = np.sum(offsets, axis=0)
         steps: tuple[Step, ...] = ()
         if np.any(slopes[0] != 1):
             steps += (Scale(slopes[0]),)
@@ -347,9 +337,9 @@ class _Assembly:
 
     def common_steps(self, node: g.Node, values: list[Value]) -> tuple[Step, ...]:
         """What stands on each of several maps of bits, if it is one scale and one offset for all."""
-        found = [slope_and_offset(value.steps, value.shape.channels) for value in values]
-        numbers = {(float(n), float(m)) for both in found if both is not None for n, m in zip(*both, strict=True)}
-        if None in found or len(numbers) != 1:
+        found = [composed(value.steps, value.shape.channels) for value in values]
+        numbers = {(float(n), float(m)) for both in found for n, m in zip(*both, strict=True)}
+        if len(numbers) != 1:
             raise node.refuse("concatenates bits of different scales; let them all be -1 and +1, or all 0 and 1")
         channels = sum(value.shape.channels for value in values)
         ((slope, offset),) = numbers
@@ -382,15 +372,10 @@ class _Assembly:
         return Network(name, self.contract, tuple(self.layers), labels)
 
 
-def _apply(steps: tuple[Step, ...], x: float) -> float:
-    both = slope_and_offset(steps, 1 if not steps else max(_channels(step) for step in steps))
-    if both is None:
-        raise InputError("a BatchNorm or a max-pool between a sign with three values and the next one")
-    found = np.unique(both[0] * x + both[1])
-    if len(np.unique(np.sign(found))) != 1:
-        raise InputError("a different shift in each channel between a sign with three values and the next one")
-    return float(found[0])
-
-
-def _channels(step: Step) -> int:
-    return len(step.values) if isinstance(step, Scale | Offset) else 1
+def _after_sign(value: Value) -> tuple[float, ...]:
+    """What the steps after a sign with three values make of -1, 0 and +1: one number of those of all channels."""
+    slope, offset = composed(value.after, value.shape.channels)
+    found = [slope * x + offset for x in (-1, 0, 1)]
+    if any(len(np.unique(np.sign(numbers))) != 1 for numbers in found):
+        raise InputError("channels differ in the shift between a sign with three values and the next one")
+    return tuple(float(numbers[0]) for numbers in found)

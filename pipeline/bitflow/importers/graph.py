@@ -44,8 +44,7 @@ Sides = tuple[int, int, int, int]
 class Conv:
     """weights [out, in / groups, kh, kw]; bias [out]; fill: what a padded tap holds.
 
-    scale [out]: the *result* is multiplied by it, as bitflow.nn does; else a factor is sought in the weights.
-    zero_point: of pixels, where the layer takes it off itself. whole: the source's accumulators are exact integers.
+    whole: the source's accumulators are exact integers.
     """
 
     weights: Array = field(repr=False)
@@ -55,18 +54,15 @@ class Conv:
     dilation: tuple[int, int] = (1, 1)
     groups: int = 1
     fill: float = 0.0
-    scale: Array | None = field(repr=False, default=None)
-    zero_point: int | None = None
     whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Dense:
-    """weights [out, in] over a flat tensor; bias, scale and whole as those of Conv."""
+    """weights [out, in] over a flat tensor; bias and whole as those of Conv."""
 
     weights: Array = field(repr=False)
     bias: Array | None = field(repr=False, default=None)
-    scale: Array | None = field(repr=False, default=None)
     whole: bool = False
 
 
@@ -87,7 +83,7 @@ class Norm:
 
 @dataclass(frozen=True, slots=True)
 class MaxPool:
-    """A position outside the map never wins. Padding may be negative at the end: rows that no window covers."""
+    """A position outside the map never wins."""
 
     kernel: tuple[int, int]
     stride: tuple[int, int]
@@ -108,7 +104,7 @@ class Clip:
 
 @dataclass(frozen=True, slots=True)
 class Pad:
-    """Padding as an operation of its own, before a convolution or a pool."""
+    """Padding as an operation of its own, before a convolution."""
 
     padding: Sides
     fill: float

@@ -7,7 +7,7 @@ Maps are channels-last. Larq's sign has sign(0) = +1.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +15,18 @@ import numpy as np
 import numpy.typing as npt
 
 from bitflow.errors import ImportRefused, InputError
-from bitflow.geometry import ChannelOrder, InputContract, Shape
+from bitflow.geometry import Shape
 from bitflow.importers import graph as g
-from bitflow.importers.assemble import Imported, assemble
+from bitflow.importers.assemble import Imported
 from bitflow.importers.keras_extract import Extracted, extract
 from bitflow.importers.keras_layers import KerasLayer, KerasReader
-from bitflow.importers.pixels import Pixels
+from bitflow.importers.layout import lengths
+from bitflow.importers.pixels import Pixels, network_of
 
-__all__ = ["import_keras", "network_of", "read_keras"]
+__all__ = ["NOTES", "import_keras", "read_keras"]
 
-_ORDERS = {1: ChannelOrder.GRAY, 3: ChannelOrder.RGB}
+NOTES = ("sign(0) = +1, as Larq has it",)
+
 # Names of a BatchNorm's variables in the order in which Keras 3 numbers them; flags that leave the first two out.
 _NORM = (("gamma", "scale"), ("beta", "center"), ("moving_mean", ""), ("moving_variance", ""))
 
@@ -46,28 +48,19 @@ def import_keras(
     """
     path = Path(path)
     graph, shape = read_keras(path, size)
-    return network_of(graph, shape, pixels, path.stem if name is None else name, labels, sign_zero)
-
-
-def network_of(
-    graph: g.Graph,
-    shape: Shape,
-    pixels: Pixels | None = None,
-    name: str = "model",
-    labels: Sequence[str] = (),
-    sign_zero: int | None = None,
-) -> Imported:
-    """The network of what `read_keras` gave; arguments and errors as `import_keras`."""
-    pixels = pixels or Pixels.RAW
-    contract = InputContract(shape, "uint8", 0, _ORDERS.get(shape.channels, ChannelOrder.OTHER))
-    steps = pixels.steps(shape.channels)
-    imported = assemble(graph, contract, pixel_steps=steps, name=name, labels=labels, sign_zero=sign_zero)
-    said = (f"input: the source got {pixels} for a pixel p", "sign(0) = +1, as Larq has it")
-    return replace(imported, notes=(*said, *imported.notes))
+    return network_of(
+        graph,
+        shape,
+        pixels or Pixels.RAW,
+        path.stem if name is None else name,
+        labels=labels,
+        sign_zero=sign_zero,
+        notes=NOTES,
+    )
 
 
 def read_keras(path: Path, size: tuple[int, ...] | None = None) -> tuple[g.Graph, Shape]:
-    """The graph of a file, and the shape of its input."""
+    """The graph of a file, and the shape of its input. Errors and size as `import_keras`."""
     extracted = extract(path)
     try:
         return _read(_Weights(extracted), extracted.config, size)
@@ -173,8 +166,7 @@ def _input(layer: KerasLayer, size: tuple[int, ...] | None) -> tuple[Shape, tupl
             if not 1 <= found[axis] <= 65535:
                 raise InputError(f"the input does not say its {axis}: give it with --size HxWxC")
     shape = Shape(found["H"], found["W"], found["C"])
-    whole = tuple(int(np.prod([found[letter] for letter in axis])) for axis in axes[1:])
-    return shape, axes, whole
+    return shape, axes, lengths(shape, axes)
 
 
 def _connections(model: dict[str, Any], layers: list[KerasLayer]) -> list[tuple[KerasLayer, list[str]]]:

@@ -11,10 +11,20 @@ import numpy.typing as npt
 
 from bitflow.geometry import Shape
 from bitflow.importers.graph import Node
-from bitflow.importers.value import Value, flat_axes
+from bitflow.importers.value import Axes, Value, flat_axes
 from bitflow.ir import BatchNorm
 
-__all__ = ["arrange", "channel_values", "close_up", "dense_filters", "is_map", "reshape", "sizes", "transpose"]
+__all__ = [
+    "arrange",
+    "channel_values",
+    "close_up",
+    "dense_filters",
+    "is_map",
+    "lengths",
+    "reshape",
+    "sizes",
+    "transpose",
+]
 
 Array = npt.NDArray[Any]
 
@@ -23,9 +33,14 @@ def _size(shape: Shape, letter: str) -> int:
     return {"H": shape.height, "W": shape.width, "C": shape.channels}[letter]
 
 
+def lengths(shape: Shape, axes: Axes) -> tuple[int, ...]:
+    """Lengths of a tensor's axes, the batch's left out."""
+    return tuple(prod(_size(shape, letter) for letter in axis) for axis in axes[1:])
+
+
 def sizes(value: Value) -> tuple[int, ...]:
     """The tensor's shape for a batch of one."""
-    return (1, *(prod(_size(value.shape, letter) for letter in axis) for axis in value.axes[1:]))
+    return (1, *lengths(value.shape, value.axes))
 
 
 def is_map(value: Value, native: str) -> bool:

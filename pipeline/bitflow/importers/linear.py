@@ -16,12 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from bitflow import accumulation as acc
-from bitflow.geometry import Shape, Window
+from bitflow.geometry import InputContract, Window
 from bitflow.importers.graph import Conv, Dense, Node
 from bitflow.importers.layout import dense_filters, is_map
 from bitflow.importers.value import Value, uniform
 from bitflow.importers.weights import factorise
 from bitflow.ir import INPUT, Accumulation, Divide, Offset, Rounding, Scale, Step, Values
+from bitflow.lower.arithmetic import composed
 
 if TYPE_CHECKING:
     from bitflow.importers.assemble import _Assembly
@@ -41,12 +42,12 @@ def opened(work: _Assembly, node: Node, value: Value) -> Value:
         again = acc.Sum((work.map_of(value),))
         return replace(value, name=node.name, index=None, accumulation=again, sources=(value.index,))
     # Each pixel by itself: a convolution of one tap with weight +1.
-    zero_point = work.settle(None, _centre(work, value.steps))
+    contract = _settled(work, node, value, None)
     channels = value.shape.channels
     ones = np.ones((channels, 1, 1, 1), dtype=np.int8)
-    each = acc.InputConv(value.shape, ones, Window((1, 1)), work.contract, channels)
-    steps = _shifted(np.full(channels, float(zero_point)), value.steps)
-    return replace(value, name=node.name, index=None, accumulation=each, sources=(INPUT,), steps=steps)
+    each = acc.InputConv(value.shape, ones, Window((1, 1)), contract, channels)
+    back = (Offset(np.full(channels, float(contract.zero_point))),) if contract.zero_point else ()
+    return replace(value, name=node.name, index=None, accumulation=each, sources=(INPUT,), steps=(*back, *value.steps))
 
 
 def accumulate(work: _Assembly, node: Node, op: Conv | Dense, value: Value) -> Value:
@@ -56,7 +57,7 @@ def accumulate(work: _Assembly, node: Node, op: Conv | Dense, value: Value) -> V
             raise node.refuse("padding before a dense layer")
         weights = dense_filters(node, value, op.weights)
         window = Window((value.shape.height, value.shape.width))
-        groups, fill = 1, 0.0
+        fill = 0.0
         axes: tuple[str, ...] = ("N", "C")
     else:
         if not is_map(value, work.graph.native):
@@ -64,15 +65,15 @@ def accumulate(work: _Assembly, node: Node, op: Conv | Dense, value: Value) -> V
         weights = np.transpose(op.weights, (0, 2, 3, 1))
         padding, fill = _padding(node, op, value)
         window = Window((weights.shape[1], weights.shape[2]), op.stride, padding, op.dilation)
-        groups, axes = op.groups, value.axes
+        axes = value.axes
     whole, factors = _whole(node, op, weights)
     padded = any(window.padding)
     tap = _padded_tap(node, value.steps, fill) if padded else Fraction(0)
-    made, first = _accumulation(work, node, value, whole, window, groups, tap if padded else None, op)
-    sums = _sums(whole, groups, value.shape.channels)
+    made, first = _accumulation(work, node, op, value, whole, window, tap if padded else None)
+    sums = _sums(whole, made.groups, value.shape.channels)
     steps = _joined([*first, *_pushed(node, value.steps, sums)])
     exact = op.whole and made.reach < _EXACT_FLOAT32
-    plain = exact and not steps and (op.scale is not None or not np.any(factors != 1))
+    plain = exact and not steps and not np.any(factors != 1)
     if np.any(factors != 1):
         steps.append(Scale(factors))
     if op.bias is not None:
@@ -96,8 +97,6 @@ def _padding(node: Node, op: Conv, value: Value) -> tuple[tuple[int, int, int, i
 
 def _whole(node: Node, op: Conv | Dense, weights: Array) -> tuple[Whole, npt.NDArray[np.float64]]:
     """Filters of whole numbers and the factor of each."""
-    if op.scale is not None:
-        return weights.astype(np.int8), np.asarray(op.scale, dtype=np.float64)
     found = factorise(weights)
     if found is None:
         kind = "convolution" if isinstance(op, Conv) else "dense layer"
@@ -180,24 +179,19 @@ def _joined(steps: list[Step]) -> list[Step]:
 
 
 def _accumulation(
-    work: _Assembly,
-    node: Node,
-    value: Value,
-    whole: Whole,
-    window: Window,
-    groups: int,
-    tap: Fraction | None,
-    op: Conv | Dense,
+    work: _Assembly, node: Node, op: Conv | Dense, value: Value, whole: Whole, window: Window, tap: Fraction | None
 ) -> tuple[Accumulation, list[Step]]:
     """The accumulation, and the step that makes up for the zero point of pixels. tap: what a padded one holds."""
     source = work.map_of(value)
+    groups = op.groups if isinstance(op, Conv) else 1
     if source.values is Values.PIXELS:
-        return _input_conv(work, node, value, whole, window, groups, tap, op)
+        conv = acc.InputConv(source.shape, whole, window, _settled(work, node, value, tap), groups)
+        total = _sums(whole, groups, source.shape.channels).sum(axis=1) * float(conv.contract.zero_point)
+        return conv, [Offset(total)] if np.any(total != 0) else []
     if source.values is Values.BITS:
         if tap is not None and tap not in (-1, 0, 1):
             raise node.refuse(f"pads bits with what would be {float(tap):g}; only -1, 0 and +1 can be padded")
-        dense = window == Window((source.shape.height, source.shape.width)) and groups == 1
-        if dense and isinstance(op, Dense):
+        if isinstance(op, Dense):
             return acc.BinaryDense(source.shape, whole), []
         return acc.BinaryConv(source.shape, whole, window, groups, 0 if tap is None else int(tap)), []
     if tap not in (None, 0):
@@ -205,58 +199,20 @@ def _accumulation(
     return acc.IntegerConv(source.shape, source.reach, whole, window, groups), []
 
 
-def _input_conv(
-    work: _Assembly,
-    node: Node,
-    value: Value,
-    whole: Whole,
-    window: Window,
-    groups: int,
-    tap: Fraction | None,
-    op: Conv | Dense,
-) -> tuple[Accumulation, list[Step]]:
+def _settled(work: _Assembly, node: Node, value: Value, tap: Fraction | None) -> InputContract:
+    """The input, with the zero point that a padded tap asks for, else one near the middle."""
     low, high = work.contract.pixel_range
-    own = op.zero_point if isinstance(op, Conv) else None
-    needed = None
-    if own is not None:
-        needed = own
-    elif tap is not None:
-        if tap.denominator != 1 or not low <= tap <= high:
-            raise node.refuse(
-                f"pads pixels with {float(tap):g}, which is no pixel of {low}..{high}: without padding, or with a mean "
-                "that is a whole pixel value, it can be taken"
-            )
-        needed = int(tap)
-    zero_point = work.settle(needed, _centre(work, value.steps))
-    conv = acc.InputConv(_shape(work), whole, window, work.contract, groups)
-    if own is not None:
-        return conv, []
-    total = _sums(whole, groups, value.shape.channels).sum(axis=1) * float(zero_point)
-    return conv, [Offset(total)] if np.any(total != 0) else []
+    if tap is not None and (tap.denominator != 1 or not low <= tap <= high):
+        raise node.refuse(
+            f"pads pixels with {float(tap):g}, which is no pixel of {low}..{high}: without padding, or with a mean "
+            "that is a whole pixel value, it can be taken"
+        )
+    work.settle(None if tap is None else int(tap), _centre(work, value))
+    return work.contract
 
 
-def _shape(work: _Assembly) -> Shape:
-    return work.contract.shape
-
-
-def _centre(work: _Assembly, steps: tuple[Step, ...]) -> int:
+def _centre(work: _Assembly, value: Value) -> int:
     """The pixel value nearest to what the source makes 0: with it as zero point accumulators are smallest."""
     low, high = work.contract.pixel_range
-    numbers = np.arange(low, high + 1, dtype=np.float64)
-    ends = np.zeros_like(numbers)
-    for index, number in enumerate(numbers):
-        value = number
-        for step in steps:
-            match step:
-                case Scale(values):
-                    value = value * values[0]
-                case Divide(by):
-                    value = value / by
-                case Offset(values):
-                    value = value + values[0]
-        ends[index] = abs(value)
-    return int(numbers[int(np.argmin(ends))])
-
-
-def _shifted(first: npt.NDArray[np.float64], steps: tuple[Step, ...]) -> tuple[Step, ...]:
-    return (Offset(first), *steps) if np.any(first != 0) else steps
+    slope, offset = composed(value.steps, value.shape.channels)
+    return low + int(np.argmin(np.abs(np.arange(low, high + 1) * slope[0] + offset[0])))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +13,17 @@ from google.protobuf.message import DecodeError
 from onnx import external_data_helper, numpy_helper
 
 from bitflow.errors import ImportRefused, InputError
-from bitflow.geometry import ChannelOrder, InputContract, Shape, require
+from bitflow.geometry import Shape, require
 from bitflow.importers import graph as g
-from bitflow.importers.assemble import Imported, assemble
+from bitflow.importers.assemble import Imported
 from bitflow.importers.files import MAX_BYTES, read_bounded
+from bitflow.importers.layout import lengths
 from bitflow.importers.onnx_operations import AT_THE_END, OPERATIONS, UNWANTED
 from bitflow.importers.onnx_reader import OnnxReader, Operation
-from bitflow.importers.pixels import Pixels
+from bitflow.importers.pixels import Pixels, network_of
 
-__all__ = ["import_onnx", "input_axes", "read_model"]
+__all__ = ["import_onnx", "read_graph", "read_model"]
 
-_ORDERS = {1: ChannelOrder.GRAY, 3: ChannelOrder.RGB}
 _FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
 
 
@@ -45,20 +44,10 @@ def import_onnx(
     Raises InputError for a file that is damaged or hostile, ImportRefused for a network that cannot be taken.
     """
     path = Path(path)
-    model = read_model(path)
-    source, shape = _read(model, size)
-    pixels = pixels or Pixels.UNIT
-    order = _ORDERS.get(shape.channels, ChannelOrder.OTHER)
-    contract = InputContract(shape, "uint8", 0, order)
-    imported = assemble(
-        source,
-        contract,
-        pixel_steps=pixels.steps(shape.channels),
-        name=path.stem if name is None else name,
-        labels=labels,
-        sign_zero=sign_zero,
+    graph, shape = read_graph(read_model(path), size)
+    return network_of(
+        graph, shape, pixels or Pixels.UNIT, path.stem if name is None else name, labels=labels, sign_zero=sign_zero
     )
-    return replace(imported, notes=(f"input: the source got {pixels} for a pixel p", *imported.notes))
 
 
 def read_model(path: Path) -> onnx.ModelProto:
@@ -123,7 +112,8 @@ def _first_line(error: Exception) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
-def _read(model: onnx.ModelProto, size: tuple[int, ...] | None) -> tuple[g.Graph, Shape]:
+def read_graph(model: onnx.ModelProto, size: tuple[int, ...] | None = None) -> tuple[g.Graph, Shape]:
+    """The graph of a model, and the shape of its input. Errors and size as `import_onnx`."""
     graph = model.graph
     reader = OnnxReader(opset={o.domain: o.version for o in model.opset_import})
     reader.constants = {tensor.name: _array(tensor.name, tensor) for tensor in graph.initializer}
@@ -134,7 +124,7 @@ def _read(model: onnx.ModelProto, size: tuple[int, ...] | None) -> tuple[g.Graph
         )
     entry = entries[0]
     shape, axes = _input(entry, graph, size)
-    reader.shapes[entry.name] = (1, *_sizes(axes, shape))
+    reader.shapes[entry.name] = (1, *lengths(shape, axes))
     reader.tensors.add(entry.name)
     if not graph.output:
         raise ImportRefused("the network has no output")
@@ -147,11 +137,6 @@ def _read(model: onnx.ModelProto, size: tuple[int, ...] | None) -> tuple[g.Graph
     if not reader.depends(output):
         raise ImportRefused(f"the output {output!r} does not depend on the input")
     return g.Graph(reader.nodes, entry.name, reader.resolve("output", output), axes), shape
-
-
-def _sizes(axes: tuple[str, ...], shape: Shape) -> tuple[int, ...]:
-    sizes = {"H": shape.height, "W": shape.width, "C": shape.channels}
-    return tuple(int(np.prod([sizes[letter] for letter in axis])) for axis in axes[1:])
 
 
 def _input(
@@ -184,12 +169,6 @@ def _input(
     for axis, number in found.items():
         require(1 <= number <= 65535, f"input {entry.name!r}: {axis} = {number} is outside 1..65535")
     return Shape(found["H"], found["W"], found["C"]), axes
-
-
-def input_axes(model: onnx.ModelProto, size: tuple[int, ...] | None) -> tuple[str, ...]:
-    """What each axis of the input tensor is."""
-    initial = {tensor.name for tensor in model.graph.initializer}
-    return _input(next(v for v in model.graph.input if v.name not in initial), model.graph, size)[1]
 
 
 def _order(node: onnx.NodeProto) -> tuple[int, ...]:

@@ -1,17 +1,21 @@
-"""What float a source got for a pixel: `raw`, `unit`, `signed`, or a mean and a deviation."""
+"""What float a source got for a pixel (raw, unit, signed, or a mean and a deviation), and the network that it feeds."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from bitflow.errors import InputError
+from bitflow.geometry import ChannelOrder, InputContract, Shape
+from bitflow.importers.assemble import Imported, assemble
+from bitflow.importers.graph import Graph
 from bitflow.ir import Divide, Offset, Scale, Step
 
-__all__ = ["Pixels"]
+__all__ = ["Pixels", "network_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,3 +85,20 @@ def _text(numbers: tuple[float, ...]) -> str:
 Pixels.RAW = Pixels("p")
 Pixels.UNIT = Pixels("p/255", divisor=255.0)
 Pixels.SIGNED = Pixels("(p-128)/128", shift=128.0, divisor=128.0)
+
+
+def network_of(
+    graph: Graph,
+    shape: Shape,
+    pixels: Pixels,
+    name: str,
+    *,
+    labels: Sequence[str] = (),
+    sign_zero: int | None = None,
+    notes: Sequence[str] = (),
+) -> Imported:
+    """The network of a file's graph over pictures of a shape; notes: what else to say. The rest as `assemble`."""
+    contract = InputContract(shape, "uint8", 0, ChannelOrder.usual(shape.channels))
+    steps = pixels.steps(shape.channels)
+    imported = assemble(graph, contract, pixel_steps=steps, name=name, labels=labels, sign_zero=sign_zero)
+    return replace(imported, notes=(f"input: the source got {pixels} for a pixel p", *notes, *imported.notes))

@@ -16,7 +16,10 @@ import numpy.typing as npt
 from bitflow.errors import ImportRefused, InputError
 from bitflow.geometry import ChannelOrder, InputContract, Shape
 from bitflow.importers.assemble import Imported
-from bitflow.importers.pixels import Pixels
+from bitflow.importers.graph import Graph
+from bitflow.importers.layout import lengths
+from bitflow.importers.pixels import Pixels, network_of
+from bitflow.importers.value import Axes, flat_axes
 
 if TYPE_CHECKING:
     from torch import nn
@@ -49,6 +52,7 @@ class Source:
     run: Callable[[Array], Floats]
 
 
+@np.errstate(all="ignore")  # of hostile numbers: what comes of them is refused
 def open_source(path: str | Path, settings: Settings) -> Source:
     """Import a file, whatever it is. Raises InputError for one that is damaged, hostile or none of those known."""
     path = Path(path)
@@ -64,53 +68,45 @@ def open_source(path: str | Path, settings: Settings) -> Source:
     return _onnx(path, settings)
 
 
-def _given(settings: Settings) -> dict[str, Any]:
-    return {
-        "pixels": settings.pixels,
-        "size": settings.size,
-        "name": settings.name,
-        "labels": settings.labels,
-        "sign_zero": settings.sign_zero,
-    }
-
-
-def _floats(pixels: Pixels, images: Array, axes: tuple[str, ...]) -> Floats:
+def _floats(pixels: Pixels, images: Array, axes: Axes) -> Floats:
     """Images [N, H, W, C] as floats in the source's axes."""
     values = pixels.floats(images)
-    letters = "".join(axes[1:])
-    kept = values.transpose(0, *(1 + "HWC".index(letter) for letter in letters + _missing(letters)))
-    sizes = dict(zip("HWC", values.shape[1:], strict=True))
-    shape = [int(np.prod([sizes[letter] for letter in axis])) for axis in axes[1:]]
-    return np.ascontiguousarray(kept.reshape(len(values), *shape))
+    letters = flat_axes(axes)
+    letters += "".join(letter for letter in "HWC" if letter not in letters)
+    kept = values.transpose(0, *(1 + "HWC".index(letter) for letter in letters))
+    return np.ascontiguousarray(kept.reshape(len(values), *lengths(Shape(*values.shape[1:]), axes)))
 
 
-def _missing(letters: str) -> str:
-    return "".join(letter for letter in "HWC" if letter not in letters)
+def _imported(
+    graph: Graph, shape: Shape, pixels: Pixels, path: Path, settings: Settings, notes: Sequence[str] = ()
+) -> Imported:
+    name = path.stem if settings.name is None else settings.name
+    labels, zero = settings.labels, settings.sign_zero
+    return network_of(graph, shape, pixels, name, labels=labels, sign_zero=zero, notes=notes)
 
 
 def _keras(path: Path, settings: Settings) -> Source:
-    from bitflow.importers.keras_file import network_of, read_keras
+    from bitflow.importers.keras_file import NOTES, read_keras
     from bitflow.importers.run_graph import run_graph
 
     pixels = settings.pixels or Pixels.RAW
     graph, shape = read_keras(path, settings.size)
-    name = path.stem if settings.name is None else settings.name
-    imported = network_of(graph, shape, pixels, name, settings.labels, settings.sign_zero)
+    imported = _imported(graph, shape, pixels, path, settings, NOTES)
     return Source(
         "a NumPy reading of the file", imported, lambda images: run_graph(graph, _floats(pixels, images, graph.axes))
     )
 
 
 def _onnx(path: Path, settings: Settings) -> Source:
-    from bitflow.importers.onnx_file import import_onnx, input_axes, read_model
+    from bitflow.importers.onnx_file import read_graph, read_model
     from bitflow.importers.onnx_run import OnnxRunner
 
-    imported = import_onnx(path, **_given(settings))
-    model = read_model(path)
-    axes = input_axes(model, settings.size)
-    runner = OnnxRunner(model)
     pixels = settings.pixels or Pixels.UNIT
-    return Source(runner.kind, imported, lambda images: runner.run(_floats(pixels, images, axes)))
+    model = read_model(path)
+    graph, shape = read_graph(model, settings.size)
+    imported = _imported(graph, shape, pixels, path, settings)
+    runner = OnnxRunner(model)
+    return Source(runner.kind, imported, lambda images: runner.run(_floats(pixels, images, graph.axes)))
 
 
 def _torch(path: Path, settings: Settings) -> Source:
@@ -179,8 +175,7 @@ def _state_dict(path: Path, settings: Settings) -> tuple[nn.Module, InputContrac
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{path} does not fit {name}: {reason}") from error
     shape = Shape(*settings.size)
-    order = {1: ChannelOrder.GRAY, 3: ChannelOrder.RGB}.get(shape.channels, ChannelOrder.OTHER)
-    return module.eval(), InputContract(shape, "uint8", 0, order)
+    return module.eval(), InputContract(shape, "uint8", 0, ChannelOrder.usual(shape.channels))
 
 
 def _class(file: Path, name: str) -> Callable[[], nn.Module]:

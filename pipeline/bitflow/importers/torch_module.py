@@ -31,12 +31,11 @@ from bitflow.importers.torch_operations import (
     name_of,
     target_name,
 )
-from bitflow.importers.value import slope_and_offset
 from bitflow.ir import Layer, Network, Rounding, Step
+from bitflow.lower.arithmetic import composed
 
 __all__ = ["contract_of", "import_module", "network_from_module", "run_module"]
 
-_ORDERS = {1: ChannelOrder.GRAY, 3: ChannelOrder.RGB}
 _BATCH = 16
 
 
@@ -58,7 +57,7 @@ def contract_of(
 ) -> InputContract:
     """The input of a module: (height, width, channels) of pixels; by default gray for one channel, RGB for three."""
     shape = Shape(*input_shape)
-    order = _ORDERS.get(shape.channels, ChannelOrder.OTHER) if order is None else order
+    order = ChannelOrder.usual(shape.channels) if order is None else order
     return InputContract(shape, dtype, 128 if dtype == "uint8" else 0, order)
 
 
@@ -126,10 +125,10 @@ def _as_map(
     maps = values.reshape(-1, shape.channels, shape.height, shape.width).transpose(0, 2, 3, 1)
     if layer.sign is not None:
         return bits.pack(maps > 0)
-    both = slope_and_offset(steps, shape.channels)
-    if both is None or not both[0].all():
+    slope, offset = composed(steps, shape.channels)
+    if not slope.all():
         raise InputError(f"layer {layer.name!r}: its integers cannot be read from torch's numbers")
-    return np.rint((maps - both[1]) / both[0]).astype(np.int32)
+    return np.rint((maps - offset) / slope).astype(np.int32)
 
 
 class _Recorder(fx.Interpreter):
@@ -137,6 +136,8 @@ class _Recorder(fx.Interpreter):
 
     def __init__(self, module: nn.Module, tensors: Sequence[str]) -> None:
         super().__init__(module)
+        if "" in tensors:
+            raise InputError("the module has a layer whose map torch holds nowhere; it cannot be compared with torch")
         self._tensors = tensors
         self._kept: dict[str, Tensor] = {}
 

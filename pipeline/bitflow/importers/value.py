@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from bitflow.geometry import Shape
 from bitflow.ir import Accumulation, Divide, Offset, Rounding, Scale, Step
-from bitflow.steps import BatchNorm
 
-__all__ = ["Axes", "Padding", "Value", "flat_axes", "slope_and_offset", "uniform"]
+__all__ = ["Axes", "Padding", "Value", "flat_axes", "uniform"]
 
 Axes = tuple[str, ...]
 """What each axis of a tensor is: "N", "H", "W", "C"; several letters: these axes flattened, the last one fastest."""
@@ -69,24 +67,3 @@ def uniform(step: Step) -> bool:
             return bool(np.all(values == values[0]))
         case _:
             return False
-
-
-def slope_and_offset(
-    steps: tuple[Step, ...], channels: int
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None:
-    """What affine steps do to a number, float64 [channels] each; None if they hold more than scales and offsets."""
-    slope, offset = np.ones(channels), np.zeros(channels)
-    for step in steps:
-        match step:
-            case Scale(values):
-                slope, offset = slope * values, offset * values
-            case Divide(by):
-                slope, offset = slope / by, offset / by
-            case Offset(values):
-                offset = offset + values
-            case BatchNorm():
-                factor = step.weight / np.sqrt(step.variance.astype(np.float64) + step.eps)
-                slope, offset = slope * factor, (offset - step.mean) * factor + step.bias
-            case _:
-                return None
-    return slope, offset

@@ -134,8 +134,7 @@ def assemble(name: str, train: Split, test: Split, class_names: tuple[str, ...])
     require(len(class_names) >= 2, f"{name}: there is only one class")
     height, width, channels = train.images.shape[1:]
     dtype: Literal["uint8", "int8"] = "int8" if train.images.dtype == np.int8 else "uint8"
-    orders = {1: ChannelOrder.GRAY, 3: ChannelOrder.RGB}
-    order = orders.get(channels, ChannelOrder.OTHER) if dtype == "uint8" else ChannelOrder.OTHER
+    order = ChannelOrder.usual(channels) if dtype == "uint8" else ChannelOrder.OTHER
     zero_point = 128 if dtype == "uint8" else 0
     return Dataset(
         name, train, test, class_names, InputContract(Shape(height, width, channels), dtype, zero_point, order)

@@ -27,7 +27,7 @@ import numpy.typing as npt
 from bitflow.geometry import Pool
 from bitflow.ir import BatchNorm, Divide, Layer, Offset, Rounding, Scale, Sign, Step
 
-__all__ = ["affine", "exact_signs", "linear", "positive", "signs", "step", "trend", "value"]
+__all__ = ["affine", "composed", "exact_signs", "linear", "positive", "signs", "step", "trend", "value"]
 
 Array = npt.NDArray[Any]
 Float = npt.NDArray[np.float32]
@@ -170,9 +170,13 @@ def trend(layer: Layer, after_pool: bool = False) -> Signs:
 
 def linear(layer: Layer) -> tuple[Double, Double]:
     """Slope and offset of the layer's value as real functions of the accumulator, float64 [channels] each."""
-    channels = layer.accumulation.target.channels
+    return composed(layer.affine, layer.accumulation.target.channels, layer.rounding)
+
+
+def composed(steps: Sequence[Step], channels: int, rounding: Rounding = Rounding.EXACT) -> tuple[Double, Double]:
+    """Slope and offset of affine steps one after the other, as real functions, float64 [channels] each."""
     slope, offset = np.ones(channels), np.zeros(channels)
-    for done in layer.affine:
+    for done in steps:
         match done:
             case Scale(values):
                 slope, offset = slope * values, offset * values
@@ -180,10 +184,12 @@ def linear(layer: Layer) -> tuple[Double, Double]:
                 slope, offset = slope / by, offset / by
             case Offset(values):
                 offset = offset + values
-            case BatchNorm() if layer.rounding is Rounding.FLOAT32:
+            case BatchNorm() if rounding is Rounding.FLOAT32:
                 a, b = affine(done)
                 slope, offset = slope * a, offset * a + b
             case BatchNorm():
                 factor = done.weight / _deviation(done)
                 slope, offset = slope * factor, (offset - done.mean) * factor + done.bias
+            case Pool() | Sign():
+                raise TypeError(f"{done} is no affine step")
     return slope, offset
