@@ -8,12 +8,12 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 BITFLOW := ../$(BIN)/bitflow
-SOURCES := pipeline hil tests
+SOURCES := pipeline hil tests bench
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: mpy-dist docs help setup demo test lint format fuzz speed speed-alexnet builtin wheel clean
+.PHONY: mpy-dist docs bench help setup demo test lint format fuzz speed speed-alexnet builtin wheel clean
 
 # A checkout that was moved needs a new environment: scripts in it carry the old path.
 ifneq ($(shell cat .venv/.installed 2>/dev/null),$(CURDIR))
@@ -62,17 +62,24 @@ fuzz: .venv/.installed ## Fuzz bf_open with a million images, the importers with
 	$(BIN)/python -m tests.c.fuzzing $(or $(RUNS),1000000)
 	$(BIN)/python -m tests.importers.fuzzing $(or $(FILES),4000)
 
-speed: .venv/.installed ## Images per second over the link of an emulated board.
+speed: .venv/.installed ## Images per second over the link of an emulated board, and on this computer.
 	@.ci/packages demo
 	mkdir -p .demo
 	cd .demo && $(BITFLOW) hil builtin:digits --board qemu-m4 --data digits
+	$(BIN)/python -m tests.check.speed_host bench/mnist-lenet.bfn
 
 speed-alexnet: .venv/.installed ## Images per second and memory of the paper's AlexNet on this computer.
 	@.ci/packages demo
 	$(BIN)/python -m tests.check.speed_alexnet
 
-docs: .venv/.installed ## Write the pages that are made from the code.
+docs: .venv/.installed ## Write the pages that are made from the code, and the tables of counts.
 	$(BIN)/python -m bitflow.importers.supported > docs/layers.md
+	$(BIN)/python -m bench.page
+
+bench: .venv/.installed ## Count every kernel on emulated cores; commit what it writes.
+	@.ci/packages demo
+	$(BIN)/python -m bench.baseline
+	$(BIN)/python -m bench.page
 
 builtin: .venv/.installed ## Train builtin:digits anew; commit what it writes.
 	mkdir -p .demo/builtin pipeline/bitflow/builtin

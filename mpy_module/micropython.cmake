@@ -4,7 +4,7 @@
 #   -DBITFLOW_NETWORK=/path/to/NET/name      NET/name.c and NET/name.h; the C name is the file's
 
 set(BITFLOW_LIBRARY ${CMAKE_CURRENT_LIST_DIR}/../firmware/lib/bitflow)
-file(GLOB BITFLOW_SOURCES ${BITFLOW_LIBRARY}/src/*.c)
+file(GLOB BITFLOW_SOURCES ${BITFLOW_LIBRARY}/src/*.c ${BITFLOW_LIBRARY}/src/arm/*.S)
 
 add_library(usermod_bitflow INTERFACE)
 target_sources(usermod_bitflow INTERFACE ${CMAKE_CURRENT_LIST_DIR}/bitflow_module.c ${BITFLOW_SOURCES})

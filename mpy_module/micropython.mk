@@ -8,6 +8,7 @@ BITFLOW_LIBRARY := $(BITFLOW_ROOT)/firmware/lib/bitflow
 
 SRC_USERMOD_C += $(USERMOD_DIR)/bitflow_module.c
 SRC_USERMOD_LIB_C += $(wildcard $(BITFLOW_LIBRARY)/src/*.c)
+SRC_USERMOD_LIB_ASM += $(wildcard $(BITFLOW_LIBRARY)/src/arm/*.S)
 CFLAGS_USERMOD += -I$(BITFLOW_LIBRARY)/include -I$(BITFLOW_LIBRARY)/src
 
 ifneq ($(BITFLOW_NETWORK),)

@@ -8,6 +8,8 @@
 #define STACK_PAINT 0xC5C5C5C5u /* board_stack_used() looks for where it ends */
 #define AIRCR       (*(volatile uint32_t *)0xE000ED0Cu)
 #define AIRCR_RESET 0x05FA0004u /* the key and SYSRESETREQ */
+#define CPACR       (*(volatile uint32_t *)0xE000ED88u)
+#define CPACR_FPU   0x00F00000u /* the coprocessors 10 and 11: floating point and vectors */
 
 extern uint32_t _data_load[], _data_start[], _data_end[], _bss_start[], _bss_end[], _stack_bottom[], _stack_top[];
 
@@ -23,7 +25,16 @@ static void paint_stack(void) {
     }
 }
 
+/* Where code may use the vector registers, before any does. */
+static inline void enable_vectors(void) {
+#if defined(__ARM_FEATURE_MVE)
+    CPACR |= CPACR_FPU;
+    __asm__ volatile("dsb\n\tisb" ::: "memory");
+#endif
+}
+
 void reset_handler(void) {
+    enable_vectors();
     const uint32_t *from = _data_load;
     for (uint32_t *to = _data_start; to < _data_end;) {
         *to++ = *from++;

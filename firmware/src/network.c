@@ -130,11 +130,12 @@ bool network_begin_load(inbox *box, uint32_t size) {
     return fits;
 }
 
-static bool lay_out(unsigned slots) {
+/* `size`: of what was loaded, a plan included. */
+static bool lay_out(uint32_t size, unsigned slots) {
     uint32_t input = (uint32_t)bf_input_size(&loaded);
     net.slot_count = slots;
     net.arena_size = bf_arena_size(&loaded);
-    bool fits = cut(loaded.size) && (net.arena = cut(net.arena_size));
+    bool fits = cut(size) && (net.arena = cut(net.arena_size));
     for (unsigned i = 0; fits && i < slots; i++) {
         slot *s = &net.slots[i];
         s->input = (inbox){cut(input), input, cut(SEEN_BYTES(input)), 0};
@@ -148,7 +149,7 @@ bf_status network_use_loaded(const inbox *box) {
     bf_status status = bf_open(&loaded, box->bytes, box->size);
     for (unsigned slots = SLOTS; status == BF_OK && slots; slots--) {
         net.spare = board_free_ram(&net.spare_size);
-        if (lay_out(slots)) {
+        if (lay_out(box->size, slots)) {
             net.model = &loaded;
             net.loaded = true;
             network_clear();

@@ -11,9 +11,11 @@ import numpy.typing as npt
 from bitflow.check.random_networks import random_images
 from bitflow.check.reference import run_packed
 from bitflow.ir import PackedNetwork
+from bitflow.lower import image, plan_image
+from bitflow.lower.plan import Plan
 from bitflow_hil.device import Device
 
-__all__ = ["Count", "count_firmware", "count_micropython"]
+__all__ = ["Count", "count_firmware", "count_micropython", "count_planned"]
 
 _CALLS = 4  # of predict(), and then twice as many: their difference leaves what surrounds the calls out
 
@@ -39,7 +41,7 @@ class Count:
 
 
 def _image(network: PackedNetwork) -> npt.NDArray[Any]:
-    """Noise: the plain kernels take as long for any image."""
+    """Noise: few kernels do not take as long for any image."""
     return np.asarray(random_images(network.contract, 4, seed=0)[0])
 
 
@@ -50,6 +52,12 @@ def count_firmware(device: Device, network: PackedNetwork) -> Count:
     layers = tuple(device.instructions(ticks) for ticks in device.profile(image))
     expected = run_packed(network, image[np.newaxis]).scores[0]
     return Count(device.instructions(run.ticks), layers, bool(np.array_equal(run.scores, expected)))
+
+
+def count_planned(device: Device, network: PackedNetwork, plan: Plan | None) -> Count:
+    """The same of a network that is sent to the board first, with a plan or without one."""
+    device.load(image.encode(network), b"" if plan is None else plan_image.encode(network, plan))
+    return count_firmware(device, network)
 
 
 def count_micropython(repl: Any, network: PackedNetwork, model: str = "'model.bfn'") -> Count:

@@ -151,6 +151,10 @@ class Device:
         number = self._put(image)
         return [self._hidden(number, layer) for layer in range(self._info.layers - 1)]
 
+    def map_of(self, image: npt.NDArray[Any], layer: int) -> npt.NDArray[np.uint32]:
+        """The map of one hidden layer."""
+        return self._hidden(self._put(image), layer)
+
     def _hidden(self, number: int, layer: int) -> npt.NDArray[np.uint32]:
         words, total = b"", 1
         while len(words) < 4 * total:
@@ -229,11 +233,14 @@ class Device:
 
     # ---- Networks. --------------------------------------------------------------------------------------------------
 
-    def load(self, image: bytes) -> Info:
-        """Send a `.bfn` into free RAM and use it; b"" turns back to the network that is compiled in."""
+    def load(self, image: bytes, plan: bytes = b"") -> Info:
+        """Send a `.bfn`, with a plan or without one, into free RAM and use it.
+
+        b"" turns back to the network that is compiled in.
+        """
         self._number = (self._number + 1) % 65536
-        head = struct.pack("<HI", self._number, len(image))
-        chunks = chunks_of(image) or [(0, b"")]
+        head = struct.pack("<HI", self._number, len(image) + len(plan))
+        chunks = chunks_of(image + plan) or [(0, b"")]
         *first, last = chunks
 
         def frame(offset: int, flags: int, chunk: bytes) -> Frame:

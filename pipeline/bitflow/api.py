@@ -15,10 +15,12 @@ from bitflow import resources
 from bitflow.check.host import HostEngine
 from bitflow.check.reference import run_packed
 from bitflow.deploy import boards
+from bitflow.deploy.planning import plan_for
 from bitflow.errors import InputError
 from bitflow.ir import Network, PackedNetwork
 from bitflow.lower import fuse as lowering
 from bitflow.lower import image
+from bitflow.lower.choice import Wish
 from bitflow.lower.pack import pack
 from bitflow.show import report as reporting
 
@@ -148,7 +150,10 @@ def _fused(network: Network) -> Model:
     return Model.of(pack(fused))
 
 
-def report(network: PackedNetwork, board: str = boards.DEFAULT_BOARD) -> reporting.Report:
-    """What a network costs on a board. Raises InputError for a board that is not in the table."""
+def report(network: PackedNetwork, board: str = boards.DEFAULT_BOARD, optimize: Wish = "balanced") -> reporting.Report:
+    """What a network costs on a board, with kernels chosen for a wish: "balanced", "speed", "flash" or "ram".
+
+    Raises InputError for a board that is not in the table.
+    """
     found = boards.board(board)
-    return reporting.report(network, found.name, found.flash, found.ram)
+    return reporting.report(network, found.name, plan_for(network, found, optimize), found.flash, found.ram)

@@ -108,6 +108,10 @@ class PackedLayer:
         return bits.words_for(self.taps * self.weight_bits)
 
     @property
+    def weights_bytes(self) -> int:
+        return 0 if self.weights is None else self.weights.nbytes
+
+    @property
     def macs(self) -> int:
         """Multiply-accumulates: taps for each accumulator of the map before the pool; 0 where nothing is weighted."""
         return self.taps * self.conv.size if self.weight_bits else 0

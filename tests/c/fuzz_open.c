@@ -1,8 +1,8 @@
 /*
  * fuzz_open.c - libFuzzer target: whatever bytes come in, bf_open() says yes or no, and what it accepts runs.
  *
- * The mutator repairs size and CRC most of the time, so that mutations reach the checks behind them. Every buffer is
- * allocated to the byte, so that AddressSanitizer sees one step outside.
+ * The mutator repairs sizes and CRCs of image and plan most of the time, so that mutations reach the checks behind
+ * them. Every buffer is allocated to the byte, so that AddressSanitizer sees one step outside.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -16,21 +16,55 @@ size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* Bytes of the image, where a plan may follow it. */
+static size_t image_bytes(const uint8_t *data, size_t size) {
+    uint32_t length, magic;
+    if (size < sizeof(bf_header) + 4 + sizeof(bf_plan) + 4) {
+        return size;
+    }
+    memcpy(&length, data + offsetof(bf_header, size), sizeof length);
+    if (length % 4u || length < sizeof(bf_header) + 4 || length > size - sizeof(bf_plan) - 4) {
+        return size;
+    }
+    memcpy(&magic, data + length, sizeof magic);
+    return magic == BF_PLAN_MAGIC ? length : size;
+}
+
+static void put(uint8_t *data, size_t at, size_t value) {
+    const uint32_t word = (uint32_t)value;
+    memcpy(data + at, &word, sizeof word);
+}
+
+/* The CRC of `size` bytes, at their end. */
+static uint32_t repair(uint8_t *data, size_t size) {
+    const uint32_t crc = bf_crc32(0, data, size - 4);
+    put(data, size - 4, crc);
+    return crc;
+}
+
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed) {
+    size_t image = image_bytes(data, size);
     if (seed % 4u && size > sizeof(bf_header)) {
-        /* In place, mostly in header and records: a changed length moves every array. */
+        /* In place: a changed length moves every array. Mostly in header and records, or in the plan. */
         const size_t records = sizeof(bf_header) + 20 * sizeof(bf_layer);
-        const size_t window = seed % 4u == 1 && size > records ? records : size;
-        (void)LLVMFuzzerMutate(data, window, window);
+        const size_t from = image < size && seed % 8u < 5 ? image : 0;
+        const size_t end = from ? size : seed % 4u == 1 && image > records ? records : image;
+        const size_t choices = sizeof(bf_plan) + 8 * sizeof(bf_choice);
+        const size_t window = from && seed % 3u == 0 && size - from > choices ? choices : end - from;
+        (void)LLVMFuzzerMutate(data + from, window, window);
     } else {
         size = LLVMFuzzerMutate(data, size, max_size);
     }
     size &= ~(size_t)3u;
-    if (seed % 32u && size >= sizeof(bf_header) + 4) {
-        const uint32_t length = (uint32_t)size;
-        memcpy(data + offsetof(bf_header, size), &length, sizeof length);
-        const uint32_t crc = bf_crc32(0, data, size - 4);
-        memcpy(data + size - 4, &crc, sizeof crc);
+    image = image <= size && image_bytes(data, size) == image ? image : size;
+    if (seed % 32u && image >= sizeof(bf_header) + 4) {
+        put(data, offsetof(bf_header, size), image);
+        const uint32_t crc = repair(data, image);
+        if (image < size) {
+            put(data, image + offsetof(bf_plan, size), size - image);
+            put(data, image + offsetof(bf_plan, image), crc);
+            (void)repair(data + image, size - image);
+        }
     }
     return size;
 }
@@ -97,11 +131,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         if (small(&model)) {
             run(&model);
         }
-        /* Somebody writes to the image after it was opened: what bf_check() lets through must still run. */
-        for (unsigned i = 0; i < 4; i++) {
-            const uint32_t noise = model.crc * (2654435761u + 2u * i);
+        model.layer_count++;
+        if (bf_check(&model) == BF_OK) {
+            abort();
+        }
+        model.layer_count--;
+        /* Somebody writes to image or plan after they were opened: what bf_check() lets through must still run. */
+        for (unsigned i = 0; i < 6; i++) {
+            const uint32_t noise = bf_crc32(i, data, size) * 2654435761u;
             const size_t limit = i % 2u ? size : sizeof(bf_header) + model.layer_count * sizeof(bf_layer);
-            image[noise % limit] ^= (uint8_t)(1u << (noise >> 29));
+            const size_t from = i > 3u && model.plan ? model.size : 0;
+            image[from + noise % (limit > from ? limit - from : size - from)] ^= (uint8_t)(1u << (noise >> 29));
             if (bf_check(&model) == BF_OK && small(&model)) {
                 run(&model);
             }

@@ -1,23 +1,39 @@
-"""Builds and runs the fuzz target. `python -m tests.c.fuzzing 1000000` runs that many images with sanitizers."""
+"""Builds and runs the fuzz target. `python -m tests.c.fuzzing 1000000` runs that many images with sanitizers.
+
+Half of them on lanes of 32 bits, half on lanes of 128 bits.
+"""
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 from tests.c import hostile
 from tests.c.every_kind import every_kind
+from tests.c.hostile_plans import ignored
+from tests.c.planned import plan_of, planned_network
 
 from bitflow import resources
+from bitflow.check.layer_plans import every_plan
 from bitflow.check.random_networks import SEEDS, random_network
-from bitflow.lower import image
+from bitflow.check.single_layers import MEASURED, Spec, random_spec, single_layer
+from bitflow.geometry import Pool, Shape, Window
+from bitflow.ir import LayerKind
+from bitflow.lower import grouping, image, plan_image
+from bitflow.lower.cores import CORES
 from bitflow.lower.fuse import fuse
+from bitflow.lower.kernels import Kernel
 from bitflow.lower.pack import pack
 
 __all__ = ["LARGEST", "build", "run", "write_seeds"]
 
-LARGEST = 4096  # bytes of an image: larger ones only make the fuzzer slower
+LARGEST = 6144  # bytes of an image and its plan: larger ones only make the fuzzer slower
+LAYERS = 60  # single layers that seeds are taken of
 
 SANITIZERS = ("-std=c99", "-g", "-O1", "-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all")
 
@@ -29,15 +45,56 @@ def build(target: Path, *flags: str) -> None:
     subprocess.run(["clang", *SANITIZERS, *flags, f"-I{root / 'include'}", *files, "-o", target], check=True)
 
 
-def write_seeds(folder: Path) -> None:
-    """Valid images of every layer kind, and one image for every refusal."""
+def planned_seeds(lane_words: int) -> Iterator[bytes]:
+    """Images with plans: small layers, each by every kernel that it can have."""
+    grouping.TRIES = 20
+    network = planned_network()
+    yield image.encode(network) + plan_image.encode(network, plan_of(network, lane_words))
+    core = replace(CORES["mve" if lane_words == 4 else "v7m"], lists8=True)
+    for seed in range(LAYERS):
+        spec = random_spec(seed)
+        if spec.conv_map.size * spec.source.channels * spec.window.kernel[0] * spec.window.kernel[1] > 100_000:
+            continue
+        network = single_layer(spec, seed)
+        own = image.encode(network)
+        for _, plan in every_plan(network, core):
+            yield own + plan_image.encode(network, plan)
+
+
+def corner_seeds(lane_words: int) -> Iterator[bytes]:
+    """What random layers seldom are: with wide pools, with a stride and many columns, with memory for all planes but
+    not for all lists, with inputs of which nearly all are 1.
+    """
+    borders = Window((7, 7), (1, 1), (3, 3, 3, 3))  # more patterns of columns than filter classes tell apart
+    yield image.encode(single_layer(Spec(LayerKind.CONV, Shape(8, 8, 1), 4, borders, pad_value=0), 0))
+    same = (1, 1, 1, 1)
+    specs = (
+        (Spec(LayerKind.CONV, Shape(3, 19, 3), 4, Window((3, 3), (2, 2), same)), Kernel.CLASSES_16),
+        (Spec(LayerKind.CONV, Shape(2, 40, 3), 4, Window((1, 1)), pool=Pool(Window((2, 33)))), Kernel.CLASSES_8),
+        (Spec(LayerKind.CONV, Shape(5 * lane_words, 8, 4), 64, Window((1, 1))), Kernel.CLASSES_1),
+        (Spec(LayerKind.CONV, Shape(2, 2, 40), 4, Window((1, 1))), Kernel.SET_BITS),
+    )
+    for spec, kernel in specs:
+        network = single_layer(spec, 0)
+        stem = network.layers[0]
+        ones = replace(stem, shift=np.full(stem.target.channels, stem.reach, dtype=np.int32))
+        network = replace(network, layers=(ones, *network.layers[1:]))
+        plan = plan_of(network, lane_words, {MEASURED: kernel}, 800 * lane_words)
+        yield image.encode(network) + plan_image.encode(network, plan)
+
+
+def write_seeds(folder: Path, lane_words: int = 1) -> None:
+    """Valid images of every layer kind, with plans for every kernel, and one image for every refusal."""
     folder.mkdir(parents=True, exist_ok=True)
     networks = [pack(fuse(random_network(seed))) for seed in range(0, SEEDS, 5)]
     networks += [every_kind(seed, channels) for seed, channels in enumerate((2, 4, 6, 6))]
-    for index, network in enumerate(networks):
-        data = image.encode(network)
+    found = [image.encode(network) for network in networks]
+    found += [*planned_seeds(lane_words), *corner_seeds(lane_words)]
+    for index, data in enumerate(found):
         if len(data) <= LARGEST:
             (folder / f"valid-{index}").write_bytes(data)
+    for name, data in ignored():
+        (folder / name.replace(" ", "-")).write_bytes(data)
     for name, data, _ in hostile.cases():
         with (folder / name.replace(" ", "-")).open("xb") as file:  # no two of one name
             file.write(data)
@@ -51,10 +108,12 @@ def run(target: Path, seeds: Path, runs: int, *options: str) -> None:
 
 def main() -> None:
     """Command line: the number of images."""
-    folder = Path(".bitflow") / "fuzz"
-    write_seeds(folder / "seeds")
-    build((folder / "fuzz").resolve())
-    run((folder / "fuzz").resolve(), (folder / "seeds").resolve(), int(sys.argv[1]))
+    for lane_words in (1, 4):
+        folder = Path(".bitflow") / f"fuzz-{lane_words}"
+        shutil.rmtree(folder / "seeds", ignore_errors=True)
+        write_seeds(folder / "seeds", lane_words)
+        build((folder / "fuzz").resolve(), f"-DBF_LANE_WORDS={lane_words}")
+        run((folder / "fuzz").resolve(), (folder / "seeds").resolve(), int(sys.argv[1]) // 2)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 from tests.c.every_kind import every_kind
+from tests.c.hostile_plans import plan_cases
 
 from bitflow import bits
 from bitflow.geometry import InputContract, Shape, Window
@@ -130,7 +131,8 @@ CHANGES: list[tuple[str, Change, str]] = [
     ("magic", header(magic=0), "MAGIC"),
     ("version", header(version=1), "VERSION"),
     ("size beyond the end", header(size=1 << 30), "TRUNCATED"),
-    ("size too small", header(size=100), "HEADER"),
+    ("size too small", header(size=64), "HEADER"),
+    ("size before the end", header(size=100), "HEADER"),
     ("flags", header(flags=1), "HEADER"),
     ("dtype", header(dtype=2), "HEADER"),
     ("zero point", header(zero_point=300), "HEADER"),
@@ -299,3 +301,4 @@ def cases() -> Iterator[tuple[str, bytes, str]]:
     yield "arrays that share bytes", sharing_weights(), "BOUNDS"
     yield "too short", good[:40], "TRUNCATED"
     yield "damaged", good[:-1] + bytes([good[-1] ^ 1]), "CRC"
+    yield from plan_cases()

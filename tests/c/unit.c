@@ -119,7 +119,7 @@ static void a_hook_must_see_each_layer_and_can_stop(const bf_model *model) {
 }
 
 static void a_missing_kernel_must_be_said(void) {
-    static const bf_kernel *const none[BF_KINDS] = {NULL};
+    static const bf_kernel *const none[BF_KERNELS] = {NULL};
     bf_model model = golden_model;
     model.kernels = none;
     CHECK(bf_run(&model, golden_images[0], scores, arena, sizeof arena) == BF_ERR_KERNEL);

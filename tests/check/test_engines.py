@@ -17,7 +17,7 @@ from bitflow.errors import InputError
 from bitflow.ir import Network, PackedNetwork
 from bitflow.lower.fuse import explain, fuse
 from bitflow.lower.pack import pack
-from bitflow.lower.plan import plan
+from bitflow.lower.plan import default_plan
 
 
 def climbs(network: Network, seed: int) -> PackedNetwork:
@@ -26,7 +26,7 @@ def climbs(network: Network, seed: int) -> PackedNetwork:
     images = random_images(network.contract, 12, seed)
     for step in climb(ladder(packed, network), packed, images):
         assert step.difference is None, f"{step.name} against {step.compared_with}: {step.difference}"
-    assert plan(packed).arena_bytes == HostEngine(packed).arena_size
+    assert default_plan(packed).arena_bytes == HostEngine(packed).arena_size
     return packed
 
 

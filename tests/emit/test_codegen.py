@@ -8,7 +8,7 @@ from tests.c.every_kind import every_kind
 
 from bitflow.check.random_networks import random_network
 from bitflow.emit.codegen import generate, render_model
-from bitflow.emit.view import comment, identifier
+from bitflow.emit.text import comment, identifier
 from bitflow.errors import InputError
 from bitflow.ir import PackedNetwork
 from bitflow.lower import image

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,10 +9,8 @@ from pathlib import Path
 import pytest
 
 from bitflow.check.random_networks import random_network
-from bitflow.deploy import platformio
 from bitflow.deploy.boards import board
 from bitflow.deploy.build import Built, build
-from bitflow.emit import codegen
 from bitflow.ir import PackedNetwork
 from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack
@@ -63,23 +60,11 @@ def m4(firmware: Callable[[str], Built]) -> Path:
     return firmware("qemu-m4").elf
 
 
-V6M = dataclasses.replace(board("qemu-m3"), name="v6m-m3", title="ARMv6-M code on a Cortex-M3")
+V6M = board("qemu-m0-4m")
 """The core of the micro:bit with more RAM: what is compiled for a Cortex-M0 runs on a Cortex-M3 as it is."""
-
-_V6M_ENVIRONMENT = f"""
-[env:{V6M.name}]
-extends = mps
-board = mps2-an385
-board_build.cpu = cortex-m0
-"""
 
 
 @pytest.fixture(scope="session")
-def v6m(network: PackedNetwork, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def v6m(firmware: Callable[[str], Built]) -> Path:
     """The firmware of V6M."""
-    project = tmp_path_factory.mktemp("v6m") / "project"
-    codegen.generate_platformio(network, project)
-    with (project / "platformio.ini").open("a") as settings:
-        settings.write(_V6M_ENVIRONMENT)
-    platformio.run(project, V6M.name)
-    return project / ".pio" / "build" / V6M.name / "firmware.elf"
+    return firmware(V6M.name).elf

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -43,6 +44,17 @@ def test_sizes_are_those_of_the_elf(firmware: Callable[[str], Built]) -> None:
     )
     assert built.flash_bytes == int(words[0]) + int(words[1])
     assert built.ram_bytes == int(words[1]) + int(words[2])  # with the room for the stack
+
+
+def test_sizes_are_those_of_the_linker_s_map(firmware: Callable[[str], Built]) -> None:
+    """What is printed before a board is flashed, within 1 %."""
+    built = firmware("qemu-m4")
+    text = built.elf.with_suffix(".map").read_text()
+    found = re.findall(r"^\.(text|ARM\.exidx|data|bss|stack_room)\s+0x\w+\s+(0x\w+)", text, re.MULTILINE)
+    sizes = {name: int(size, 16) for name, size in found}
+    flash_bytes = sizes["text"] + sizes.get("ARM.exidx", 0) + sizes["data"]
+    assert built.flash_bytes == pytest.approx(flash_bytes, rel=0.01)
+    assert built.ram_bytes == pytest.approx(sizes["data"] + sizes["bss"] + sizes["stack_room"], rel=0.01)
 
 
 def test_flash_tests_an_emulated_board(firmware: Callable[[str], Built]) -> None:

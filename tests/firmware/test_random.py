@@ -26,7 +26,7 @@ from bitflow.deploy.build import Built
 from bitflow.lower import image
 from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack
-from bitflow.lower.plan import plan
+from bitflow.lower.plan import default_plan
 from bitflow_hil.device import Device
 from bitflow_hil.emulator import Emulator
 from bitflow_hil.transport import SerialTransport
@@ -60,7 +60,7 @@ def case(seed: int) -> Case:
     network = pack(fuse(floats))
     data, images, engine = image.encode(network), random_images(network.contract, IMAGES + 1, seed), HostEngine(network)
     images = images[:IMAGES]
-    ram = len(data) + plan(network).arena_bytes + 2 * network.contract.shape.size
+    ram = len(data) + default_plan(network).arena_bytes + 2 * network.contract.shape.size
     largest = 4 * max(layer.map_words for layer in network.layers)  # a hidden map that is asked for
     hidden = tuple(found.view(np.uint32).reshape(-1) for found in engine.hidden(images[:1]))
     return Case(

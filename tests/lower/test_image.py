@@ -21,7 +21,7 @@ from bitflow.lower.arena import arrange
 from bitflow.lower.fuse import fuse
 from bitflow.lower.layout import HEADER, RECORD
 from bitflow.lower.pack import pack, unpack
-from bitflow.lower.plan import plan
+from bitflow.lower.plan import default_plan
 from bitflow.packed import PackedNetwork
 
 
@@ -131,7 +131,7 @@ FIELDS = ("name", "contract", "layers", "labels")
 @pytest.mark.parametrize("seed", range(12))
 def test_plan_must_size_the_arena_as_the_c_library_does(seed):
     network = packed(seed)
-    assert plan(network).arena_bytes == HostEngine(network).arena_size
+    assert default_plan(network).arena_bytes == HostEngine(network).arena_size
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -46,7 +46,8 @@ def test_undefined_symbols_must_be_known(toolchain: Source, architecture: str) -
 @pytest.mark.parametrize("architecture", ["armv6m", "armv7m", "armv7emsp", "armv7emdp"])
 def test_size_must_stay_within_its_limit(toolchain: Source, architecture: str) -> None:
     module = builder.module(architecture)
-    library = [module.objects / path.with_suffix(".o").name for path in (resources.c_library() / "src").glob("*.c")]
+    sources = (resources.c_library() / "src").rglob("*.[cS]")
+    library = [module.objects / path.with_suffix(".o").name for path in sources]
     said = subprocess.run(["arm-none-eabi-size", "-t", *library], capture_output=True, text=True, check=True).stdout
     own = int(said.splitlines()[-1].split()[0])
     print(f"{architecture}: {module.text_bytes} bytes, {own} of them of the C library")

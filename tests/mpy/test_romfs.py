@@ -21,7 +21,7 @@ gc.collect()
 before = gc.mem_alloc()
 model = bitflow.Model("/rom/digits.bfn")
 taken = gc.mem_alloc() - before
-print(model.info()["name"], taken < model.info()["arena_bytes"] + 1024 < len(content))
+print(model.info()["name"], taken - model.info()["arena_bytes"] < 1024 < len(content))
 """
 
 

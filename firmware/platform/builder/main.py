@@ -8,7 +8,7 @@ env = DefaultEnvironment()
 board = env.BoardConfig()
 platform = Path(env.PioPlatform().get_dir())
 prefix = "arm-none-eabi-"
-cpu = [f"-mcpu={board.get('build.cpu')}", "-mthumb", "-mfloat-abi=soft"]
+cpu = [f"-mcpu={board.get('build.cpu')}", "-mthumb", f"-mfloat-abi={board.get('build.float_abi', 'soft')}"]
 
 env.Replace(
     AR=f"{prefix}gcc-ar",
@@ -31,7 +31,14 @@ env.Append(
     ASFLAGS=cpu,
     ASPPFLAGS=["-x", "assembler-with-cpp"],
     CCFLAGS=cpu,
-    LINKFLAGS=[*cpu, "-nostartfiles", "-Wl,--gc-sections", "-L", str(platform / "ld")],
+    LINKFLAGS=[
+        *cpu,
+        "-nostartfiles",
+        "-Wl,--gc-sections",
+        f"-Wl,-Map,.pio/build/{env['PIOENV']}/firmware.map",
+        "-L",
+        str(platform / "ld"),
+    ],
     LIBS=["gcc"],
 )
 

@@ -22,7 +22,8 @@ from bitflow.accumulation import Values
 from bitflow.check.reference import Trace
 from bitflow.errors import BitflowError, ImageError, MissingError
 from bitflow.ir import PackedNetwork
-from bitflow.lower import image
+from bitflow.lower import image, plan_image
+from bitflow.lower.plan import Plan
 
 __all__ = ["HostEngine", "library"]
 
@@ -89,12 +90,16 @@ def _pointer(array: npt.NDArray[Any]) -> ctypes.c_void_p:
 
 
 class HostEngine:
-    """Runs a packed network with the C library; threads share the work, since C runs outside Python's lock."""
+    """Runs a packed network with the C library; threads share the work, since C runs outside Python's lock.
 
-    def __init__(self, network: PackedNetwork) -> None:
+    plan: which kernels run it, on lanes of one word; None: the C library chooses.
+    """
+
+    def __init__(self, network: PackedNetwork, plan: Plan | None = None) -> None:
         self.network = network
+        data = image.encode(network) + (plan_image.encode(network, plan) if plan else b"")
         # A copy, since NumPy allocates on 16 bytes and a bytes object need not start on 4.
-        self._image = np.frombuffer(image.encode(network), dtype=np.uint32).copy()
+        self._image = np.frombuffer(data, dtype=np.uint32).copy()
         self._library = library()
         self._model = np.zeros(self._library.bitflow_host_model_size(), dtype=np.uint8)
         opened = self._library.bitflow_host_open(

@@ -25,6 +25,7 @@ from bitflow.deploy.build import Built
 from bitflow.errors import CheckFailed, InputError
 from bitflow.ir import PackedNetwork
 from bitflow.lower import image
+from bitflow.lower.choice import Wish
 
 __all__ = ["asked", "boards", "build", "connected", "doctor", "emulate", "flash", "hil", "scores_on"]
 
@@ -38,6 +39,7 @@ def build(
     model: options.Model = None,
     board_name: options.Board = None,
     runtime: Runtime = "firmware",
+    wish: options.Optimize = "balanced",
     as_json: options.Json = False,
 ) -> None:
     """Build the firmware of a network for a board, in .bitflow/ of the project; print its flash and RAM.
@@ -49,7 +51,7 @@ def build(
     if runtime == "micropython":
         micropython.build(network, target, _folder(), as_json)
         return
-    built = _build(network, target)
+    built = _build(network, target, wish)
     facts = {"board": built.board, "crc32": f"{built.crc32:08x}", "flash_bytes": built.flash_bytes}
     facts |= {"ram_bytes": built.ram_bytes, "stack_bytes": built.stack_bytes, "firmware": str(built.elf)}
     (output.print_json if as_json else output.print_facts)(facts)
@@ -61,6 +63,7 @@ def flash(
     runtime: Runtime = "firmware",
     port: Port = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print each external command, run none.")] = False,
+    wish: options.Optimize = "balanced",
     as_json: options.Json = False,
 ) -> None:
     """Build, put the firmware on the board, and run its self-test. An emulated board is booted once and stopped.
@@ -78,7 +81,9 @@ def flash(
         for line in flasher.commands(network, target, _folder()):
             typer.echo(line)
         return
-    flashed = flasher.flash(_build(network, target), target)
+    built = _build(network, target, wish)
+    output.note(f"flash {built.flash_bytes} bytes, RAM {built.ram_bytes} bytes")
+    flashed = flasher.flash(built, target)
     facts = {"board": flashed.board, "crc32": f"{flashed.crc32:08x}", "build_id": flashed.build_id}
     facts |= {"cpuid": f"{flashed.cpuid:08x}", "self_test": "passed"}
     (output.print_json if as_json else output.print_facts)(facts)
@@ -166,13 +171,13 @@ def _folder() -> Path:
     return settings.folder if settings else Path.cwd()
 
 
-def _build(network: PackedNetwork, target: Board) -> Built:
+def _build(network: PackedNetwork, target: Board, wish: Wish = "balanced") -> Built:
     from rich.console import Console
 
     settings = project.find_project()
     budgets = (settings.flash_budget, settings.ram_budget) if settings else (0, 0)
     with Console(stderr=True).status(f"building {network.name} for {target.name}"):
-        return builder.build(network, target, _folder(), *budgets)
+        return builder.build(network, target, _folder(), *budgets, wish)
 
 
 def _emulated(built: Built, target: Board) -> Any:
@@ -182,7 +187,7 @@ def _emulated(built: Built, target: Board) -> Any:
 
 
 @contextlib.contextmanager
-def connected(network: PackedNetwork, target: Board, port: str | None) -> Iterator[Any]:
+def connected(network: PackedNetwork, target: Board, port: str | None, wish: Wish = "balanced") -> Iterator[Any]:
     """The device at a port, or an emulated one that is built and started, and stopped afterwards."""
     from bitflow_hil.device import Device
     from bitflow_hil.transport import SerialTransport
@@ -191,7 +196,7 @@ def connected(network: PackedNetwork, target: Board, port: str | None) -> Iterat
         if port is None:
             if not target.emulated:
                 raise InputError(f"{target.name} is not emulated: say --port of the board")
-            emulator = stack.enter_context(_emulated(_build(network, target), target))
+            emulator = stack.enter_context(_emulated(_build(network, target, wish), target))
             port = emulator.port
         device = stack.enter_context(Device(SerialTransport(port, target.baud)))
         yield device

@@ -11,6 +11,7 @@ import typer
 from bitflow import project
 from bitflow.cli import compare, options, output
 from bitflow.deploy import boards
+from bitflow.deploy.planning import plan_for
 from bitflow.emit import codegen
 from bitflow.errors import CheckFailed
 from bitflow.geometry import require
@@ -19,7 +20,9 @@ from bitflow.show import report as reporting
 
 __all__ = ["generate", "report"]
 
-_COLUMNS = ("name", "kind", "shape", "macs", "bytes", "output_bytes", "scratch_bytes", "kernel", "reason")
+_COLUMNS = (
+    "name", "kind", "shape", "macs", "instructions", "bytes", "output_bytes", "scratch_bytes", "kernel", "reason"
+)  # fmt: skip
 
 
 def report(
@@ -33,6 +36,7 @@ def report(
     size: Annotated[str, typer.Option(metavar="HxWxC", help="Of a picture, with --compare.")] = "224x224x3",
     classes: Annotated[int, typer.Option(help="With --compare.")] = 1000,
     width: options.Width = 1.0,
+    wish: options.Optimize = "balanced",
     as_json: options.Json = False,
 ) -> None:
     """Tell what a network costs on a board and whether it fits. Exit 1 if it does not.
@@ -52,7 +56,7 @@ def report(
     board = boards.board(board_name or (settings.board if settings else boards.DEFAULT_BOARD))
     budgets = (settings.flash_budget, settings.ram_budget) if settings else (0, 0)
     flash, ram = _least(board.flash, budgets[0]), _least(board.ram, budgets[1])
-    _show(reporting.report(network, board.name, flash, ram), as_json)
+    _show(reporting.report(network, board.name, plan_for(network, board, wish, *budgets), flash, ram), as_json)
 
 
 def generate(
@@ -62,14 +66,19 @@ def generate(
         typer.Option(help="C sources, a PlatformIO project, or a folder for MicroPython's USER_C_MODULES."),
     ] = "c",
     folder: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Where the sources go.")] = Path("src"),
+    board_name: options.Board = None,
+    wish: options.Optimize = "balanced",
     prefix: Annotated[str | None, typer.Option(help="Of all names in the C code. [from the network's name]")] = None,
 ) -> None:
     """Write sources that a person can read and keep. A PlatformIO project builds by plain `pio run`, without BitFlow.
 
-    Example: bitflow generate builtin:digits --target platformio -o digits
+    Kernels are chosen for a board's core; their lists of weights take the place of the weights.
+    Examples: bitflow generate builtin:digits --target platformio -o digits; bitflow generate --optimize flash
     """
-    network = image.load(project.resolve_model(model))
-    for path in codegen.generate(network, target, folder, prefix):
+    settings = project.find_project()
+    network = image.load(project.resolve_model(model, settings))
+    board = boards.board(board_name or (settings.board if settings else boards.DEFAULT_BOARD))
+    for path in codegen.generate(network, target, folder, prefix, plan_for(network, board, wish)):
         output.note(f"wrote {path}")
 
 

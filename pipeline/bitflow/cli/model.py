@@ -130,7 +130,12 @@ def host_scores(network: PackedNetwork, images: Images, engine: Literal["c", "nu
     host = HostEngine(network) if engine == "c" else None
     parts = blocks(images, _BLOCK_BYTES, len(images))
     run = (lambda part: reference.run_packed(network, part).scores) if host is None else host.scores
-    return np.concatenate([run(part) for part in parts])
+    found = []
+    with output.counter("images", len(images)) as moved:
+        for part in parts:
+            found.append(run(part))
+            moved(len(part))
+    return np.concatenate(found)
 
 
 def trained(network: PackedNetwork, against: Path | None, settings: project.Project | None) -> Path | None:

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-__all__ = ["SOURCES", "Against", "Architecture", "Board", "Data", "Json", "Model", "OutputFile", "Size", "Width"]
+__all__ = [
+    "SOURCES",
+    "Against",
+    "Architecture",
+    "Board",
+    "Data",
+    "Json",
+    "Model",
+    "Optimize",
+    "OutputFile",
+    "Size",
+    "Width",
+]
 
 SOURCES = "digits, idx:DIR, npz:FILE, folder:DIR, imagenet:DIR, hands:DIR[@COLUMN] or signs:DIR[@two]"
 
@@ -34,6 +46,10 @@ Against = Annotated[
 ]
 Board = Annotated[
     str | None, typer.Option("--board", metavar="NAME", help="See: bitflow boards. [the project's, or qemu-m4]")
+]
+Optimize = Annotated[
+    Literal["balanced", "speed", "flash", "ram"],
+    typer.Option("--optimize", help="What kernels are chosen for: speed, flash, RAM, or a bit of each."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 OutputFile = Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="Where the packed network goes.")]

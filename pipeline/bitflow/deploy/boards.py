@@ -30,8 +30,8 @@ class Board:
     """A row of the table. flash, ram: bytes. clock_hz: of the core. baud: of the serial link.
 
     cpuid: the part number in the core's CPUID register. machine: QEMU's name of the board, None if it is not emulated.
-    mpy: MicroPython's name of its architecture, None where it has no MicroPython. A board's PlatformIO environment has
-    the board's name.
+    roomy: a board with the same core and more RAM. mpy: MicroPython's name of its architecture, None where it has no
+    MicroPython. A board's PlatformIO environment has the board's name.
     """
 
     name: str
@@ -46,6 +46,7 @@ class Board:
     machine: str | None = None
     mpy: str | None = None
     baud: int = 115200
+    roomy: str | None = None
 
     @property
     def emulated(self) -> bool:

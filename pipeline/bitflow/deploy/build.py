@@ -17,10 +17,13 @@ from bitflow import resources
 from bitflow._version import __version__
 from bitflow.deploy import platformio
 from bitflow.deploy.boards import Board, boards
+from bitflow.deploy.planning import plan_for
 from bitflow.emit import codegen
 from bitflow.errors import CheckFailed, InputError
 from bitflow.ir import PackedNetwork
-from bitflow.lower import image
+from bitflow.lower import image, plan_image
+from bitflow.lower.choice import Wish
+from bitflow.lower.plan import Plan
 
 __all__ = ["Built", "build", "folder_of"]
 
@@ -51,12 +54,17 @@ def folder_of(network: PackedNetwork, project_folder: Path) -> Path:
 
 
 def build(
-    network: PackedNetwork, board: Board, project_folder: Path, flash_budget: int = 0, ram_budget: int = 0
+    network: PackedNetwork,
+    board: Board,
+    project_folder: Path,
+    flash_budget: int = 0,
+    ram_budget: int = 0,
+    wish: Wish = "balanced",
 ) -> Built:
     """Generate and compile; what was built from the same network, sources and compiler is not built again.
 
-    Budgets are bytes, 0: what the board has. Raises InputError for a board without firmware, CheckFailed where a budget
-    or a memory is too small, MissingError where a tool is missing.
+    Budgets are bytes, 0: what the board has. wish: what kernels are chosen for. Raises InputError for a board without
+    firmware, CheckFailed where a budget or a memory is too small, MissingError where a tool is missing.
     """
     if not board.buildable:
         names = ", ".join(row.name for row in boards() if row.buildable)
@@ -64,15 +72,16 @@ def build(
     folder = folder_of(network, project_folder)
     elf = folder / ".pio" / "build" / board.name / "firmware.elf"
     stamp = elf.with_name("bitflow.json")
+    plan = plan_for(network, board, wish, flash_budget, ram_budget)
     with _locked(folder):
-        key = _key(network, board)
+        key = _key(network, plan, board)
         sizes = _built_before(stamp, elf, key)
         fresh = sizes is None
         if sizes is None:
             stamp.unlink(missing_ok=True)
             for name in _COPIED:
                 shutil.rmtree(folder / name, ignore_errors=True)
-            codegen.generate_platformio(network, folder)
+            codegen.generate_platformio(network, folder, plan=plan)
             platformio.run(folder, board.name)
             sizes = _measure(elf)
             stamp.write_text(json.dumps({"key": key, **asdict(sizes)}))
@@ -98,10 +107,10 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def _key(network: PackedNetwork, board: Board) -> str:
-    """What a firmware depends on, as one number: network, sources, templates, compiler, board."""
+def _key(network: PackedNetwork, plan: Plan, board: Board) -> str:
+    """What a firmware depends on, as one number: network, plan, sources, templates, compiler, board."""
     digest = hashlib.sha256(f"{__version__}\0{board.name}\0".encode())
-    digest.update(image.encode(network))
+    digest.update(image.encode(network) + plan_image.encode(network, plan))
     compiler = shutil.which(platformio.COMPILER)
     if compiler:
         path = Path(compiler).resolve()

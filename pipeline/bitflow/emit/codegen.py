@@ -14,9 +14,11 @@ import numpy.typing as npt
 from bitflow import resources
 from bitflow.check.random_networks import random_images
 from bitflow.check.reference import run_packed
-from bitflow.emit.view import model_view, rows
+from bitflow.emit.text import rows
+from bitflow.emit.view import model_view
 from bitflow.errors import InputError
 from bitflow.ir import PackedNetwork
+from bitflow.lower.plan import Plan
 
 __all__ = ["TARGETS", "generate", "generate_platformio", "render_model"]
 
@@ -25,18 +27,21 @@ TARGETS: tuple[Target, ...] = ("c", "platformio", "micropython")
 _SOURCES = frozenset({".c", ".h", ".S", ".cmake", ".ini", ".json", ".ld", ".mk", ".py", ".pyi", ".toml"})
 
 
-def generate(network: PackedNetwork, target: Target, out: Path, prefix: str | None = None) -> tuple[Path, ...]:
+def generate(
+    network: PackedNetwork, target: Target, out: Path, prefix: str | None = None, plan: Plan | None = None
+) -> tuple[Path, ...]:
     """Write the sources of a network into the folder `out` and return the files of the network itself.
 
     target: "c" gives PREFIX.c, PREFIX.h and the C library in bitflow/; "platformio" a project that builds by
     `pio run`, without BitFlow; "micropython" a folder for USER_C_MODULES with BITFLOW_NETWORK=OUT/network/PREFIX.
-    prefix: begins every generated name, by default the network's name.
+    prefix: begins every generated name, by default the network's name. plan: which kernels run it, and what they need;
+    None: the C library chooses, and the network's bytes are those of its image.
     """
     if target not in TARGETS:
         raise InputError(f"unknown target {target!r}: one of {', '.join(TARGETS)}")
     if target == "platformio":
-        return generate_platformio(network, out, prefix=prefix)
-    own = render_model(network, prefix)
+        return generate_platformio(network, out, prefix=prefix, plan=plan)
+    own = render_model(network, prefix, plan)
     if target == "micropython":
         own = {f"network/{name}": text for name, text in own.items()}
         copied = _copied(resources.mpy_module(), "mpy_module") | _copied(resources.c_library(), "firmware/lib/bitflow")
@@ -51,6 +56,7 @@ def generate_platformio(
     out: Path,
     self_test: tuple[npt.NDArray[Any], npt.NDArray[np.int32]] | None = None,
     prefix: str | None = None,
+    plan: Plan | None = None,
 ) -> tuple[Path, ...]:
     """Write the firmware project around a network; returns the network's own files in it.
 
@@ -61,9 +67,9 @@ def generate_platformio(
         images = random_images(network.contract, 4, seed=0)
         self_test = images[0], run_packed(network, images[:1]).scores[0]
     files = _copied(resources.firmware(), "")
-    own = {f"src/{name}": text for name, text in render_model(network, prefix).items()}
+    own = {f"src/{name}": text for name, text in render_model(network, prefix, plan).items()}
     image, scores = self_test
-    view = model_view(network, prefix)
+    view = model_view(network, prefix, plan)
     digest = hashlib.sha256("\0".join(f"{name}\0{text}" for name, text in sorted((files | own).items())).encode())
     view = replace(view, build_id=digest.hexdigest()[:8])
     test_input = rows(np.ascontiguousarray(image).view(np.uint8).reshape(-1), per_row=16)
@@ -73,9 +79,9 @@ def generate_platformio(
     return tuple(out / name for name in own)
 
 
-def render_model(network: PackedNetwork, prefix: str | None = None) -> dict[str, str]:
+def render_model(network: PackedNetwork, prefix: str | None = None, plan: Plan | None = None) -> dict[str, str]:
     """File name -> text of the network's own C source and header."""
-    view = model_view(network, prefix)
+    view = model_view(network, prefix, plan)
     return {f"{view.prefix}.{kind}": _render(f"model.{kind}", m=view) for kind in ("c", "h")}
 
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from bitflow._version import __version__
 from bitflow.accumulation import Values
-from bitflow.errors import InputError
+from bitflow.emit.plan_view import PlanView, plan_view
+from bitflow.emit.text import ArrayView, comment, escape, identifier, number, rows
 from bitflow.ir import LayerKind, PackedLayer, PackedNetwork
 from bitflow.lower import image
 from bitflow.lower.layout import PIXELS, ROLES, TRANSIENT
-from bitflow.lower.plan import plan
+from bitflow.lower.plan import Plan, default_plan
 
 __all__ = ["ArrayView", "LayerView", "ModelView", "identifier", "model_view", "rows"]
 
@@ -24,12 +22,8 @@ _KINDS = {kind: f"BF_{kind.name}" for kind in LayerKind}
 _OUTPUTS = {Values.BITS: "BF_BITS", Values.SCORES: "BF_SCORES", Values.INTEGERS: "BF_INTEGERS"}
 _ORDERS = ("BF_ORDER_GRAY", "BF_ORDER_RGB", "BF_ORDER_BGR", "BF_ORDER_OTHER")
 _RESIZES = ("BF_RESIZE_NONE", "BF_RESIZE_STRETCH", "BF_RESIZE_CROP")
-# Words that C and C++ keep for themselves, and the library's own name.
-_KEYWORDS = frozenset(
-    """auto bitflow bool break case char class const continue default delete do double else enum extern false float for
-    goto if inline int long namespace new operator private protected public register restrict return short signed sizeof
-    static struct switch template this true typedef union unsigned void volatile while""".split()  # noqa: SIM905
-)
+# What kernels with data of their own do not look at.
+_REPLACED = ("weights", "shift")
 _MEANINGS = {
     "weights": "bit i of a filter is tap (ky * kernel_w + kx) * channels + c; 1 is +1, 0 is -1",
     "int8 weights": "byte i of a filter is tap (ky * kernel_w + kx) * channels + c",
@@ -39,17 +33,6 @@ _MEANINGS = {
     "pool_and": "channels whose pool is an AND",
     "invert": "channels whose bit is inverted",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class ArrayView:
-    """A named array. rows: initialisers, one string a line; nested: each row is an array of its own."""
-
-    name: str
-    type: str
-    dimensions: str
-    comment: str
-    rows: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +46,10 @@ class LayerView:
 
 @dataclass(frozen=True, slots=True)
 class ModelView:
-    """All of a model's numbers. prefix and macro begin every generated name."""
+    """All of a model's numbers. prefix and macro begin every generated name. plan: None: the library chooses kernels.
+
+    whole: whether the struct has all of the image; not, where kernels need no weights beside their own data.
+    """
 
     version: str
     image_version: int
@@ -82,10 +68,13 @@ class ModelView:
     labels: tuple[str, ...]
     layers: tuple[LayerView, ...]
     kernels: tuple[tuple[str, str], ...]
+    plan: PlanView | None
+    whole: bool
     input_bytes: int
     arena_bytes: int
     kept_bytes: int
     image_bytes: int
+    struct_bytes: int
     crc32: str
     name_at: int
     labels_at: int
@@ -94,39 +83,6 @@ class ModelView:
     extra: tuple[str, ...]
     extra_words: int
     build_id: str = ""
-
-
-def identifier(name: str) -> str:
-    """A C identifier in lower case that reads like the name; a prefix where it would be none. InputError if empty."""
-    words = re.sub(r"[^0-9a-z]+", "_", name.lower()).strip("_")
-    if not words:
-        raise InputError(f"no C name can be made of {name!r}: give one with letters or digits")
-    return f"net_{words}" if words[0].isdigit() or words in _KEYWORDS else words
-
-
-def _escape(text: str) -> str:
-    """A C string literal's inside, NUL included: everything but plain characters as three octal digits."""
-    plain = re.compile(rb"[0-9A-Za-z _.,:;+*/()<>=-]")
-    return "".join(chr(byte) if plain.match(bytes([byte])) else f"\\{byte:03o}" for byte in text.encode() + b"\0")
-
-
-def comment(text: str) -> str:
-    """Text that is safe inside a C comment on one line."""
-    printable = "".join(c if c.isprintable() else "?" for c in text)
-    return printable.replace("*/", "* /").replace("/*", "/ *")
-
-
-def rows(values: npt.NDArray[Any], per_row: int = 8) -> tuple[str, ...]:
-    """Numbers of a one-dimensional array as initialisers, `per_row` a line."""
-    lines = (values[i : i + per_row] for i in range(0, len(values), per_row))
-    return tuple(", ".join(_number(v) for v in line) + "," for line in lines)
-
-
-def _number(value: Any) -> str:
-    if isinstance(value, np.uint32):
-        return f"0x{int(value):08X}u"
-    # The smallest int32 has no literal of its own.
-    return "(-2147483647 - 1)" if int(value) == -(2**31) else str(int(value))
 
 
 def _array(name: str, role: str, layer: PackedLayer) -> ArrayView | None:
@@ -138,7 +94,7 @@ def _array(name: str, role: str, layer: PackedLayer) -> ArrayView | None:
     if role == "weights" and layer.weight_bits == 8:
         kind, values, meaning = "int8_t", values.astype("<u4").view(np.int8), _MEANINGS["int8 weights"]
     if role == "weights":
-        lines = tuple("{" + ", ".join(_number(v) for v in line) + "}," for line in values)
+        lines = tuple("{" + ", ".join(number(v) for v in line) + "}," for line in values)
         meaning = f"[filters][{'bytes' if kind == 'int8_t' else 'words'}], {layer.taps} taps a filter; {meaning}"
     else:
         lines = rows(values)
@@ -151,10 +107,10 @@ def _list(values: Sequence[int]) -> str:
     return ", ".join(map(str, values))
 
 
-def _layer(network: PackedNetwork, placed: image.Placed, index: int) -> LayerView:
+def _layer(network: PackedNetwork, placed: image.Placed, index: int, left_out: tuple[str, ...]) -> LayerView:
     layer = network.layers[index]
     name = f"l{index}_{identifier(layer.name or layer.kind.name)}"
-    candidates = (_array(name, role, layer) for role in ROLES)
+    candidates = (_array(name, role, layer) for role in ROLES if role not in left_out)
     arrays = tuple(array for array in candidates if array is not None)
     where = {array.name.removeprefix(f"{name}_"): array.name for array in arrays}
     offsets = [f"AT({where[role]})" if role in where else "0" for role in ROLES]
@@ -184,13 +140,20 @@ def _layer(network: PackedNetwork, placed: image.Placed, index: int) -> LayerVie
     return LayerView(comment(f"{layer.name}: {what}, {layer.source} -> {layer.target}"), fields, arrays)
 
 
-def model_view(network: PackedNetwork, prefix: str | None = None) -> ModelView:
-    """Everything that the templates need. prefix: of the generated names, by default the network's name."""
+def model_view(network: PackedNetwork, prefix: str | None = None, plan: Plan | None = None) -> ModelView:
+    """Everything that the templates need. prefix: of the generated names, by default the network's name.
+
+    plan: what runs each layer; None: the C library's own choice, and the struct's bytes are those of the image.
+    """
     prefix = identifier(prefix or network.name)
     placed = image.place(network)
-    planned = plan(network)
+    planned = plan or default_plan(network)
+    left_out = tuple(_REPLACED if plan and own.kernel.planned else () for own in planned.layers)
+    missing = sum(
+        getattr(layer, role).nbytes for layer, roles in zip(network.layers, left_out, strict=True) for role in roles
+    )
     shape = network.contract.shape
-    kernels = {_KINDS[layer.kind]: p.kernel for layer, p in zip(network.layers, planned.layers, strict=True)}
+    kernels = {p.kernel for p in planned.layers}
     strings = (network.name, *(layer.name for layer in network.layers), *network.labels)
     return ModelView(
         version=__version__,
@@ -208,16 +171,19 @@ def model_view(network: PackedNetwork, prefix: str | None = None) -> ModelView:
         zero_point=network.contract.zero_point,
         classes=network.classes,
         labels=tuple(map(comment, network.labels)),
-        layers=tuple(_layer(network, placed, index) for index in range(len(network.layers))),
-        kernels=tuple(sorted(kernels.items())),
+        layers=tuple(_layer(network, placed, index, left_out[index]) for index in range(len(network.layers))),
+        kernels=tuple((f"BF_USE_{kernel.name}", kernel.symbol) for kernel in sorted(kernels)),
         input_bytes=shape.size,
         arena_bytes=planned.arena_bytes,
         kept_bytes=planned.kept_bytes,
         image_bytes=placed.size,
+        struct_bytes=placed.size - missing,
+        plan=plan_view(network, plan) if plan else None,
+        whole=missing == 0,
         crc32=f"0x{image.crc32(network):08X}u",
         name_at=placed.name - placed.text_at,
         labels_at=placed.labels - placed.text_at,
-        text=tuple(_escape(text) for text in strings),
+        text=tuple(escape(text) for text in strings),
         text_bytes=len(placed.text),
         extra=rows(np.frombuffer(placed.extra, dtype="<u4").astype(np.uint32)),
         extra_words=len(placed.extra) // 4,

@@ -1,113 +1,180 @@
 """PackedNetwork -> Plan: which kernel runs each layer, how large the arena is, how much code is linked.
 
-Sizes here repeat the C library's own arithmetic (`bf_kernel.scratch`, `bf_open`); a test holds them together.
+Sizes here repeat the C library's own arithmetic (`bf_kernel.scratch`, `bf_arrange`); a test holds them together.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from bitflow import bits
-from bitflow.accumulation import Values
-from bitflow.ir import INPUT, LayerKind, PackedLayer, PackedNetwork
+from bitflow.ir import PackedNetwork
+from bitflow.lower import class_lists
 from bitflow.lower.arena import arrange
+from bitflow.lower.kernels import (
+    LIST_MEMORY,
+    Job,
+    Kernel,
+    candidates,
+    geometry,
+    gives_strings,
+    scratch,
+    stored_bytes,
+    takes_strings,
+)
 
-__all__ = ["BASE_BYTES", "KERNEL_BYTES", "LayerPlan", "Plan", "plan"]
+__all__ = [
+    "BASE_BYTES",
+    "CODE_PARTS",
+    "CodePart",
+    "LayerPlan",
+    "Plan",
+    "code_bytes",
+    "default_plan",
+    "layer_jobs",
+    "planned",
+]
 
-# Code of the C library that a generated network links, at most, on any supported core (tested on all of them): what
-# every network needs, and each kernel that it names.
-BASE_BYTES = 1536
-KERNEL_BYTES = {
-    "bf_input_conv_plain": 1088,
-    "bf_conv_plain": 1472,
-    "bf_wide_conv": 1536,
-    "bf_sum": 640,
-    "bf_concat": 384,
-    "bf_total": 640,
-}
-"""With all kernels."""
+
+@dataclass(frozen=True, slots=True)
+class CodePart:
+    """A part of the C library's code: the kernels that need it; bytes, at most, on cores with the assembly of v6m, of
+    v7m, of mve.
+    """
+
+    name: str
+    bytes: tuple[int, int, int]
+    kernels: frozenset[Kernel]
+
+
+_CLASSES = (Kernel.CLASSES_16, Kernel.CLASSES_8, Kernel.CLASSES_1)
+_MERGING = (Kernel.SUM, Kernel.TOTAL)
+_BY_POSITION = (Kernel.INPUT_PLAIN, Kernel.SET_BITS, Kernel.CONV_PLAIN, Kernel.WIDE_CONV)
+
+
+def _part(name: str, v6m: int, v7m: int, mve: int, *kernels: Kernel) -> CodePart:
+    return CodePart(name, (v6m, v7m, mve), frozenset(kernels))
+
+
+def code_bytes(kernels: Iterable[Kernel]) -> int:
+    """Code that a network with these kernels links, at most, on any supported core."""
+    used = set(kernels)
+    parts = [part.bytes for part in CODE_PARTS if part.kernels & used]
+    return max(sum(part[core] for part in parts) for core in range(3))
+
+
+# A test measures all parts on all cores, and prints what it finds beside these numbers.
+CODE_PARTS = (
+    _part("the run of a network", 1152, 992, 1024, *Kernel),
+    _part("division", 288, 0, 0, Kernel.INPUT_SUMS, *_CLASSES, *_BY_POSITION),
+    _part("strings", 2800, 2608, 2928, Kernel.INPUT_SUMS, *_CLASSES),
+    _part("pool and bits of a position", 576, 560, 576, *_BY_POSITION, *_MERGING),
+    _part("filter classes", 7584, 8272, 8064, *_CLASSES),
+    _part("adder of 16-bit lists", 704, 704, 1312, Kernel.CLASSES_16, Kernel.CLASSES_1, Kernel.SET_BITS),
+    _part("sums of maps", 416, 368, 400, *_MERGING),
+    _part("sums of pixels", 3296, 4240, 3120, Kernel.INPUT_SUMS),
+    _part("plain first layer", 1072, 976, 1008, Kernel.INPUT_PLAIN),
+    _part("16-bit lists of a plan", 64, 48, 48, Kernel.CLASSES_16),
+    _part("8-bit lists of a plan and their adder", 800, 976, 1648, Kernel.CLASSES_8),
+    _part("set bits", 1360, 1360, 1424, Kernel.SET_BITS),
+    _part("lists made in RAM", 3712, 3104, 3392, Kernel.CLASSES_1),
+    _part("plain convolution", 1408, 1360, 1408, Kernel.CONV_PLAIN),
+    _part("wide convolution", 1472, 1296, 1360, Kernel.WIDE_CONV),
+    _part("sum", 192, 176, 176, Kernel.SUM),
+    _part("concatenation", 336, 304, 304, Kernel.CONCAT),
+    _part("total", 160, 176, 176, Kernel.TOTAL),
+)
+"""What a generated network links: the parts that its kernels need."""
+BASE_BYTES = max(CODE_PARTS[0].bytes)
+"""The least that any network links."""
+
+_GUARD_WORDS = 1  # of lanes, at both ends of the arena
 
 
 @dataclass(frozen=True, slots=True)
 class LayerPlan:
-    """kernel: its name in bitflow.h. output_bytes: of its map, 0 for scores. scratch_bytes: beside it. kept: whether
-    others than the next layer read the map.
+    """kernel: who runs it. output_bytes: of its map in the arena, 0 for scores. scratch_bytes: beside it. kept: whether
+    others than the next layer read the map. strings_in, strings_out: whether its maps lie as strings. memory: bytes for
+    planes and lists that are made in RAM, where they are. data_bytes: what the kernel needs beside the image.
+    instructions: predicted, None where the core was not measured.
     """
 
-    kernel: str
+    kernel: Kernel
     reason: str
     output_bytes: int
     scratch_bytes: int
     kept: bool = False
+    strings_in: bool = False
+    strings_out: bool = False
+    memory: int = 0
+    data_bytes: int = 0
+    instructions: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """arena_bytes: kept_bytes, and the largest need of any layer for the other maps and scratch together. kept_bytes:
-    of the maps that others than the next layer read.
+    of the maps that others than the next layer read. core, wish: what it was made for, "": the C library's own choice.
     """
 
     layers: tuple[LayerPlan, ...]
     arena_bytes: int
     kept_bytes: int
+    lane_words: int
+    core: str = ""
+    wish: str = ""
 
     @property
     def code_bytes(self) -> int:
         """Code of the C library that the network links, at most."""
-        return BASE_BYTES + sum(KERNEL_BYTES[kernel] for kernel in {layer.kernel for layer in self.layers})
+        return code_bytes(layer.kernel for layer in self.layers)
 
 
-def plan(network: PackedNetwork) -> Plan:
-    """Choose a kernel for each layer and size the arena."""
+def default_plan(network: PackedNetwork, lane_words: int = 1) -> Plan:
+    """What the C library does with an image that no plan follows: the first kernel that covers a layer."""
+    kernels = [next(k for k in candidates(layer, lane_words) if not k.planned) for layer in network.layers]
+    reasons = ["the first kernel that covers it"] * len(kernels)
+    return planned(network, lane_words, kernels, [LIST_MEMORY] * len(kernels), reasons)
+
+
+def planned(
+    network: PackedNetwork, lane_words: int, kernels: Sequence[Kernel], memory: Sequence[int], reasons: Sequence[str]
+) -> Plan:
+    """The plan with these kernels: how maps lie, and how large the arena is."""
     arena = arrange(network)
-    layers, needs, had = [], [], 0
+    layers: list[LayerPlan] = []
+    needs, had = [], 0
     for index, layer in enumerate(network.layers):
         kept = arena.keep[index] is not None
-        kernel, reason = _kernel(network, layer)
-        layers.append(LayerPlan(kernel, reason, 4 * layer.map_words, _scratch(network, layer), kept))
-        here = 0 if kept else layers[-1].output_bytes
-        needs.append(had + here + layers[-1].scratch_bytes)
+        kernel = kernels[index]
+        strings_in = bool(
+            index
+            and layer.sources[0] == index - 1
+            and arena.keep[index - 1] is None
+            and takes_strings(kernel)
+            and gives_strings(kernels[index - 1])
+        )
+        last = index + 1 == len(network.layers)
+        strings_out = not (last or kept) and gives_strings(kernel) and takes_strings(kernels[index + 1])
+        job = Job(network, layer, kernel, lane_words, strings_in, strings_out, memory[index])
+        bytes_out, bytes_scratch = stored_bytes(layer, strings_out, lane_words), scratch(job)
+        made = memory[index] if kernel is Kernel.CLASSES_1 else 0
+        data = class_lists.sizes_bytes(geometry(layer, kernel, lane_words)) if kernel is Kernel.CLASSES_1 else 0
+        layers.append(
+            LayerPlan(kernel, reasons[index], bytes_out, bytes_scratch, kept, strings_in, strings_out, made, data)
+        )
+        here = 0 if kept else bytes_out
+        needs.append(had + here + bytes_scratch)
         had = here
-    return Plan(tuple(layers), arena.kept_bytes + max(needs), arena.kept_bytes)
+    guards = 2 * 4 * _GUARD_WORDS * lane_words
+    return Plan(tuple(layers), arena.kept_bytes + max(needs) + guards, arena.kept_bytes, lane_words)
 
 
-def _takes(network: PackedNetwork, layer: PackedLayer) -> Values:
-    """What its first source holds."""
-    return Values.PIXELS if layer.sources[0] == INPUT else network.layers[layer.sources[0]].gives
-
-
-def _kernel(network: PackedNetwork, layer: PackedLayer) -> tuple[str, str]:
-    """Name in bitflow.h, and why."""
-    match layer.kind:
-        case LayerKind.INPUT_CONV:
-            return "bf_input_conv_plain", "the only kernel for 8-bit pixels and +-1 weights"
-        case LayerKind.CONV | LayerKind.DENSE:
-            return "bf_conv_plain", "the only kernel for bits and +-1 weights"
-        case LayerKind.WIDE_CONV:
-            weights = "int8" if layer.weight_bits == 8 else "+-1"
-            return "bf_wide_conv", f"the only kernel for {_takes(network, layer).name.lower()} and {weights} weights"
-        case LayerKind.SUM:
-            return "bf_sum", "the only kernel that adds maps"
-        case LayerKind.CONCAT:
-            return "bf_concat", "the only kernel that puts maps side by side"
-        case LayerKind.TOTAL:
-            return "bf_total", "the only kernel that adds positions"
-
-
-def _scratch(network: PackedNetwork, layer: PackedLayer) -> int:
-    """Bytes of the map before the pool, and of what the kernel itself needs."""
-    unpooled = 0
-    if layer.pool is not None:
-        unpooled = 4 * (layer.conv.size if layer.gives is Values.INTEGERS else layer.conv.words)
-    match layer.kind:
-        case LayerKind.INPUT_CONV:
-            return unpooled + (layer.taps + 1) // 2 * 4  # int16 a tap
-        case LayerKind.CONV | LayerKind.DENSE:
-            return unpooled + 2 * 4 * bits.words_for(layer.taps)  # the bits under the window and their mask
-        case LayerKind.WIDE_CONV:
-            wide = _takes(network, layer) is Values.INTEGERS
-            return unpooled + 4 * (layer.taps if wide else (layer.taps + 1) // 2)  # int32 or int16 a tap
-        case LayerKind.SUM | LayerKind.TOTAL:
-            return unpooled + 4 * layer.source.channels  # the sums of a position
-        case LayerKind.CONCAT:
-            return unpooled
+def layer_jobs(network: PackedNetwork, plan: Plan) -> tuple[Job, ...]:
+    """Each layer of a plan as its kernel sees it."""
+    return tuple(
+        Job(
+            network, layer, own.kernel, plan.lane_words, own.strings_in, own.strings_out, own.memory, own.data_bytes > 0
+        )
+        for layer, own in zip(network.layers, plan.layers, strict=True)
+    )

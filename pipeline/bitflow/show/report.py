@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bitflow.ir import PackedNetwork
-from bitflow.lower import image
-from bitflow.lower.plan import plan
+from bitflow.ir import PackedLayer, PackedNetwork
+from bitflow.lower import image, plan_image
+from bitflow.lower.plan import LayerPlan, Plan
 
 __all__ = ["LayerRow", "Report", "report"]
 
 
 @dataclass(frozen=True, slots=True)
 class LayerRow:
-    """A layer. bytes: of its arrays in flash. output_bytes, scratch_bytes: in the arena while it runs."""
+    """A layer. instructions: predicted, None where the core was not measured. bytes: of its arrays and of its kernel's
+    lists in flash. output_bytes, scratch_bytes: in the arena while it runs."""
 
     name: str
     kind: str
     shape: str
     macs: int
+    instructions: int | None
     bytes: int
     output_bytes: int
     scratch_bytes: int
@@ -42,6 +44,12 @@ class Report:
     flash_budget: int | None
     ram_budget: int | None
     layers: tuple[LayerRow, ...]
+
+    @property
+    def instructions(self) -> int | None:
+        """Predicted, of one run; None where a layer's are not known."""
+        found = [row.instructions for row in self.layers]
+        return None if None in found else sum(n for n in found if n is not None)
 
     @property
     def macs(self) -> int:
@@ -70,25 +78,36 @@ class Report:
         return tuple(lines)
 
 
+def flash_of(layer: PackedLayer, choice: LayerPlan) -> int:
+    """Bytes of a layer in generated code: a kernel with data of its own looks at neither weights nor BatchShift."""
+    assert layer.shift is not None or not choice.kernel.planned
+    replaced = layer.weights_bytes + (0 if layer.shift is None else layer.shift.nbytes)
+    return layer.nbytes + choice.data_bytes - (replaced if choice.kernel.planned else 0)
+
+
 def report(
-    network: PackedNetwork, board: str, flash_budget: int | None = None, ram_budget: int | None = None
+    network: PackedNetwork, board: str, plan: Plan, flash_budget: int | None = None, ram_budget: int | None = None
 ) -> Report:
-    """Count what a network takes. Budgets in bytes, None: unlimited."""
-    planned = plan(network)
+    """Count what a network takes with a plan. Budgets in bytes, None: unlimited."""
     rows = tuple(
         LayerRow(
             layer.name,
             layer.kind.name.lower(),
             f"{layer.source} -> {layer.target}",
             layer.macs,
-            layer.nbytes,
+            choice.instructions,
+            flash_of(layer, choice),
             choice.output_bytes,
             choice.scratch_bytes,
-            choice.kernel,
+            choice.kernel.symbol,
             choice.reason,
         )
-        for layer, choice in zip(network.layers, planned.layers, strict=True)
+        for layer, choice in zip(network.layers, plan.layers, strict=True)
     )
-    size = image.place(network).size
-    ram = planned.arena_bytes + network.contract.shape.size + 4 * network.classes
-    return Report(board, size + planned.code_bytes, ram, planned.arena_bytes, size, flash_budget, ram_budget, rows)
+    replaced = sum(
+        layer.nbytes + choice.data_bytes - flash_of(layer, choice)
+        for layer, choice in zip(network.layers, plan.layers, strict=True)
+    )
+    size = image.place(network).size + plan_image.size(network, plan) - replaced
+    ram = plan.arena_bytes + network.contract.shape.size + 4 * network.classes
+    return Report(board, size + plan.code_bytes, ram, plan.arena_bytes, size, flash_budget, ram_budget, rows)

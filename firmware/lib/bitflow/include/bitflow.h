@@ -55,7 +55,8 @@ extern "C" {
     X(BF_ERR_ARENA, -14, "the arena is smaller than bf_arena_size()")                                                  \
     X(BF_ERR_KERNEL, -15, "no kernel for a layer is linked in")                                                        \
     X(BF_ERR_SPACE, -16, "the buffer for the result is too small")                                                     \
-    X(BF_ERR_MAPS, -17, "maps that are needed at the same time share memory")
+    X(BF_ERR_MAPS, -17, "maps that are needed at the same time share memory")                                          \
+    X(BF_ERR_PLAN, -18, "the plan behind the image is damaged, or made for another one")
 
 typedef enum bf_status {
 #define BF_STATUS_ENUM(name, value, text) name = (value),
@@ -95,7 +96,7 @@ typedef struct bf_header {
     uint32_t reserved1[3]; /* 0 */
 } bf_header;               /* 64 bytes */
 
-/* Kinds of layer, X(NAME, value, text). Each has one kernel in a model's table. */
+/* Kinds of layer, X(NAME, value, text). */
 #define BF_KIND_LIST(X)                                                                                                \
     X(BF_INPUT_CONV, 0, "input_conv") /* 8-bit pixels, +-1 weights */                                                  \
     X(BF_CONV, 1, "conv")             /* bits, +-1 weights, groups */                                                  \
@@ -161,32 +162,66 @@ typedef struct bf_layer {
     uint32_t reserved2[2]; /* 0 */
 } bf_layer;                /* 96 bytes */
 
+/* ---- Kernels and plans ---- */
+
+typedef struct bf_kernel bf_kernel;
+
+/*
+ * The kernels there are, X(NUMBER, value, object): each runs layers of some kinds. One that is listed before others of
+ * its kind is faster and covers fewer shapes; the last of a kind covers all.
+ */
+#define BF_KERNEL_LIST(X)                                                                                              \
+    X(BF_USE_INPUT_SUMS, 0, bf_input_sums)        /* shared sums of pixels, no multiplication */                       \
+    X(BF_USE_INPUT_PLAIN, 1, bf_input_conv_plain) /* every first layer */                                              \
+    X(BF_USE_CLASSES_16, 2, bf_conv_classes_16)   /* filter classes, 16-bit lists of a plan */                         \
+    X(BF_USE_CLASSES_8, 3, bf_conv_classes_8)     /* filter classes, 8-bit lists of a plan */                          \
+    X(BF_USE_SET_BITS, 4, bf_conv_set_bits)       /* lists of set bits, transposed weights of a plan */                \
+    X(BF_USE_CLASSES_1, 5, bf_conv_classes_1)     /* filter classes, lists made in RAM of the 1-bit weights */         \
+    X(BF_USE_CONV_PLAIN, 6, bf_conv_plain)        /* every convolution and dense layer on bits */                      \
+    X(BF_USE_WIDE_CONV, 7, bf_wide_conv)                                                                               \
+    X(BF_USE_SUM, 8, bf_sum)                                                                                           \
+    X(BF_USE_CONCAT, 9, bf_concat)                                                                                     \
+    X(BF_USE_TOTAL, 10, bf_total)
+
+typedef enum bf_kernel_number {
+#define BF_KERNEL_ENUM(name, value, object) name = (value),
+    BF_KERNEL_LIST(BF_KERNEL_ENUM)
+#undef BF_KERNEL_ENUM
+        BF_KERNELS /* how many there are */
+} bf_kernel_number;
+
+#define BF_KERNEL_DECLARE(name, value, object) extern const bf_kernel object;
+BF_KERNEL_LIST(BF_KERNEL_DECLARE)
+#undef BF_KERNEL_DECLARE
+extern const bf_kernel *const bf_all_kernels[BF_KERNELS];
+
+/*
+ * A plan says which kernel runs each layer on a certain kind of core, and holds what the kernels need beside the image.
+ * It may follow an image: bf_open() takes one that was made for this image and for cores like this, and leaves any
+ * other alone. Without a plan each layer gets the first kernel that covers it and needs none. SPEC.md gives it byte by
+ * byte.
+ */
+#define BF_PLAN_MAGIC   0x31504642u /* "BFP1" as the first four bytes of a plan */
+#define BF_PLAN_VERSION 1u
+
+typedef struct bf_plan {
+    uint32_t magic;       /* BF_PLAN_MAGIC */
+    uint16_t version;     /* BF_PLAN_VERSION */
+    uint16_t lane_words;  /* words that kernels handle side by side: 4 on cores with MVE, else 1 */
+    uint32_t size;        /* bytes of the whole plan, CRC included */
+    uint32_t image;       /* CRC of the image it belongs to */
+    uint32_t layer_count; /* that of the image; as many bf_choice follow */
+    uint32_t reserved[3]; /* 0 */
+} bf_plan;                /* 32 bytes */
+
+typedef struct bf_choice {
+    uint32_t kernel; /* bf_kernel_number */
+    uint32_t memory; /* BF_USE_CLASSES_1: bytes of scratch for planes and lists, more is faster; else 0 */
+    uint32_t data;   /* offset, from the plan's first byte, of what the kernel needs, a multiple of 4; else 0 */
+    uint32_t size;   /* bytes of it, a multiple of 4 */
+} bf_choice;         /* 16 bytes */
+
 /* ---- A model ---- */
-
-struct bf_model;
-
-/* What a kernel gets. All pointers are valid and aligned; the kernel owns `scratch` while it runs. */
-typedef struct bf_job {
-    const struct bf_model *model;
-    const bf_layer *layer;
-    const void *inputs[BF_MAX_SOURCES]; /* source_count maps; of BF_PIXELS [in_h][in_w][in_c] bytes, on any address */
-    void *output;                       /* the map; BF_SCORES: int32_t[out_c] */
-    uint32_t *scratch;                  /* as many bytes as its `scratch` query said */
-} bf_job;
-
-typedef struct bf_kernel {
-    size_t (*scratch)(const bf_layer *layers, unsigned index); /* bytes of scratch of a layer, a multiple of 4 */
-    void (*run)(const bf_job *job);
-} bf_kernel;
-
-/* The kernels there are. Generated code names only those it uses, so that the linker drops the rest. */
-extern const bf_kernel bf_input_conv_plain;
-extern const bf_kernel bf_conv_plain; /* serves BF_CONV and BF_DENSE */
-extern const bf_kernel bf_wide_conv;
-extern const bf_kernel bf_sum;
-extern const bf_kernel bf_concat;
-extern const bf_kernel bf_total;
-extern const bf_kernel *const bf_all_kernels[BF_KINDS];
 
 /* Filled by bf_open(), or constant in generated code. Read it, do not change it. */
 typedef struct bf_model {
@@ -197,7 +232,9 @@ typedef struct bf_model {
     uint32_t arena_size; /* bytes */
     uint32_t kept_size;  /* bytes of the arena, at its low end, for maps that others than the next layer read */
     uint32_t crc;        /* the image's last four bytes: the model's name on every board */
-    const bf_kernel *const *kernels; /* [BF_KINDS], NULL where a kind is not used */
+    const bf_kernel *const *kernels; /* [BF_KERNELS], NULL where one is not used */
+    const bf_plan *plan;             /* NULL: none */
+    uint32_t plan_size;              /* bytes of it */
 } bf_model;
 
 /*

@@ -2,8 +2,12 @@
  * bitflow_port.h - the only place that knows the compiler and the platform.
  *
  * Options, each a macro to define for the whole build:
- *   BF_PORT_HEADER "file.h"   takes the place of everything below.
+ *   BF_PORT_HEADER "file.h"   takes the place of all C below.
+ *   BF_LIST_MEMORY n          bytes of the arena that a convolution without a plan may take to make its lists of
+ *                             weights, 16384 if not set. Less: a smaller arena, more instructions.
  *   BF_NO_BUILTINS            plain C instead of compiler builtins (the result is the same).
+ *   BF_NO_ASSEMBLY            plain C instead of the assembly for Arm's cores (the result is the same).
+ *   BF_LANE_WORDS n           words that are computed with side by side: 1, 2, 4, ...; lists are made for one n.
  *   BF_SHORT_TEXTS            bf_status_text() gives the code's name, "BF_ERR_CRC", not a sentence: 400 bytes less.
  *
  * SPDX-License-Identifier: MIT
@@ -11,12 +15,44 @@
 #ifndef BITFLOW_PORT_H
 #define BITFLOW_PORT_H
 
+/* As wide as a register: 128 bits with MVE (Helium), which pays from maps of about that many positions. */
+#ifndef BF_LANE_WORDS
+#if defined(__ARM_FEATURE_MVE)
+#define BF_LANE_WORDS 4
+#else
+#define BF_LANE_WORDS 1
+#endif
+#endif
+
+/* Which assembly takes the place of C: the sources under src/arm are empty where theirs is not wanted. */
+#if defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M' && !defined(BF_NO_ASSEMBLY)
+#if BF_LANE_WORDS == 4 && defined(__ARM_FEATURE_MVE)
+#define BF_ARM_MVE 1
+#elif BF_LANE_WORDS == 1 && __ARM_ARCH_ISA_THUMB >= 2
+#define BF_ARM_V7M 1
+#elif BF_LANE_WORDS == 1
+#define BF_ARM_V6M 1
+#endif
+#endif
+
+#ifndef __ASSEMBLER__
 #ifdef BF_PORT_HEADER
 #include BF_PORT_HEADER
 #else
 
 #include <stddef.h>
 #include <stdint.h>
+
+/* Bits side by side, which all are computed in the same way. They lie on words, and may be read as such. */
+#if BF_LANE_WORDS == 1
+typedef uint32_t bf_lanes;
+#else
+typedef uint32_t bf_lanes __attribute__((vector_size(4 * BF_LANE_WORDS), aligned(4), may_alias));
+#endif
+
+#if !defined(BF_LIST_MEMORY)
+#define BF_LIST_MEMORY 16384u
+#endif
 
 /* The records of an image are read in place. */
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
@@ -67,5 +103,29 @@ static inline uint32_t bf_popcount(uint32_t x) {
 #endif
 }
 
+/* Number of the lowest bit of x that is 1; x is not 0. */
+static inline uint32_t bf_lowest_bit(uint32_t x) {
+#if defined(__GNUC__) && !defined(BF_NO_BUILTINS) && (!defined(__arm__) || __ARM_ARCH_ISA_THUMB >= 2)
+    return (uint32_t)__builtin_ctz(x);
+#else
+    return bf_popcount(~x & (x - 1u));
+#endif
+}
+
+/* How many bits of x above its highest 1 are 0; x is not 0. */
+static inline uint32_t bf_leading_zeros(uint32_t x) {
+#if defined(__GNUC__) && !defined(BF_NO_BUILTINS) && (!defined(__arm__) || __ARM_ARCH_ISA_THUMB >= 2)
+    return (uint32_t)__builtin_clz(x);
+#else
+    x |= x >> 1;
+    x |= x >> 2;
+    x |= x >> 4;
+    x |= x >> 8;
+    x |= x >> 16;
+    return bf_popcount(~x);
+#endif
+}
+
+#endif
 #endif
 #endif

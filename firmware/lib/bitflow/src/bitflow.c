@@ -1,13 +1,10 @@
 /*
- * bitflow.c - the layer loop, the arena, and what can be asked of a model.
- *
- * The arena: maps that are kept, because others than the next layer read them, lie at its low end, where their records
- * say. In the rest a layer of even number leaves its map at the low end, one of odd number at the high end, so that
- * input and output never meet; scratch lies between them. The size of the rest is the largest need of any layer.
+ * bitflow.c - the layer loop, and what can be asked of a model.
  *
  * SPDX-License-Identifier: MIT
  */
 #include "internal.h"
+#include "strings.h"
 
 /* All texts one after the other: half the code of a switch over them. */
 const char *bf_status_text(bf_status status) {
@@ -81,24 +78,9 @@ unsigned bf_argmax(const int32_t *scores, unsigned n) {
     return best;
 }
 
-/* Where the map of layer `index` begins, in bytes. */
-static size_t map_at(const bf_model *model, unsigned index) {
-    const bf_layer *layer = &model->layers[index];
-    if (layer->keep != BF_TRANSIENT) {
-        return layer->keep;
-    }
-    return index % 2u ? model->arena_size - bf_map_size(layer) : model->kept_size;
-}
-
-/* Where scratch begins: behind the map of layer `index` or of the one before, whichever is of even number. */
-static size_t scratch_at(const bf_model *model, unsigned index) {
-    const bf_layer *even = &model->layers[index - index % 2u];
-    return model->kept_size + (even->keep == BF_TRANSIENT ? bf_map_size(even) : 0);
-}
-
 static bf_status run(const bf_model *model, const void *input, unsigned layers, int32_t *scores, void *arena,
                      size_t arena_size, const bf_hook *hook) {
-    uint8_t *bytes = (uint8_t *)arena;
+    bf_places places = {0};
     if (!model || !input || !arena) {
         return BF_ERR_ARGUMENT;
     }
@@ -109,19 +91,12 @@ static bf_status run(const bf_model *model, const void *input, unsigned layers, 
         return BF_ERR_ARENA;
     }
     for (unsigned i = 0; i < layers; i++) {
-        const bf_layer *layer = &model->layers[i];
-        const bf_kernel *kernel = model->kernels[layer->kind];
-        bf_job job = {model, layer, {NULL, NULL, NULL, NULL}, NULL, NULL};
-        if (!kernel) {
+        bf_job job;
+        if (!bf_job_of(model, i, &job)) {
             return BF_ERR_KERNEL;
         }
-        for (unsigned k = 0; k < layer->source_count; k++) {
-            const unsigned source = layer->sources[k];
-            job.inputs[k] = source == BF_PIXELS ? input : bytes + map_at(model, source);
-        }
-        job.output = layer->output == BF_SCORES ? (void *)scores : bytes + map_at(model, i);
-        job.scratch = (uint32_t *)(void *)(bytes + scratch_at(model, i));
-        kernel->run(&job);
+        bf_place(&job, i, input, scores, arena, &places);
+        job.kernel->run(&job);
         if (hook && hook->after(hook->user, i)) {
             return BF_STOPPED;
         }
@@ -153,7 +128,9 @@ size_t bf_output_words(const bf_model *model, unsigned layer) {
 }
 
 bf_status bf_output(const bf_model *model, unsigned layer, const void *arena, uint32_t *words, size_t n) {
-    size_t count;
+    const uint32_t *map;
+    size_t count, at;
+    int strings;
     if (!model || !arena || !words || layer >= model->layer_count) {
         return BF_ERR_ARGUMENT;
     }
@@ -164,6 +141,16 @@ bf_status bf_output(const bf_model *model, unsigned layer, const void *arena, ui
     if (n < count) {
         return BF_ERR_SPACE;
     }
-    bf_copy(words, (const uint8_t *)arena + map_at(model, layer), count * sizeof(uint32_t));
+    at = bf_place_of(model, layer, &strings);
+    if (at == 0) {
+        return BF_ERR_KERNEL;
+    }
+    map = (const uint32_t *)(const void *)((const uint8_t *)arena + at);
+    if (strings) {
+        const bf_layer *l = &model->layers[layer];
+        bf_to_positions(map, words, (uint32_t)l->out_h * l->out_w, l->out_c);
+    } else {
+        bf_copy(words, map, count * sizeof(uint32_t));
+    }
     return BF_OK;
 }

@@ -197,23 +197,10 @@ static bf_status check_life(const bf_image *im, uint32_t index) {
     return BF_OK;
 }
 
-/* No summand is above BF_MAP_LIMIT. */
-bf_status bf_check_arena(const bf_image *im, uint32_t *arena, uint32_t *kept) {
-    size_t keep = 0, most = 0, in = 0;
+bf_status bf_check_lives(const bf_image *im) {
     for (uint32_t i = 0; i < im->header->layer_count; i++) {
-        const bf_layer *l = &im->layers[i];
-        const size_t size = bf_map_size(l);
-        const size_t out = l->keep == BF_TRANSIENT ? size : 0;
-        const size_t need = in + out + bf_all_kernels[l->kind]->scratch(im->layers, i);
         const bf_status status = check_life(im, i);
         BF_CHECK(status == BF_OK, status);
-        most = need > most ? need : most;
-        if (l->keep != BF_TRANSIENT && l->keep + size > keep) {
-            keep = l->keep + size;
-        }
-        in = out;
     }
-    *kept = (uint32_t)keep;
-    *arena = (uint32_t)(keep + most);
     return BF_OK;
 }

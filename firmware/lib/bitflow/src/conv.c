@@ -10,8 +10,8 @@
 #include "internal.h"
 
 /* The window and its mask, after the map before the pool. */
-static size_t conv_scratch(const bf_layer *layers, unsigned index) {
-    const bf_layer *layer = &layers[index];
+static size_t conv_scratch(const bf_job *job) {
+    const bf_layer *layer = job->layer;
     return bf_unpooled_size(layer) + 2u * (size_t)bf_words(bf_taps(layer)) * sizeof(uint32_t);
 }
 
@@ -103,4 +103,4 @@ static void conv_run(const bf_job *job) {
     bf_pool(job);
 }
 
-const bf_kernel bf_conv_plain = {conv_scratch, conv_run};
+const bf_kernel bf_conv_plain = {1u << BF_CONV | 1u << BF_DENSE, 0, NULL, conv_scratch, conv_run};

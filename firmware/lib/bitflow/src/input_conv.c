@@ -5,8 +5,8 @@
 #include "internal.h"
 
 /* The taps of one accumulator as int16_t[K], after the map before the pool. */
-static size_t input_conv_scratch(const bf_layer *layers, unsigned index) {
-    const bf_layer *layer = &layers[index];
+static size_t input_conv_scratch(const bf_job *job) {
+    const bf_layer *layer = job->layer;
     return bf_unpooled_size(layer) + (size_t)(bf_taps(layer) + 1u) / 2u * sizeof(uint32_t);
 }
 
@@ -83,4 +83,4 @@ static void input_conv_run(const bf_job *job) {
     bf_pool(job);
 }
 
-const bf_kernel bf_input_conv_plain = {input_conv_scratch, input_conv_run};
+const bf_kernel bf_input_conv_plain = {1u << BF_INPUT_CONV, 0, NULL, input_conv_scratch, input_conv_run};

@@ -41,7 +41,7 @@ static inline uint32_t bf_position_words(uint32_t output, uint32_t channels) {
     return output == BF_INTEGERS ? channels : bf_words(channels);
 }
 
-/* Bytes of the map that a layer gives; 0 for scores, which lie outside the arena. */
+/* Bytes of the public form of the map that a layer gives; 0 for scores, which lie outside the arena. */
 static inline size_t bf_map_size(const bf_layer *layer) {
     const size_t words = bf_position_words(layer->output, layer->out_c);
     return layer->output == BF_SCORES ? 0 : (size_t)layer->out_h * layer->out_w * words * sizeof(uint32_t);
@@ -61,6 +61,59 @@ static inline uint32_t bf_source_values(const bf_layer *layers, const bf_layer *
 static inline const void *bf_at(const bf_model *model, uint32_t offset) {
     return model->base + offset;
 }
+
+/* ---- Kernels. ---- */
+
+/* What a kernel gets. All pointers are valid and aligned; the kernel owns `scratch` while it runs. */
+typedef struct bf_job {
+    const bf_model *model;
+    const bf_layer *layer;
+    const bf_kernel *kernel;
+    const bf_choice *choice;            /* of the plan; NULL: there is none */
+    int strings_in;                     /* the input lies as strings (strings.h), not in the public form */
+    int strings_out;                    /* the output shall */
+    const void *inputs[BF_MAX_SOURCES]; /* source_count maps; of BF_PIXELS [in_h][in_w][in_c] bytes, on any address */
+    void *output;                       /* the map; BF_SCORES: int32_t[out_c] */
+    uint32_t *scratch;                  /* as many bytes as its `scratch` query said */
+} bf_job;
+
+enum { BF_TAKES_STRINGS = 1, BF_GIVES_STRINGS = 2, BF_NEEDS_PLAN = 4 }; /* bf_kernel.flags */
+
+struct bf_kernel {
+    uint16_t kinds; /* bit k: layers of kind k */
+    uint16_t flags;
+    int (*covers)(const bf_layer *layer); /* NULL: all layers of its kinds */
+    size_t (*scratch)(const bf_job *job); /* bytes of scratch, a multiple of 4; inputs, output, scratch are not set */
+    void (*run)(const bf_job *job);
+};
+
+/* Who runs layer `index` and how its maps lie; 0 if no kernel is linked in. inputs, output, scratch are not set. */
+int bf_job_of(const bf_model *model, unsigned index, bf_job *job);
+
+/* What the plan has for a layer. */
+static inline const void *bf_plan_data(const bf_job *job) {
+    return (const uint8_t *)(const void *)job->model->plan + job->choice->data;
+}
+
+/* Bytes that the map of a layer takes in the arena, as strings or in the public form. */
+size_t bf_stored_size(const bf_layer *layer, int strings);
+
+/* Bytes at both ends of the arena that kernels may read beside a map, and never use. */
+#define BF_GUARD (4u * BF_LANE_WORDS)
+
+/* What a run carries from layer to layer. */
+typedef struct bf_places {
+    size_t transient; /* bytes of the last layer's map, 0 if it is kept */
+} bf_places;
+
+/* Point a job at its maps and its scratch. */
+void bf_place(bf_job *job, unsigned index, const void *input, int32_t *scores, void *arena, bf_places *places);
+
+/* Where the map of a layer begins in the arena, in bytes, and whether as strings; 0 if no kernel is linked in. */
+size_t bf_place_of(const bf_model *model, unsigned index, int *strings);
+
+/* The size of the arena, and of its part for kept maps, for layers that were checked. */
+bf_status bf_arrange(const bf_model *model, uint32_t *arena, uint32_t *kept);
 
 /* Copy n bits from bit `at` of `from` to bit `to_at` of `to`, whose bits from there on are 0. */
 static inline void bf_append(uint32_t *to, uint32_t to_at, const uint32_t *from, uint32_t at, uint32_t n) {
@@ -141,7 +194,16 @@ typedef struct bf_image {
 /* Layer `index` for itself and with its sources, which were checked before it: all of its record but the offsets. */
 bf_status bf_check_layer(const bf_image *im, uint32_t index);
 
-/* Where the maps lie in the arena, after all layers were checked: its size, and that of its part for kept maps. */
-bf_status bf_check_arena(const bf_image *im, uint32_t *arena, uint32_t *kept);
+/* Do the bytes behind an image begin like a plan? */
+int bf_is_plan(const uint8_t *bytes, size_t size);
+
+/* Use the plan in the bytes behind an image, if there is one for it and for this core; BF_ERR_PLAN if it is damaged. */
+bf_status bf_open_plan(bf_model *model, const uint8_t *bytes, size_t size);
+
+/* Whether the plan in use, if there is one, names only kernels and indices that there are. */
+bf_status bf_check_plan(const bf_model *model);
+
+/* Where the maps lie in the arena, and for how long, after all layers were checked. */
+bf_status bf_check_lives(const bf_image *im);
 
 #endif

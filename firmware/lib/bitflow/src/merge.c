@@ -5,8 +5,8 @@
 #include "internal.h"
 
 /* The sums of a position as uint32_t[in_c], after the map before the pool. */
-static size_t sums_scratch(const bf_layer *layers, unsigned index) {
-    const bf_layer *layer = &layers[index];
+static size_t sums_scratch(const bf_job *job) {
+    const bf_layer *layer = job->layer;
     return bf_unpooled_size(layer) + layer->in_c * sizeof(uint32_t);
 }
 
@@ -66,9 +66,8 @@ static void total_run(const bf_job *job) {
     bf_pool(job);
 }
 
-static size_t concat_scratch(const bf_layer *layers, unsigned index) {
-    (void)layers;
-    (void)index;
+static size_t concat_scratch(const bf_job *job) {
+    (void)job;
     return 0;
 }
 
@@ -88,6 +87,6 @@ static void concat_run(const bf_job *job) {
     }
 }
 
-const bf_kernel bf_sum = {sums_scratch, sum_run};
-const bf_kernel bf_concat = {concat_scratch, concat_run};
-const bf_kernel bf_total = {sums_scratch, total_run};
+const bf_kernel bf_sum = {1u << BF_SUM, 0, NULL, sums_scratch, sum_run};
+const bf_kernel bf_concat = {1u << BF_CONCAT, 0, NULL, concat_scratch, concat_run};
+const bf_kernel bf_total = {1u << BF_TOTAL, 0, NULL, sums_scratch, total_run};

@@ -10,15 +10,9 @@
  */
 #include "internal.h"
 
-const bf_kernel *const bf_all_kernels[BF_KINDS] = {
-    [BF_INPUT_CONV] = &bf_input_conv_plain,
-    [BF_CONV] = &bf_conv_plain,
-    [BF_DENSE] = &bf_conv_plain,
-    [BF_WIDE_CONV] = &bf_wide_conv,
-    [BF_SUM] = &bf_sum,
-    [BF_CONCAT] = &bf_concat,
-    [BF_TOTAL] = &bf_total,
-};
+#define BF_KERNEL_ENTRY(name, value, object) [name] = &object,
+const bf_kernel *const bf_all_kernels[BF_KERNELS] = {BF_KERNEL_LIST(BF_KERNEL_ENTRY)};
+#undef BF_KERNEL_ENTRY
 
 /* `count` items of 4 bytes at `offset`. */
 static bf_status check_words(const bf_image *im, uint32_t offset, uint64_t count) {
@@ -201,7 +195,7 @@ static bf_status check_header(bf_image *im) {
 }
 
 /* All but the contents of the arrays. */
-static bf_status check_structure(bf_image *im, uint32_t *arena, uint32_t *kept) {
+static bf_status check_structure(bf_image *im) {
     bf_status status;
     im->left = im->end;
     status = check_header(im);
@@ -213,23 +207,24 @@ static bf_status check_structure(bf_image *im, uint32_t *arena, uint32_t *kept) 
             return status;
         }
     }
-    return bf_check_arena(im, arena, kept);
+    return bf_check_lives(im);
 }
 
 static bf_status open_image(bf_model *model, const uint8_t *base, size_t size) {
     bf_image im = {base, (const bf_header *)(const void *)base, NULL, 0, 0};
-    uint32_t arena, kept, crc;
+    uint32_t crc;
     bf_status status;
     BF_CHECK((uintptr_t)base % BF_IMAGE_ALIGN == 0, BF_ERR_ALIGNMENT);
     BF_CHECK(size >= sizeof(bf_header) + sizeof crc, BF_ERR_TRUNCATED);
     BF_CHECK(im.header->magic == BF_MAGIC, BF_ERR_MAGIC);
     BF_CHECK(im.header->version == BF_IMAGE_VERSION, BF_ERR_VERSION);
     BF_CHECK(im.header->size <= size, BF_ERR_TRUNCATED);
-    BF_CHECK(im.header->size == size && size % 4u == 0, BF_ERR_HEADER);
+    BF_CHECK(im.header->size >= sizeof(bf_header) + sizeof crc && im.header->size % 4u == 0, BF_ERR_HEADER);
+    BF_CHECK(im.header->size == size || bf_is_plan(base + im.header->size, size - im.header->size), BF_ERR_HEADER);
     im.end = im.header->size - (uint32_t)sizeof crc;
     bf_copy(&crc, base + im.end, sizeof crc);
     BF_CHECK(bf_crc32(0, base, im.end) == crc, BF_ERR_CRC);
-    status = check_structure(&im, &arena, &kept);
+    status = check_structure(&im);
     BF_CHECK(status == BF_OK, status);
     for (uint32_t i = 0; i < im.header->layer_count; i++) {
         status = check_contents(&im, &im.layers[i]);
@@ -239,17 +234,21 @@ static bf_status open_image(bf_model *model, const uint8_t *base, size_t size) {
     model->layers = im.layers;
     model->layer_count = im.header->layer_count;
     model->size = im.header->size;
-    model->arena_size = arena;
-    model->kept_size = kept;
     model->crc = crc;
     model->kernels = bf_all_kernels;
-    return BF_OK;
+    status = bf_open_plan(model, base + im.header->size, size - im.header->size);
+    return status == BF_OK ? bf_arrange(model, &model->arena_size, &model->kept_size) : status;
 }
 
 bf_status bf_open(bf_model *model, const void *bytes, size_t size) {
+    bf_status status;
     BF_CHECK(model && bytes, BF_ERR_ARGUMENT);
     bf_fill(model, 0, sizeof *model);
-    return open_image(model, (const uint8_t *)bytes, size);
+    status = open_image(model, (const uint8_t *)bytes, size);
+    if (status != BF_OK) {
+        bf_fill(model, 0, sizeof *model);
+    }
+    return status;
 }
 
 bf_status bf_check(const bf_model *model) {
@@ -260,10 +259,12 @@ bf_status bf_check(const bf_model *model) {
     im.base = model->base;
     im.header = bf_header_of(model);
     im.end = model->size - (uint32_t)sizeof(uint32_t);
-    status = check_structure(&im, &arena, &kept);
+    status = check_structure(&im);
     BF_CHECK(status == BF_OK, status);
-    BF_CHECK(arena == model->arena_size && kept == model->kept_size && im.layers == model->layers &&
-                 im.header->layer_count == model->layer_count,
-             BF_ERR_HEADER);
+    BF_CHECK(im.layers == model->layers && im.header->layer_count == model->layer_count, BF_ERR_HEADER);
+    if ((status = bf_check_plan(model)) != BF_OK || (status = bf_arrange(model, &arena, &kept)) != BF_OK) {
+        return status;
+    }
+    BF_CHECK(arena == model->arena_size && kept == model->kept_size, BF_ERR_HEADER);
     return BF_OK;
 }

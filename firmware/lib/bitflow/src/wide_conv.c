@@ -11,10 +11,10 @@
 #include "internal.h"
 
 /* The window, after the map before the pool. */
-static size_t wide_scratch(const bf_layer *layers, unsigned index) {
-    const bf_layer *layer = &layers[index];
+static size_t wide_scratch(const bf_job *job) {
+    const bf_layer *layer = job->layer;
     const size_t taps = bf_taps(layer);
-    const int integers = bf_source_values(layers, layer, 0) == BF_INTEGERS;
+    const int integers = bf_source_values(job->model->layers, layer, 0) == BF_INTEGERS;
     return bf_unpooled_size(layer) + (integers ? taps : (taps + 1u) / 2u) * sizeof(uint32_t);
 }
 
@@ -136,4 +136,4 @@ static void wide_run(const bf_job *job) {
     bf_pool(job);
 }
 
-const bf_kernel bf_wide_conv = {wide_scratch, wide_run};
+const bf_kernel bf_wide_conv = {1u << BF_WIDE_CONV, 0, NULL, wide_scratch, wide_run};

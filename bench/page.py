@@ -1,0 +1,163 @@
+"""Writes the tables of docs/kernels.md, and docs/widths.svg, from bench/baseline.json: python -m bench.page."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from bench.baseline import known
+from bench.cifar import LAYERS
+from bench.targets import CIFAR, NETWORKS, TARGETS, WIDTHS
+from bitflow.check.single_layers import parse, single_layer
+from bitflow.deploy.boards import board
+from bitflow.ir import PackedLayer
+from bitflow.lower.cores import core_of
+from bitflow.lower.kernels import Kernel
+from bitflow.lower.plan import CODE_PARTS, CodePart
+from bitflow.show.bench import int8_instructions
+
+__all__ = ["PAGE", "PLOT", "write"]
+
+PAGE = Path(__file__).parents[1] / "docs" / "kernels.md"
+PLOT = PAGE.with_name("widths.svg")
+
+# What stops a row from what it should reach. By the layer's kernel and, where that is not enough, its key.
+_LIMITS = {
+    "classes_8": "two instructions an entry are its fetch and its plane's, four to five its addition: 6.8 an entry of "
+    "four weights; the rest is comparison, planes and filled-up lists",
+    "classes_16": "as with 8 bits, and on ARMv6-M moves between low and high registers",
+    "classes_1": "making the lists takes 9 instructions an entry, in every run",
+    "set_bits": "6 instructions list an input that is 1, 7 add its weights for 32 filters",
+    "input_sums": "a load and an addition for two positions and each table are most of it; then the tables",
+}
+
+
+def _layer(text: str) -> PackedLayer:
+    network = single_layer(parse(text), seed=1)
+    return next(layer for layer in network.layers if layer.name == "layer")
+
+
+def _targets(counted: dict[str, list[int]]) -> list[str]:
+    lines = [
+        "| command | MAC per instruction | must | aim | int8 takes | to the aim |",
+        "|---|---|---|---|---|---|",
+    ]
+    plain = {target.layer: counted[target.key][0] for target in TARGETS if target.kernel == "classes_8"}
+    for target in TARGETS:
+        instructions, macs = counted[target.key]
+        reached = macs / instructions
+        int8 = int8_instructions(core_of(board(target.board).cpu).name, _layer(target.layer))
+        text = f"{reached:.2f}"
+        if target.layer.endswith("/p0"):
+            more = instructions / plain[target.layer.removesuffix("/p0")] - 1
+            text += f" ({more:+.1%} for exact zeros)"
+        if target.kernel == "input_sums":
+            text += f" ({1 / reached:.3f} instructions a MAC)"
+        lines.append(
+            f"| `{target.command.removeprefix('bitflow ')}` | {text} | {target.must:.4g} | {target.aim:.4g} | "
+            f"{'' if int8 is None else f'{int8 / instructions:.1f} times as many'} | "
+            f"{'reached' if reached >= target.aim else _LIMITS[target.kernel]} |"
+        )
+    return lines
+
+
+def _widths(counted: dict[str, list[int]]) -> list[str]:
+    rates = {int(re.search(r"x(\d+)x", t.layer)[1]): counted[t.key] for t in WIDTHS}  # type: ignore[index]
+    cells = [f"{width}: {macs / instructions:.2f}" for width, (instructions, macs) in rates.items()]
+    return [
+        "| " + " | ".join(cells[i : i + 9]) + " |" + ("\n|" + "---|" * 9 if i == 0 else "") for i in range(0, 36, 9)
+    ]
+
+
+def _networks(found: dict[str, list[dict[str, Any]]]) -> list[str]:
+    lines = []
+    for name, what in NETWORKS.items():
+        *layers, total = found[name]
+        lines += [
+            f"`bitflow bench {name} --board qemu-m4`: {what}, {total['instructions']:,} instructions.",
+            "",
+            "| layer | kernel | MACs | instructions | share | MAC per instruction |",
+            "|---|---|---|---|---|---|",
+        ]
+        for layer in layers:
+            share = layer["instructions"] / total["instructions"]
+            rate = layer["macs"] / layer["instructions"]
+            counts = f"{layer['macs']:,} | {layer['instructions']:,}"
+            lines.append(f"| {layer['name']} | {layer['kernel']} | {counts} | {share:.1%} | {rate:.2f} |")
+        lines.append("")
+    return lines[:-1]
+
+
+def _alone(measured: dict[str, Any]) -> list[str]:
+    *layers, total = measured["networks"][CIFAR]
+    sum_alone = sum(measured["cifar_alone"]) + layers[-1]["instructions"]
+    texts = ", ".join(f"`{text}`" for text in LAYERS)
+    times = total["instructions"] / sum_alone
+    return [
+        f"Its convolutions alone, without pools (`bitflow bench --layer` for {texts}), and its dense layer take",
+        f"{sum_alone:,} together: the whole takes {times:.3f} times as many (must 1.10, aim 1.03).",
+    ]
+
+
+def _code() -> list[str]:
+    rows = [
+        f"| {part.name} | {' | '.join(f'{size:,}' for size in part.bytes)} | {_kernels(part)} |" for part in CODE_PARTS
+    ]
+    every = [sum(part.bytes[core] for part in CODE_PARTS) for core in range(3)]
+    return [
+        "| part | ARMv6-M | ARMv7-M | MVE | linked for |",
+        "|---|---|---|---|---|",
+        *rows,
+        f"| all | {' | '.join(f'{size:,}' for size in every)} | |",
+    ]
+
+
+def _kernels(part: CodePart) -> str:
+    if len(part.kernels) == len(Kernel):
+        return "every network"
+    return ", ".join(kernel.name.lower() for kernel in sorted(part.kernels))
+
+
+def write() -> str:
+    """The page with fresh tables."""
+    (compiler, measured), *_ = known().items()
+    tables = {
+        "targets": _targets(measured["layers"]),
+        "widths": _widths(measured["layers"]),
+        "networks": _networks(measured["networks"]),
+        "code": _code(),
+        "alone": _alone(measured),
+        "compiler": [f"Counts are those of code from {compiler}."],
+    }
+    text = PAGE.read_text(encoding="utf-8")
+    for name, lines in tables.items():
+        pattern = rf"(<!-- {name} -->\n).*?(<!-- end -->)"
+        body = "\n".join(lines)
+        text, n = re.subn(pattern, rf"\g<1>{body}\n\g<2>", text, flags=re.DOTALL)
+        assert n == 1, f"{PAGE} has no place for {name}"
+    return text
+
+
+def plot() -> None:
+    """The widths as a picture."""
+    from matplotlib.figure import Figure
+
+    (_, measured), *_ = known().items()
+    rates = [measured["layers"][t.key] for t in WIDTHS]
+    figure = Figure(figsize=(7.0, 2.6), layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot(
+        range(5, 41), [macs / instructions for instructions, macs in rates], marker="o", markersize=3, color="#0072b2"
+    )
+    axes.set_ylim(0)
+    axes.set_xlabel("width of the map")
+    axes.set_ylabel("MAC per instruction")
+    axes.set_title("conv3x3:16xWx32-32 on qemu-m4, 8-bit lists")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(PLOT, metadata={"Date": None})
+
+
+if __name__ == "__main__":
+    PAGE.write_text(write(), encoding="utf-8")
+    plot()

@@ -1,0 +1,264 @@
+/*
+ * conv_classes.c - convolution on bits by filter classes, on strings: the kernels.
+ *
+ * Three of them, which differ in where the lists of a group come from: 8-bit or 16-bit lists lie in a plan; or they are
+ * made of the 1-bit weights in scratch, for as many groups at a time as there is memory for. Then either the planes of
+ * every block are laid out again for each such part, or those of all blocks are kept.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "classes.h"
+
+/* Where things lie in scratch, in words from its beginning. */
+typedef struct memory {
+    size_t copies, counts, tables, planes, records, lists, end;
+    uint32_t part;   /* groups whose lists are made at a time */
+    uint32_t blocks; /* whose planes are kept: all or one */
+} memory;
+
+#define COUNT_WORDS (sizeof(bf_count) / sizeof(uint32_t))
+#define LANES_WORDS (sizeof(bf_lanes) / sizeof(uint32_t))
+
+/* How to use some words for planes, records and lists: as few turns over the blocks as they allow, but at least one. */
+static void share(const bf_geometry *k, size_t words, memory *m) {
+    const size_t planes = (size_t)k->planes * LANES_WORDS;
+    const size_t group = k->record + bf_list_words(k);
+    size_t left = words > planes ? words - planes : 0;
+    m->blocks = 1;
+    if (left / group < k->groups && words > group && (words - group) / planes >= k->blocks) {
+        m->blocks = k->blocks;
+        left = words - planes * k->blocks;
+    }
+    m->part = left / group < k->groups ? (uint32_t)(left / group) : k->groups;
+    if (m->part == 0) {
+        m->part = 1;
+    }
+}
+
+static void memory_of(const bf_job *job, const bf_geometry *k, int makes_lists, memory *m) {
+    const size_t wanted = job->choice ? job->choice->memory : BF_LIST_MEMORY;
+    m->copies = bf_strings_scratch(job);
+    m->counts = m->copies + k->copies_words;
+    m->tables = m->counts + (BF_CLASSES + 1u) * COUNT_WORDS;
+    m->planes = m->tables + (size_t)k->passes * BF_TABLE * LANES_WORDS;
+    m->blocks = 1;
+    m->part = 0;
+    if (makes_lists) {
+        share(k, wanted / sizeof(uint32_t), m);
+    }
+    m->records = m->planes + (size_t)m->blocks * k->planes * LANES_WORDS;
+    m->lists = m->records + (size_t)m->part * k->record;
+    m->end = m->lists + (size_t)m->part * bf_list_words(k);
+}
+
+/* ---- The kernels. ---- */
+
+static const void *add_16(const bf_lanes *planes, const void *list, bf_count *counts, uint32_t start) {
+    return bf_add_lists16(planes, (const uint16_t *)list, counts, start);
+}
+
+static const void *add_8(const bf_lanes *planes, const void *list, bf_count *counts, uint32_t start) {
+    return bf_add_lists8(planes, (const uint8_t *)list, counts, start);
+}
+
+/* The bits of a group's filters to their channels. stride: words from channel to channel. */
+static inline void put(uint32_t *page, uint32_t stride, const bf_group *group, const bf_lanes *bits) {
+    *(bf_lanes *)(void *)(page + group->row[0] * stride) = bits[0];
+    *(bf_lanes *)(void *)(page + group->row[1] * stride) = bits[1];
+    *(bf_lanes *)(void *)(page + group->row[2] * stride) = bits[2];
+    *(bf_lanes *)(void *)(page + group->row[3] * stride) = bits[3];
+}
+
+/* Groups of one page. Returns the end of their lists. (What b holds is copied, so that it need not be read again.) */
+static const void *run_plain(const bf_block *b, const uint32_t *record, const void *list, uint32_t groups) {
+    const uint32_t width = b->k->width, stride = b->stride;
+    const bf_group *group = (const bf_group *)(const void *)record;
+    const bf_group *const end = group + groups;
+    const bf_lanes *const planes = b->planes;
+    const bf_adder add = b->add;
+    bf_count *const counts = b->counts;
+    uint32_t *const page = b->page;
+    for (; group != end; group++) {
+        const uint32_t first = group->first;
+        bf_lanes bits[BF_GROUP];
+        list = add(planes, list, counts, BF_START(first & BF_FIRST_LIMIT ? 0u : first, BF_CLASSES));
+        bf_compare(counts, group->limit, width, bits);
+        if (first & BF_FIRST_LIMIT) {
+            bits[0] = bf_less_than(&counts[BF_CLASSES - 1u], first & ~BF_FIRST_LIMIT, width);
+        }
+        put(page, stride, group, bits);
+    }
+    return list;
+}
+
+/* The same where lanes have limits of their own. */
+static const void *run_exact(const bf_block *b, const uint32_t *record, const void *list, uint32_t groups) {
+    const uint32_t step = b->k->record, width = b->k->width, several = b->passes - 1u, stride = b->stride;
+    const uint32_t *pack = record + sizeof(bf_group) / sizeof(uint32_t) + b->pack[0] * BF_PACK_WORDS;
+    const bf_lanes *const tables = b->tables;
+    bf_count *const counts = b->counts;
+    uint32_t *const page = b->page;
+    for (; groups; groups--, record += step, pack += step) {
+        const bf_group *group = (const bf_group *)(const void *)record;
+        bf_lanes bits[BF_GROUP];
+        if (group->first | several) {
+            list = bf_run_passes(b, group, list, bits);
+        } else {
+            bf_look_up(pack, tables, width, counts[0].plane);
+            list = b->add(b->planes, list, counts, BF_START(0, BF_CLASSES) | BF_START_IS_SET);
+            bf_compare_each(counts, (const uint32_t (*)[3])(const void *)(pack + 3), width, tables, bits);
+        }
+        put(page, stride, group, bits);
+    }
+    return list;
+}
+
+/* Groups from number `first` on. */
+static void run_groups(bf_block *b, const uint32_t *record, const void *list, uint32_t first, uint32_t groups) {
+    while (groups) {
+        const uint32_t room = BF_PAGE - first % BF_PAGE;
+        const uint32_t n = groups < room ? groups : room;
+        b->page = b->to + (size_t)(first / BF_PAGE * BF_PAGE * BF_GROUP) * b->stride;
+        list = b->k->exact ? run_exact(b, record, list, n) : run_plain(b, record, list, n);
+        record += (size_t)n * b->k->record;
+        first += n;
+        groups -= n;
+    }
+}
+
+/* One run of a layer. */
+typedef struct convolution {
+    bf_geometry k;
+    memory m;
+    bf_block b;
+    const uint32_t *from; /* the input as strings, or copies of it */
+    bf_lanes *planes;
+} convolution;
+
+static void begin(const bf_job *job, uint32_t chunk, int makes_lists, convolution *c) {
+    bf_geometry_of(job->layer, chunk, &c->k);
+    memory_of(job, &c->k, makes_lists, &c->m);
+    c->from = bf_strings_of(job);
+    if (c->k.source != BF_INPUT) {
+        bf_copy_input(&c->k, c->from, job->scratch + c->m.copies);
+        c->from = job->scratch + c->m.copies;
+    }
+    c->planes = (bf_lanes *)(void *)(job->scratch + c->m.planes);
+    for (uint32_t i = 0; i < c->m.blocks; i++) {
+        bf_zero_fillers(&c->k, c->planes + (size_t)i * c->k.planes);
+    }
+    c->b.k = &c->k;
+    c->b.counts = (bf_count *)(void *)(job->scratch + c->m.counts);
+    c->b.tables = (bf_lanes *)(void *)(job->scratch + c->m.tables);
+    c->b.stride = bf_string_words(c->k.positions);
+    c->b.whole = c->b.passes = 0;
+}
+
+static void begin_block(convolution *c, uint32_t *to, uint32_t number) {
+    c->b.to = to + (size_t)number * LANES_WORDS;
+    if (c->k.exact) {
+        bf_find_packs(&c->b, number);
+    }
+}
+
+static void run_planned(const bf_job *job, uint32_t chunk, bf_adder add) {
+    const uint32_t *records = (const uint32_t *)bf_plan_data(job);
+    uint32_t *to = bf_strings_to(job);
+    convolution c;
+    begin(job, chunk, 0, &c);
+    c.b.add = add;
+    c.b.planes = c.planes;
+    for (uint32_t i = 0; i < c.k.blocks; i++) {
+        begin_block(&c, to, i);
+        bf_planes_of_block(&c.k, c.from, i, c.planes);
+        run_groups(&c.b, records, records + (size_t)c.k.groups * c.k.record, 0, c.k.groups);
+    }
+    bf_strings_done(job);
+}
+
+/* Lists and records of `groups` groups from number `first` on. */
+static void make_lists(const bf_job *job, const convolution *c, uint32_t first, uint32_t groups) {
+    const bf_sizes *sizes = job->choice && job->choice->size ? (const bf_sizes *)bf_plan_data(job) : NULL;
+    uint32_t *record = job->scratch + c->m.records;
+    uint16_t *list = (uint16_t *)(void *)(job->scratch + c->m.lists);
+    for (uint32_t g = first; g < first + groups; g++, record += c->k.record) {
+        bf_group *group = (bf_group *)(void *)record;
+        uint16_t rows[BF_GROUP], counted[BF_CLASSES];
+        for (uint32_t j = 0; j < BF_GROUP; j++) {
+            group->row[j] = sizes ? sizes[g].row[j] : (uint8_t)(g % BF_PAGE * BF_GROUP + j);
+            rows[j] = (uint16_t)(g / BF_PAGE * BF_PAGE * BF_GROUP + group->row[j]);
+        }
+        if (!sizes) {
+            bf_count_classes(job->model, &c->k, rows, counted);
+        }
+        list = bf_make_list(job->model, &c->k, rows, sizes ? sizes[g].size : counted, list, record);
+    }
+}
+
+static void run_1(const bf_job *job) {
+    uint32_t *to = bf_strings_to(job);
+    convolution c;
+    begin(job, 0, 1, &c);
+    c.b.add = add_16;
+    for (uint32_t g = 0; g < c.k.groups; g += c.m.part) {
+        const uint32_t groups = c.k.groups - g < c.m.part ? c.k.groups - g : c.m.part;
+        make_lists(job, &c, g, groups);
+        for (uint32_t i = 0; i < c.k.blocks; i++) {
+            bf_lanes *planes = c.planes + (c.m.blocks > 1u ? (size_t)i * c.k.planes : 0u);
+            begin_block(&c, to, i);
+            if (g == 0 || c.m.blocks == 1u) {
+                bf_planes_of_block(&c.k, c.from, i, planes);
+            }
+            c.b.planes = planes;
+            run_groups(&c.b, job->scratch + c.m.records, job->scratch + c.m.lists, g, groups);
+        }
+    }
+    bf_strings_done(job);
+}
+
+static int covers_16(const bf_layer *layer) {
+    return bf_classes_cover(layer, 0);
+}
+
+static int covers_8(const bf_layer *layer) {
+    return bf_classes_cover(layer, BF_LIST8_CHANNELS);
+}
+
+/* Lists are made anew in every run: that pays from some positions on. */
+static int covers_1(const bf_layer *layer) {
+    return (uint32_t)layer->conv_h * layer->conv_w >= BF_MAKING_PAYS && bf_classes_cover(layer, 0);
+}
+
+static size_t scratch_of(const bf_job *job, uint32_t chunk, int makes_lists) {
+    bf_geometry k;
+    memory m;
+    bf_geometry_of(job->layer, chunk, &k);
+    memory_of(job, &k, makes_lists, &m);
+    return m.end * sizeof(uint32_t);
+}
+
+static size_t scratch_16(const bf_job *job) {
+    return scratch_of(job, 0, 0);
+}
+
+static size_t scratch_8(const bf_job *job) {
+    return scratch_of(job, BF_LIST8_CHANNELS, 0);
+}
+
+static size_t scratch_1(const bf_job *job) {
+    return scratch_of(job, 0, 1);
+}
+
+static void run_16(const bf_job *job) {
+    run_planned(job, 0, add_16);
+}
+
+static void run_8(const bf_job *job) {
+    run_planned(job, BF_LIST8_CHANNELS, add_8);
+}
+
+const bf_kernel bf_conv_classes_16 = {1u << BF_CONV, BF_TAKES_STRINGS | BF_GIVES_STRINGS | BF_NEEDS_PLAN, covers_16,
+                                      scratch_16, run_16};
+const bf_kernel bf_conv_classes_8 = {1u << BF_CONV, BF_TAKES_STRINGS | BF_GIVES_STRINGS | BF_NEEDS_PLAN, covers_8,
+                                     scratch_8, run_8};
+const bf_kernel bf_conv_classes_1 = {1u << BF_CONV, BF_TAKES_STRINGS | BF_GIVES_STRINGS, covers_1, scratch_1, run_1};

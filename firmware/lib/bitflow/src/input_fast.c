@@ -1,0 +1,24 @@
+/*
+ * input_fast.c - the fast first layer as a kernel: its sums give strings.
+ * SPDX-License-Identifier: MIT
+ */
+#include "input_sums.h"
+#include "strings.h"
+
+static int covers(const bf_layer *layer) {
+    return bf_input_sums_scratch(layer, 0) != BF_NOT_COVERED &&
+           bf_strings_fit((uint32_t)layer->conv_h * layer->conv_w, layer->out_c) &&
+           bf_strings_fit((uint32_t)layer->out_h * layer->out_w, layer->out_c);
+}
+
+static size_t scratch(const bf_job *job) {
+    return bf_strings_scratch(job) * sizeof(uint32_t) + bf_input_sums_scratch(job->layer, 0);
+}
+
+static void run(const bf_job *job) {
+    const uint32_t positions = (uint32_t)job->layer->conv_h * job->layer->conv_w;
+    bf_input_sums_run(job, job->scratch + bf_strings_scratch(job), bf_strings_to(job), bf_string_words(positions));
+    bf_strings_done(job);
+}
+
+const bf_kernel bf_input_sums = {1u << BF_INPUT_CONV, BF_GIVES_STRINGS, covers, scratch, run};

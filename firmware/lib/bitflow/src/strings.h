@@ -1,0 +1,92 @@
+/*
+ * strings.h - maps of bits as strings: what lies between kernels that work on many positions at a time.
+ *
+ * Each channel is a string of bits, bit p is position p = y * width + x, 32 a word, least significant first; channel
+ * after channel. A string takes bf_string_words() words; what the bits behind the last position are, nobody knows. Any
+ * width will do: a row need not begin on a word.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef BITFLOW_STRINGS_H
+#define BITFLOW_STRINGS_H
+
+#include "internal.h"
+
+/* Words of a channel's string: whole bf_lanes. */
+static inline uint32_t bf_string_words(uint32_t positions) {
+    return (bf_words(positions) + BF_LANE_WORDS - 1u) / BF_LANE_WORDS * BF_LANE_WORDS;
+}
+
+/* Words of a map. */
+static inline size_t bf_strings_words(uint32_t positions, uint32_t channels) {
+    return (size_t)bf_string_words(positions) * channels;
+}
+
+/* Are the strings of a map no larger than a map may be? */
+static inline int bf_strings_fit(uint32_t positions, uint32_t channels) {
+    return (uint64_t)bf_string_words(positions) * channels <= BF_MAP_LIMIT / 4u / sizeof(uint32_t);
+}
+
+/* 32 bits of a string from bit `at` on; reads the word behind, too. */
+static inline uint32_t bf_bits_at(const uint32_t *string, uint32_t at) {
+    const uint32_t *word = string + at / BF_WORD_BITS;
+    const uint32_t shift = at % BF_WORD_BITS;
+    return word[0] >> shift | word[1] << 1 << (BF_WORD_BITS - 1u - shift);
+}
+
+/*
+ * 32 columns of row y of a string of rows of `width` bits, from column x on, which may lie left of the row. Columns
+ * outside the row are 0, those inside exclusive-or'ed with `flip`.
+ */
+uint32_t bf_columns_at(const uint32_t *string, int32_t width, int32_t y, int32_t x, uint32_t flip);
+
+/* Appends bits to a string, word by word. */
+typedef struct bf_writer {
+    uint32_t *to;
+    uint32_t word, filled; /* bits that wait, fewer than 32 */
+} bf_writer;
+
+/* n <= 32 bits; those of `bits` above them are 0. */
+static inline void bf_write(bf_writer *w, uint32_t bits, uint32_t n) {
+    w->word |= bits << w->filled;
+    w->filled += n;
+    if (w->filled >= BF_WORD_BITS) {
+        *w->to++ = w->word;
+        w->filled -= BF_WORD_BITS;
+        w->word = w->filled ? bits >> (n - w->filled) : 0;
+    }
+}
+
+static inline void bf_write_end(bf_writer *w) {
+    if (w->filled) {
+        *w->to = w->word;
+    }
+}
+
+/* Bits 0, 2, 4 .. of x, side by side in the low half. */
+static inline uint32_t bf_even_bits(uint32_t x) {
+    x &= 0x55555555u;
+    x = (x | x >> 1) & 0x33333333u;
+    x = (x | x >> 2) & 0x0F0F0F0Fu;
+    x = (x | x >> 4) & 0x00FF00FFu;
+    return (x | x >> 8) & 0x0000FFFFu;
+}
+
+/* The public form, uint32_t[positions][words of the channels], of strings; and the way back. */
+void bf_to_positions(const uint32_t *strings, uint32_t *to, uint32_t positions, uint32_t channels);
+void bf_to_strings(const uint32_t *map, uint32_t *to, uint32_t positions, uint32_t channels);
+
+/* Pool of one channel with windows of 2 x 2 side by side inside the map. flip: all ones, AND; 0, OR. */
+void bf_pool_by_two(const bf_layer *layer, const uint32_t *string, uint32_t flip, uint32_t *to);
+
+/*
+ * A kernel that takes and gives strings works on these. bf_strings_of() gives the input as strings, made in `scratch`
+ * where it is none; bf_strings_done() takes what the kernel wrote to bf_strings_to(), the map before the pool, and
+ * brings it to the output. The part of scratch for both is bf_strings_scratch() words, at its beginning.
+ */
+size_t bf_strings_scratch(const bf_job *job);
+const uint32_t *bf_strings_of(const bf_job *job);
+uint32_t *bf_strings_to(const bf_job *job);
+void bf_strings_done(const bf_job *job);
+
+#endif

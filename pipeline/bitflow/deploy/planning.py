@@ -1,0 +1,36 @@
+"""The plan of a network for a board: its core, and what the firmware around the network leaves of its memories."""
+
+from __future__ import annotations
+
+from bitflow.deploy.boards import Board
+from bitflow.ir import PackedNetwork
+from bitflow.lower import image
+from bitflow.lower.choice import Wish, choose
+from bitflow.lower.cores import core_of
+from bitflow.lower.plan import BASE_BYTES, Plan
+
+__all__ = ["plan_for"]
+
+# What the firmware takes beside the network: its code with kernels, its buffers and its stack.
+_FIRMWARE_FLASH = 32 * 1024
+_FIRMWARE_RAM = 5 * 1024
+
+
+def plan_for(
+    network: PackedNetwork, board: Board, wish: Wish = "balanced", flash_budget: int = 0, ram_budget: int = 0
+) -> Plan:
+    """Which kernel runs each layer on a board. Budgets are bytes, 0: what the board has.
+
+    A budget that no plan keeps is exceeded by as little as possible: who builds or reports says so.
+    """
+    flash, ram = flash_budget or board.flash, ram_budget or board.ram
+    weights = sum(layer.weights_bytes for layer in network.layers)
+    others = image.place(network).size - weights + BASE_BYTES
+    inputs = 2 * (network.contract.shape.size + 4 * network.classes)
+    return choose(
+        network,
+        core_of(board.cpu),
+        wish,
+        None if flash is None else flash - others - _FIRMWARE_FLASH,
+        None if ram is None else ram - inputs - _FIRMWARE_RAM,
+    )

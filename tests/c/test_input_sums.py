@@ -1,0 +1,40 @@
+"""The fast first layer: random layers against the definition, natively with sanitizers and on emulated cores."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+from tests.c.compiling import HERE, SANITIZERS, arm_sources, compile_c, sources
+from tests.c.test_library import ARM
+
+FILE = str(HERE / "input_sums.c")
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+def test_first_layer_must_give_the_bits_of_the_definition_on_the_host(tmp_path, compiler):
+    """Scratch is as large as its query says, and not a byte more."""
+    compile_c((compiler, "-DLAYERS=1500u", *SANITIZERS), tmp_path / "sums", [*sources(), FILE])
+    done = subprocess.run([tmp_path / "sums"], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "0 failures\n"), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("cpu", "machine", "more"),
+    [
+        ("cortex-m0", "mps2-an385", ()),
+        ("cortex-m3", "mps2-an385", ()),
+        ("cortex-m4", "mps2-an386", ()),
+        ("cortex-m4", "mps2-an386", ("-DBF_NO_ASSEMBLY",)),
+        ("cortex-m7", "mps2-an500", ()),
+        ("cortex-m55", "mps3-an547", ()),
+    ],
+    ids=["m0", "m3", "m4", "m4-plain", "m7", "m55"],
+)
+def test_first_layer_must_give_the_bits_of_the_definition_on_an_emulated_core(tmp_path, cpu, machine, more):
+    elf = tmp_path / "sums.elf"
+    compile_c((*ARM, f"-mcpu={cpu}"), elf, [*arm_sources(), FILE, str(HERE / "vectors.c"), *more])
+    qemu = ["qemu-system-arm", "-M", machine, "-nographic", "-monitor", "none", "-serial", "none"]
+    semihosting = ["-semihosting-config", "enable=on,target=native", "-kernel", str(elf)]
+    done = subprocess.run([*qemu, *semihosting], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "0 failures\n")

@@ -1,0 +1,96 @@
+"""Every kernel of the C library, with sanitizers, on random layers: each map and score is the NumPy reference's."""
+
+from __future__ import annotations
+
+import struct
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, note, settings
+from tests.c.compiling import HERE, SANITIZERS, compile_c, sources
+from tests.c.test_random import run
+from tests.check.specs import specs
+
+from bitflow.check.layer_plans import every_plan
+from bitflow.check.random_networks import random_images
+from bitflow.check.reference import run_packed
+from bitflow.check.single_layers import Spec, random_spec, single_layer, typical_spec
+from bitflow.lower import grouping, image, plan_image
+from bitflow.lower.cores import CORES
+from bitflow.lower.kernels import Kernel
+
+LAYERS = 300
+STREAM = 25
+IMAGES = 3
+TRIES = 60  # of the search for groups: any grouping must give the same bits
+WIDTHS = {1: "v7m", 4: "mve"}
+
+
+@pytest.fixture(scope="module", params=[1, 4], ids=["lanes of 32 bits", "lanes of 128 bits"])
+def stream(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
+    """The program that compares, with sanitizers, and its words in a lane."""
+    program = tmp_path_factory.mktemp("kernels") / "stream"
+    flags = ("gcc", *SANITIZERS, f"-DBF_LANE_WORDS={request.param}")
+    compile_c(flags, program, [*sources(), str(HERE / "stream.c")])
+    return program, request.param
+
+
+def cases(spec: Spec, seed: int, lane_words: int) -> tuple[bytes, list[Kernel]]:
+    """A layer with each of its kernels, as stream.c reads it, and the kernels."""
+    network = single_layer(spec, seed)
+    images = random_images(network.contract, IMAGES, seed)
+    trace = run_packed(network, images)
+    rows = [np.ascontiguousarray(a).view(np.uint32).reshape(IMAGES, -1) for a in (*trace.hidden, trace.scores)]
+    expected = images.tobytes() + np.concatenate(rows, axis=1).tobytes()
+    data, kernels = b"", []
+    for kernel, plan in every_plan(network, replace(CORES[WIDTHS[lane_words]], lists8=True)):
+        own = image.encode(network) + plan_image.encode(network, plan)
+        data += struct.pack("<II", len(own), IMAGES) + own + expected
+        kernels.append(kernel)
+    return data, kernels
+
+
+def differences(program: Path, lane_words: int, seeds: range) -> tuple[str, set[Kernel]]:
+    """What the library says of the layers of some seeds, "" if all are right; and which kernels ran."""
+    grouping.TRIES = TRIES
+    data, kernels = b"", []
+    for seed in seeds:
+        more, found = cases((typical_small, random_spec)[seed % 4 > 0](seed), seed, lane_words)
+        data += more
+        kernels += found
+    code, words = run(program, data)
+    right = (code, words) == (0, f"{len(kernels)} networks\n")
+    return "" if right else f"of the seeds {seeds}: {words}", set(kernels)
+
+
+def typical_small(seed: int) -> Spec:
+    """A typical layer that is not too large for a reference in NumPy."""
+    return next(
+        spec for spec in map(typical_spec, range(seed * 1000, seed * 1000 + 1000))
+        if spec.conv_map.size * spec.source.channels * spec.window.kernel[0] ** 2 < 2_000_000
+    )  # fmt: skip
+
+
+def test_every_kernel_must_give_the_reference_s_words(stream: tuple[Path, int]) -> None:
+    program, lane_words = stream
+    parts = [range(start, min(start + STREAM, LAYERS)) for start in range(0, LAYERS, STREAM)]
+    with ProcessPoolExecutor(2, get_context("spawn")) as processes:
+        found = list(processes.map(differences, [program] * len(parts), [lane_words] * len(parts), parts))
+    assert not (wrong := [words for words, _ in found if words]), wrong[0]
+    ran = set().union(*(kernels for _, kernels in found))
+    assert ran >= {Kernel.INPUT_SUMS, Kernel.INPUT_PLAIN, Kernel.CLASSES_16, Kernel.CLASSES_8, Kernel.CLASSES_1,
+                   Kernel.SET_BITS, Kernel.CONV_PLAIN}  # fmt: skip
+
+
+@settings(max_examples=100, deadline=None)
+@given(spec=specs())
+def test_any_layer_must_give_the_reference_s_words(stream: tuple[Path, int], spec: Spec) -> None:
+    program, lane_words = stream
+    grouping.TRIES = TRIES
+    data, kernels = cases(spec, 1, lane_words)
+    note(f"{spec} by {[kernel.name for kernel in kernels]}")
+    assert run(program, data) == (0, f"{len(kernels)} networks\n")
