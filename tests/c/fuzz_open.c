@@ -136,6 +136,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
             abort();
         }
         model.layer_count--;
+        model.arena_size += 4;
+        if (bf_check(&model) != BF_ERR_HEADER) {
+            abort();
+        }
+        model.arena_size -= 4;
         /* Somebody writes to image or plan after they were opened: what bf_check() lets through must still run. */
         for (unsigned i = 0; i < 6; i++) {
             const uint32_t noise = bf_crc32(i, data, size) * 2654435761u;
