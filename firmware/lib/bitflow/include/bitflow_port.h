@@ -73,6 +73,16 @@ typedef uint32_t bf_lanes __attribute__((vector_size(4 * BF_LANE_WORDS), aligned
 #define BF_KEEP_LOOP() ((void)0)
 #endif
 
+/*
+ * A function in which a run spends little time, unlike in the loops that it calls: compilers that know the attribute
+ * make it small, not fast, and with it what is inlined there, and static functions that only cold ones call.
+ */
+#if defined(__GNUC__)
+#define BF_COLD __attribute__((cold))
+#else
+#define BF_COLD
+#endif
+
 /* Copy and fill bytes. Areas do not overlap. */
 static inline void bf_copy(void *to, const void *from, size_t n) {
     uint8_t *t = (uint8_t *)to;

@@ -14,11 +14,11 @@
 #include "internal.h"
 #include "strings.h"
 
-static const bf_choice *choice_of(const bf_model *model, unsigned index) {
+BF_COLD static const bf_choice *choice_of(const bf_model *model, unsigned index) {
     return model->plan ? (const bf_choice *)(const void *)(model->plan + 1) + index : NULL;
 }
 
-static const bf_kernel *kernel_of(const bf_model *model, unsigned index) {
+BF_COLD static const bf_kernel *kernel_of(const bf_model *model, unsigned index) {
     const bf_layer *layer = &model->layers[index];
     if (model->plan) {
         return model->kernels[choice_of(model, index)->kernel];
@@ -33,11 +33,11 @@ static const bf_kernel *kernel_of(const bf_model *model, unsigned index) {
     return NULL;
 }
 
-static int is_transient(const bf_model *model, unsigned index) {
+BF_COLD static int is_transient(const bf_model *model, unsigned index) {
     return model->layers[index].keep == BF_TRANSIENT && index + 1u < model->layer_count;
 }
 
-int bf_job_of(const bf_model *model, unsigned index, bf_job *job) {
+BF_COLD int bf_job_of(const bf_model *model, unsigned index, bf_job *job) {
     const bf_layer *layer = &model->layers[index];
     const bf_kernel *before = NULL, *after = NULL;
     bf_fill(job, 0, sizeof *job);
@@ -60,18 +60,18 @@ int bf_job_of(const bf_model *model, unsigned index, bf_job *job) {
     return 1;
 }
 
-size_t bf_stored_size(const bf_layer *layer, int strings) {
+BF_COLD size_t bf_stored_size(const bf_layer *layer, int strings) {
     const uint32_t positions = (uint32_t)layer->out_h * layer->out_w;
     return strings ? (size_t)layer->out_c * bf_string_words(positions) * sizeof(uint32_t) : bf_map_size(layer);
 }
 
 /* Bytes of the map of layer `index` among the transient ones. */
-static size_t transient_size(const bf_job *job) {
+BF_COLD static size_t transient_size(const bf_job *job) {
     return job->layer->keep == BF_TRANSIENT ? bf_stored_size(job->layer, job->strings_out) : 0;
 }
 
 /* No summand is above BF_MAP_LIMIT: no kernel covers a layer for which it needs more. */
-bf_status bf_arrange(const bf_model *model, uint32_t *arena, uint32_t *kept) {
+BF_COLD bf_status bf_arrange(const bf_model *model, uint32_t *arena, uint32_t *kept) {
     size_t keep = 0, most = 0, in = 0;
     for (unsigned i = 0; i < model->layer_count; i++) {
         const bf_layer *layer = &model->layers[i];
@@ -92,7 +92,7 @@ bf_status bf_arrange(const bf_model *model, uint32_t *arena, uint32_t *kept) {
 }
 
 /* Where the map of layer `index` begins, in bytes. */
-static size_t map_at(const bf_model *model, unsigned index, size_t size) {
+BF_COLD static size_t map_at(const bf_model *model, unsigned index, size_t size) {
     const bf_layer *layer = &model->layers[index];
     if (layer->keep != BF_TRANSIENT) {
         return BF_GUARD + layer->keep;
@@ -100,7 +100,7 @@ static size_t map_at(const bf_model *model, unsigned index, size_t size) {
     return index % 2u ? model->arena_size - BF_GUARD - size : BF_GUARD + model->kept_size;
 }
 
-void bf_place(bf_job *job, unsigned index, const void *input, int32_t *scores, void *arena, bf_places *places) {
+BF_COLD void bf_place(bf_job *job, unsigned index, const void *input, int32_t *scores, void *arena, bf_places *places) {
     const bf_model *model = job->model;
     const bf_layer *layer = job->layer;
     uint8_t *bytes = (uint8_t *)arena;
@@ -117,7 +117,7 @@ void bf_place(bf_job *job, unsigned index, const void *input, int32_t *scores, v
     places->transient = size;
 }
 
-size_t bf_place_of(const bf_model *model, unsigned index, int *strings) {
+BF_COLD size_t bf_place_of(const bf_model *model, unsigned index, int *strings) {
     bf_job job;
     if (!bf_job_of(model, index, &job)) {
         return 0;

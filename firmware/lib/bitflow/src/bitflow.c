@@ -7,7 +7,7 @@
 #include "strings.h"
 
 /* All texts one after the other: half the code of a switch over them. */
-const char *bf_status_text(bf_status status) {
+BF_COLD const char *bf_status_text(bf_status status) {
 #define BF_STATUS_TEXT(name, value, text) BF_TEXT(#name, text) "\0"
     static const char texts[] = BF_STATUS_LIST(BF_STATUS_TEXT);
 #undef BF_STATUS_TEXT
@@ -25,36 +25,36 @@ const char *bf_status_text(bf_status status) {
     return "unknown status";
 }
 
-const bf_header *bf_header_of(const bf_model *model) {
+BF_COLD const bf_header *bf_header_of(const bf_model *model) {
     return (const bf_header *)(const void *)model->base;
 }
 
-size_t bf_arena_size(const bf_model *model) {
+BF_COLD size_t bf_arena_size(const bf_model *model) {
     return model->arena_size;
 }
 
-size_t bf_input_size(const bf_model *model) {
+BF_COLD size_t bf_input_size(const bf_model *model) {
     const bf_header *header = bf_header_of(model);
     return (size_t)header->height * header->width * header->channels;
 }
 
-unsigned bf_classes(const bf_model *model) {
+BF_COLD unsigned bf_classes(const bf_model *model) {
     return bf_header_of(model)->classes;
 }
 
-static const char *text_at(const bf_model *model, uint32_t offset) {
+BF_COLD static const char *text_at(const bf_model *model, uint32_t offset) {
     return offset ? (const char *)bf_at(model, offset) : "";
 }
 
-const char *bf_name(const bf_model *model) {
+BF_COLD const char *bf_name(const bf_model *model) {
     return text_at(model, bf_header_of(model)->name);
 }
 
-const char *bf_layer_name(const bf_model *model, unsigned layer) {
+BF_COLD const char *bf_layer_name(const bf_model *model, unsigned layer) {
     return layer < model->layer_count ? text_at(model, model->layers[layer].name) : "";
 }
 
-const char *bf_label(const bf_model *model, unsigned c) {
+BF_COLD const char *bf_label(const bf_model *model, unsigned c) {
     const bf_header *header = bf_header_of(model);
     const char *text;
     if (!header->labels || c >= header->classes) {
@@ -78,8 +78,8 @@ unsigned bf_argmax(const int32_t *scores, unsigned n) {
     return best;
 }
 
-static bf_status run(const bf_model *model, const void *input, unsigned layers, int32_t *scores, void *arena,
-                     size_t arena_size, const bf_hook *hook) {
+BF_COLD static bf_status run(const bf_model *model, const void *input, unsigned layers, int32_t *scores, void *arena,
+                             size_t arena_size, const bf_hook *hook) {
     bf_places places = {0};
     if (!model || !input || !arena) {
         return BF_ERR_ARGUMENT;
@@ -104,30 +104,30 @@ static bf_status run(const bf_model *model, const void *input, unsigned layers, 
     return BF_OK;
 }
 
-bf_status bf_run_hooked(const bf_model *model, const void *input, int32_t *scores, void *arena, size_t arena_size,
-                        const bf_hook *hook) {
+BF_COLD bf_status bf_run_hooked(const bf_model *model, const void *input, int32_t *scores, void *arena,
+                                size_t arena_size, const bf_hook *hook) {
     if (!model || !scores) {
         return BF_ERR_ARGUMENT;
     }
     return run(model, input, model->layer_count, scores, arena, arena_size, hook);
 }
 
-bf_status bf_run(const bf_model *model, const void *input, int32_t *scores, void *arena, size_t arena_size) {
+BF_COLD bf_status bf_run(const bf_model *model, const void *input, int32_t *scores, void *arena, size_t arena_size) {
     return bf_run_hooked(model, input, scores, arena, arena_size, NULL);
 }
 
-bf_status bf_run_to(const bf_model *model, const void *input, unsigned layers, void *arena, size_t arena_size) {
+BF_COLD bf_status bf_run_to(const bf_model *model, const void *input, unsigned layers, void *arena, size_t arena_size) {
     if (!model || layers < 1 || layers >= model->layer_count) {
         return BF_ERR_ARGUMENT;
     }
     return run(model, input, layers, NULL, arena, arena_size, NULL);
 }
 
-size_t bf_output_words(const bf_model *model, unsigned layer) {
+BF_COLD size_t bf_output_words(const bf_model *model, unsigned layer) {
     return layer < model->layer_count ? bf_map_size(&model->layers[layer]) / sizeof(uint32_t) : 0;
 }
 
-bf_status bf_output(const bf_model *model, unsigned layer, const void *arena, uint32_t *words, size_t n) {
+BF_COLD bf_status bf_output(const bf_model *model, unsigned layer, const void *arena, uint32_t *words, size_t n) {
     const uint32_t *map;
     size_t count, at;
     int strings;

@@ -4,7 +4,7 @@
  */
 #include "classes.h"
 
-bf_lanes bf_less_than(const bf_count *count, uint32_t bound, uint32_t width) {
+BF_COLD bf_lanes bf_less_than(const bf_count *count, uint32_t bound, uint32_t width) {
     bf_lanes less = bf_no_lanes();
     for (uint32_t i = 0; i < width + 1u; i++) {
         const bf_lanes plane = i < width ? count->plane[i] : bf_no_lanes();
@@ -30,7 +30,7 @@ void bf_look_up(const uint32_t *words, const bf_lanes *table, uint32_t width, bf
 #endif
 
 /* The start of each lane's count. */
-static void start_lanes(const bf_block *b, const bf_group *group) {
+BF_COLD static void start_lanes(const bf_block *b, const bf_group *group) {
     const uint32_t width = b->k->width;
     bf_lanes *to = b->counts[0].plane;
     bf_look_up(pack_of(b, group, 0), b->tables, width, to);
@@ -44,7 +44,7 @@ static void start_lanes(const bf_block *b, const bf_group *group) {
 }
 
 /* Filter 0 where the top plane cannot decide. */
-static bf_lanes less_than_each(const bf_block *b, const uint32_t *pack, const bf_lanes *table) {
+BF_COLD static bf_lanes less_than_each(const bf_block *b, const uint32_t *pack, const bf_lanes *table) {
     bf_lanes less = bf_no_lanes();
     for (uint32_t i = 0; i < b->k->width + 1u; i++) {
         const bf_lanes plane = i < b->k->width ? b->counts[BF_CLASSES - 1u].plane[i] : bf_no_lanes();
@@ -54,7 +54,7 @@ static bf_lanes less_than_each(const bf_block *b, const uint32_t *pack, const bf
     return less;
 }
 
-const void *bf_run_passes(const bf_block *b, const bf_group *group, const void *list, bf_lanes *bits) {
+BF_COLD const void *bf_run_passes(const bf_block *b, const bf_group *group, const void *list, bf_lanes *bits) {
     const bf_lanes *table = b->tables;
     uint32_t start = BF_START(0, BF_CLASSES);
     if (group->first == 0) {
@@ -79,7 +79,8 @@ const void *bf_run_passes(const bf_block *b, const bf_group *group, const void *
 }
 
 /* table[x]: the lanes of all sets k whose bit is 1 in x. columns: the lanes of the patterns of columns. */
-static void fill_table(const bf_geometry *k, uint32_t pack, const bf_lanes *columns, uint32_t number, bf_lanes *table) {
+BF_COLD static void fill_table(const bf_geometry *k, uint32_t pack, const bf_lanes *columns, uint32_t number,
+                               bf_lanes *table) {
     const int32_t width = k->layer->conv_w;
     uint32_t px = k->x.count, py = pack;
     bf_lanes rows = bf_no_lanes();
@@ -103,7 +104,7 @@ static void fill_table(const bf_geometry *k, uint32_t pack, const bf_lanes *colu
     }
 }
 
-void bf_find_packs(bf_block *b, uint32_t number) {
+BF_COLD void bf_find_packs(bf_block *b, uint32_t number) {
     const bf_geometry *k = b->k;
     const uint32_t width = k->layer->conv_w;
     const uint32_t from = number * BF_BLOCK / width;

@@ -16,7 +16,7 @@ typedef struct group {
 } group;
 
 /* n <= 32 weights from number `at` on. The word behind is read only where there is one. */
-static uint32_t weights_at(const group *g, uint32_t f, uint32_t at, uint32_t n) {
+BF_COLD static uint32_t weights_at(const group *g, uint32_t f, uint32_t at, uint32_t n) {
     const uint32_t *word = g->weights[f] + at / BF_WORD_BITS;
     const uint32_t shift = at % BF_WORD_BITS;
     uint32_t found = word[0] >> shift;
@@ -27,7 +27,7 @@ static uint32_t weights_at(const group *g, uint32_t f, uint32_t at, uint32_t n) 
 }
 
 /* The same of all four filters. */
-static void weights_of(const group *g, uint32_t at, uint32_t n, uint32_t *weights) {
+BF_COLD static void weights_of(const group *g, uint32_t at, uint32_t n, uint32_t *weights) {
     for (uint32_t j = 0; j < BF_GROUP; j++) {
         weights[j] = weights_at(g, j, at, n);
     }
@@ -49,7 +49,7 @@ static void classify(const uint32_t *weights, uint32_t mask, uint32_t *of) {
     of[7] = a & ~b & ~c;
 }
 
-static void begin(const bf_model *model, const bf_geometry *k, const uint16_t *rows, group *g) {
+BF_COLD static void begin(const bf_model *model, const bf_geometry *k, const uint16_t *rows, group *g) {
     const uint32_t *weights = (const uint32_t *)bf_at(model, k->layer->weights);
     g->k = k;
     for (uint32_t j = 0; j < BF_GROUP; j++) {
@@ -57,7 +57,7 @@ static void begin(const bf_model *model, const bf_geometry *k, const uint16_t *r
     }
 }
 
-void bf_count_classes(const bf_model *model, const bf_geometry *k, const uint16_t *rows, uint16_t *size) {
+BF_COLD void bf_count_classes(const bf_model *model, const bf_geometry *k, const uint16_t *rows, uint16_t *size) {
     group g;
     begin(model, k, rows, &g);
     bf_fill(size, 0, BF_CLASSES * sizeof *size);
@@ -106,7 +106,7 @@ void bf_append_words(bf_entries *e, uint32_t taps) {
 #endif
 
 /* A tap whose weights do not begin on words. */
-static void append_tap(const group *g, uint32_t at, bf_entries *e) {
+BF_COLD static void append_tap(const group *g, uint32_t at, bf_entries *e) {
     uint32_t weights[BF_GROUP];
     uint32_t left = g->k->layer->in_c;
     for (uint32_t j = 0; j < BF_GROUP; j++) {
@@ -123,7 +123,7 @@ static void append_tap(const group *g, uint32_t at, bf_entries *e) {
     }
 }
 
-static void append_inputs(const group *g, bf_entries *e) {
+BF_COLD static void append_inputs(const group *g, bf_entries *e) {
     const bf_geometry *k = g->k;
     const bf_layer *l = k->layer;
     const uint32_t words =
@@ -146,7 +146,7 @@ static void append_inputs(const group *g, bf_entries *e) {
     }
 }
 
-static uint16_t *fill_list(const group *g, uint16_t *list) {
+BF_COLD static uint16_t *fill_list(const group *g, uint16_t *list) {
     const bf_geometry *k = g->k;
     const uint16_t filler = (uint16_t)(k->filler * sizeof(bf_lanes));
     uint16_t *end[BF_CLASSES];
@@ -176,7 +176,7 @@ static uint16_t *fill_list(const group *g, uint16_t *list) {
 /* ---- Limits. ---- */
 
 /* Weights of +1 of a tap of a filter, which begin at number `at`. */
-static uint32_t ones_of(const group *g, uint32_t f, uint32_t at) {
+BF_COLD static uint32_t ones_of(const group *g, uint32_t f, uint32_t at) {
     uint32_t left = g->k->layer->in_c, ones = 0;
     while (left) {
         const uint32_t n = left < BF_WORD_BITS ? left : BF_WORD_BITS;
@@ -192,7 +192,7 @@ static uint32_t ones_of(const group *g, uint32_t f, uint32_t at) {
  * A filter's bit is 1 if no more planes disagree than this: accumulator = valid - 2 * disagreements of valid taps, and
  * at a padded tap, whose plane is 0, those weights disagree that are +1. From -1, never, to `inputs`, always.
  */
-static int32_t most_disagreements(const group *g, int32_t shift, uint32_t valid, uint32_t padded_ones) {
+BF_COLD static int32_t most_disagreements(const group *g, int32_t shift, uint32_t valid, uint32_t padded_ones) {
     const int32_t inputs = (int32_t)g->k->inputs;
     const int32_t sum = (int32_t)(valid + (uint32_t)shift); /* an image may have been changed: nothing overflows */
     const int32_t most = (sum - (sum & 1)) / 2 + (int32_t)padded_ones;
@@ -200,17 +200,17 @@ static int32_t most_disagreements(const group *g, int32_t shift, uint32_t valid,
 }
 
 /* Can the top plane of the count decide for filter 0? Then it starts at this; else -1. */
-static int32_t start_for(const bf_geometry *k, int32_t most) {
+BF_COLD static int32_t start_for(const bf_geometry *k, int32_t most) {
     const int32_t half = 1 << (k->width - 1u);
     return most < half && most >= (int32_t)k->inputs - half ? half - 1 - most : -1;
 }
 
-static uint16_t limit_of(const group *g, uint32_t j, int32_t most, int32_t start) {
+BF_COLD static uint16_t limit_of(const group *g, uint32_t j, int32_t most, int32_t start) {
     const int32_t limit = most + start - (int32_t)g->other[j];
     return (uint16_t)BF_LIMIT(limit, g->k->width);
 }
 
-static void plain_limits(const group *g, const int32_t *shift, bf_group *record) {
+BF_COLD static void plain_limits(const group *g, const int32_t *shift, bf_group *record) {
     const bf_geometry *k = g->k;
     int32_t most[BF_GROUP], start;
     for (uint32_t j = 0; j < BF_GROUP; j++) {
@@ -229,7 +229,7 @@ static void plain_limits(const group *g, const int32_t *shift, bf_group *record)
 /*
  * What most_disagreements() says of filter f at positions of each pattern of rows and of columns: in the order of rows.
  */
-static void most_of_patterns(const group *g, uint32_t f, int32_t shift, int16_t *most) {
+BF_COLD static void most_of_patterns(const group *g, uint32_t f, int32_t shift, int16_t *most) {
     const bf_geometry *k = g->k;
     const bf_layer *l = k->layer;
     const uint32_t columns = k->x.count;
@@ -269,13 +269,13 @@ static void most_of_patterns(const group *g, uint32_t f, int32_t shift, int16_t 
 }
 
 /* Bit i of a coded number becomes bit 6 i of three words, five a word. */
-static void put_bits(uint32_t *words, uint32_t set, uint32_t coded) {
+BF_COLD static void put_bits(uint32_t *words, uint32_t set, uint32_t coded) {
     for (uint32_t i = 0; i < 3u; i++, coded >>= 5) {
         words[i] |= ((coded & 31u) * 0x00108421u & 0x01041041u) << set;
     }
 }
 
-static void exact_limits(const group *g, const int32_t *shift, uint32_t *record) {
+BF_COLD static void exact_limits(const group *g, const int32_t *shift, uint32_t *record) {
     const bf_geometry *k = g->k;
     const uint32_t patterns = k->y.count * k->x.count;
     const uint32_t sets = BF_SETS / k->x.count * k->x.count;
@@ -312,15 +312,15 @@ static void exact_limits(const group *g, const int32_t *shift, uint32_t *record)
 }
 
 /* Filter j differs from filter 0 in the classes of half of the order. */
-static void count_others(group *g) {
+BF_COLD static void count_others(group *g) {
     const uint16_t *n = g->size;
     g->other[1] = (uint32_t)n[4] + n[5] + n[6] + n[7];
     g->other[2] = (uint32_t)n[2] + n[3] + n[4] + n[5];
     g->other[3] = (uint32_t)n[1] + n[2] + n[5] + n[6];
 }
 
-uint16_t *bf_make_list(const bf_model *model, const bf_geometry *k, const uint16_t *rows, const uint16_t *size,
-                       uint16_t *list, uint32_t *record) {
+BF_COLD uint16_t *bf_make_list(const bf_model *model, const bf_geometry *k, const uint16_t *rows, const uint16_t *size,
+                               uint16_t *list, uint32_t *record) {
     const int32_t *shifts = (const int32_t *)bf_at(model, k->layer->shift);
     int32_t shift[BF_GROUP];
     group g;

@@ -7,7 +7,7 @@
 /* ---- Geometry. ---- */
 
 /* One position's pattern, where it is another one than that of the position before. */
-static void note(bf_axis *axis, int32_t position, int32_t first, int32_t end) {
+BF_COLD static void note(bf_axis *axis, int32_t position, int32_t first, int32_t end) {
     const uint32_t n = axis->count;
     if (n && axis->first[n - 1u] == first && axis->end[n - 1u] == end) {
         return;
@@ -19,8 +19,8 @@ static void note(bf_axis *axis, int32_t position, int32_t first, int32_t end) {
 }
 
 /* Only positions near the ends are looked at one by one: bf_geometry_of() knows that they are few. */
-static void axis_of(bf_axis *axis, int32_t in, int32_t out, int32_t kernel, int32_t stride, int32_t dilation,
-                    int32_t before) {
+BF_COLD static void axis_of(bf_axis *axis, int32_t in, int32_t out, int32_t kernel, int32_t stride, int32_t dilation,
+                            int32_t before) {
     axis->count = 0;
     for (int32_t i = 0; i < out; i++) {
         const int32_t origin = i * stride - before;
@@ -41,7 +41,7 @@ static void axis_of(bf_axis *axis, int32_t in, int32_t out, int32_t kernel, int3
 }
 
 /* Packs hold as many neighbouring patterns of rows as there is room for beside all patterns of columns. */
-static void sets_of(bf_geometry *k) {
+BF_COLD static void sets_of(bf_geometry *k) {
     const bf_layer *l = k->layer;
     uint32_t together;
     axis_of(&k->y, l->in_h, l->conv_h, l->kernel_h, l->stride_h, l->dilation_h, l->pad_top);
@@ -52,7 +52,7 @@ static void sets_of(bf_geometry *k) {
     k->record += k->packs * BF_PACK_WORDS;
 }
 
-static uint32_t bit_length(uint32_t n) {
+BF_COLD static uint32_t bit_length(uint32_t n) {
     uint32_t bits = 0;
     for (; n; n >>= 1) {
         bits++;
@@ -61,7 +61,7 @@ static uint32_t bit_length(uint32_t n) {
 }
 
 /* What taps read. */
-static uint32_t source_of(const bf_layer *l, uint32_t padding) {
+BF_COLD static uint32_t source_of(const bf_layer *l, uint32_t padding) {
     if (l->stride_h == 2u && l->stride_w == 2u && l->conv_w == (l->in_w + 1u) / 2u) {
         return BF_PHASES;
     }
@@ -69,25 +69,25 @@ static uint32_t source_of(const bf_layer *l, uint32_t padding) {
                                                                                                        : BF_INPUT;
 }
 
-static uint32_t copies_of(const bf_layer *l, uint32_t source) {
+BF_COLD static uint32_t copies_of(const bf_layer *l, uint32_t source) {
     return source == BF_PHASES ? 4u : source == BF_COLUMNS ? (uint32_t)l->kernel_w * l->stride_h : 0u;
 }
 
-static uint32_t padding_of(const bf_layer *l) {
+BF_COLD static uint32_t padding_of(const bf_layer *l) {
     return (uint32_t)l->pad_top | l->pad_left | l->pad_bottom | l->pad_right;
 }
 
-static uint32_t row_planes_of(const bf_layer *l, uint32_t chunk) {
+BF_COLD static uint32_t row_planes_of(const bf_layer *l, uint32_t chunk) {
     return 2u * l->kernel_w * l->in_c + ((uint32_t)l->in_c + chunk - 1u) / chunk * 2u;
 }
 
 /* Words of a channel's string in a copy, or in the input. */
-static uint32_t source_words_of(const bf_layer *l, uint32_t source) {
+BF_COLD static uint32_t source_words_of(const bf_layer *l, uint32_t source) {
     const uint32_t rows = ((uint32_t)l->in_h + l->stride_h - 1u) / l->stride_h;
     return bf_string_words(source != BF_INPUT ? rows * l->conv_w : (uint32_t)l->in_h * l->in_w);
 }
 
-int bf_classes_cover(const bf_layer *l, uint32_t chunk) {
+BF_COLD int bf_classes_cover(const bf_layer *l, uint32_t chunk) {
     const uint32_t padding = padding_of(l);
     const uint32_t source = source_of(l, padding);
     if (l->output != BF_BITS || l->groups != 1 || l->invert || l->out_c % BF_GROUP || l->stride_h > 2 ||
@@ -108,7 +108,7 @@ int bf_classes_cover(const bf_layer *l, uint32_t chunk) {
            (uint64_t)source_words_of(l, source) * l->in_c * copies_of(l, source) <= BF_MAP_LIMIT / 16u;
 }
 
-void bf_geometry_of(const bf_layer *l, uint32_t chunk, bf_geometry *k) {
+BF_COLD void bf_geometry_of(const bf_layer *l, uint32_t chunk, bf_geometry *k) {
     const uint32_t padding = padding_of(l);
     bf_fill(k, 0, sizeof *k);
     k->layer = l;
@@ -135,7 +135,7 @@ void bf_geometry_of(const bf_layer *l, uint32_t chunk, bf_geometry *k) {
 /* ---- Copies of the input, row by row as wide as the map of accumulators. ---- */
 
 /* What `n` positions see that lie side by side, the first one at column x. */
-static uint32_t seen(const bf_layer *l, const uint32_t *string, int32_t y, int32_t x, uint32_t flip) {
+BF_COLD static uint32_t seen(const bf_layer *l, const uint32_t *string, int32_t y, int32_t x, uint32_t flip) {
     const uint32_t bits = bf_columns_at(string, l->in_w, y, x, flip);
     if (l->stride_w == 1u) {
         return bits;
@@ -144,7 +144,7 @@ static uint32_t seen(const bf_layer *l, const uint32_t *string, int32_t y, int32
 }
 
 /* One for each kernel column and row phase: what that column of the kernel sees. */
-static void copy_columns(const bf_geometry *k, const uint32_t *strings, uint32_t flip, uint32_t *copies) {
+BF_COLD static void copy_columns(const bf_geometry *k, const uint32_t *strings, uint32_t flip, uint32_t *copies) {
     const bf_layer *l = k->layer;
     const uint32_t stride = bf_string_words((uint32_t)l->in_h * l->in_w);
     for (int32_t kx = 0; kx < l->kernel_w; kx++) {
@@ -166,7 +166,7 @@ static void copy_columns(const bf_geometry *k, const uint32_t *strings, uint32_t
 }
 
 /* Even bits to the low half, odd bits to the high half. */
-static uint32_t unshuffle(uint32_t x) {
+BF_COLD static uint32_t unshuffle(uint32_t x) {
     uint32_t t = (x ^ x >> 1) & 0x22222222u;
     x ^= t ^ t << 1;
     t = (x ^ x >> 2) & 0x0C0C0C0Cu;
@@ -181,7 +181,7 @@ static uint32_t unshuffle(uint32_t x) {
  * Even columns, of which there are n, to the first writer, odd ones to the next; those of the row behind, if `rows` is
  * 2, to the next two. a, b: what unshuffle() made of these rows; and of others that go behind them, if `twice`.
  */
-static void split(uint32_t a, uint32_t b, uint32_t n, uint32_t rows, uint32_t twice, bf_writer *writer) {
+BF_COLD static void split(uint32_t a, uint32_t b, uint32_t n, uint32_t rows, uint32_t twice, bf_writer *writer) {
     const uint32_t mask = bf_tail_mask(n);
     for (; rows; rows--, writer += 2, a >>= n, b >>= n) {
         bf_write(&writer[0], (a & mask) | (b & mask) << n, n << twice);
@@ -190,7 +190,7 @@ static void split(uint32_t a, uint32_t b, uint32_t n, uint32_t rows, uint32_t tw
 }
 
 /* Four: even and odd columns of even rows, then of odd rows. */
-static void copy_phases(const bf_geometry *k, const uint32_t *strings, uint32_t flip, uint32_t *copies) {
+BF_COLD static void copy_phases(const bf_geometry *k, const uint32_t *strings, uint32_t flip, uint32_t *copies) {
     const bf_layer *l = k->layer;
     const uint32_t stride = bf_string_words((uint32_t)l->in_h * l->in_w);
     const int is_narrow = l->in_w <= 16u && l->in_w % 2u == 0; /* two rows fit a word */
@@ -222,7 +222,7 @@ static void copy_phases(const bf_geometry *k, const uint32_t *strings, uint32_t 
     }
 }
 
-void bf_copy_input(const bf_geometry *k, const uint32_t *strings, uint32_t *copies) {
+BF_COLD void bf_copy_input(const bf_geometry *k, const uint32_t *strings, uint32_t *copies) {
     /* Outside the map planes are 0. Where that shall be +1, all bits change their meaning: lists know. */
     const uint32_t flip = k->layer->pad_value > 0 ? 0xFFFFFFFFu : 0u;
     if (k->source == BF_PHASES) {
@@ -234,7 +234,7 @@ void bf_copy_input(const bf_geometry *k, const uint32_t *strings, uint32_t *copi
 
 /* ---- Planes. ---- */
 
-static uint32_t word_between(int32_t from, int32_t to) {
+BF_COLD static uint32_t word_between(int32_t from, int32_t to) {
     uint32_t mask;
     from = from < 0 ? 0 : from;
     if (to <= from || from >= 32) {
@@ -248,7 +248,7 @@ static inline void set_word(bf_lanes *lanes, uint32_t i, uint32_t word) {
     ((uint32_t *)(void *)lanes)[i] = word;
 }
 
-bf_lanes bf_lanes_between(int32_t from, int32_t to, int32_t first) {
+BF_COLD bf_lanes bf_lanes_between(int32_t from, int32_t to, int32_t first) {
     bf_lanes lanes;
     for (uint32_t i = 0; i < BF_LANE_WORDS; i++, first += 32) {
         set_word(&lanes, i, word_between(from - first, to - first));
@@ -256,7 +256,7 @@ bf_lanes bf_lanes_between(int32_t from, int32_t to, int32_t first) {
     return lanes;
 }
 
-bf_lanes bf_lanes_in_columns(const bf_geometry *k, int32_t from, int32_t to, uint32_t b) {
+BF_COLD bf_lanes bf_lanes_in_columns(const bf_geometry *k, int32_t from, int32_t to, uint32_t b) {
     const int32_t width = k->layer->conv_w;
     bf_lanes lanes;
     from = from < 0 ? 0 : from;
@@ -272,7 +272,7 @@ bf_lanes bf_lanes_in_columns(const bf_geometry *k, int32_t from, int32_t to, uin
 }
 
 /* n floored to a multiple of 32, over 32. */
-static int32_t word_of(int32_t n) {
+BF_COLD static int32_t word_of(int32_t n) {
     return (int32_t)((uint32_t)(n + 0x40000000) / 32u) - 0x40000000 / 32;
 }
 
@@ -294,7 +294,7 @@ void bf_planes_of_tap(bf_lanes *to, const uint32_t *from, const bf_tap *t) {
 #endif
 
 /* Three kernel columns on the input itself: left of a position, on it, right of it. */
-static int is_row_of_three(const bf_geometry *k) {
+BF_COLD static int is_row_of_three(const bf_geometry *k) {
     return k->source == BF_INPUT && k->layer->kernel_w == 3 && k->layer->dilation_w == 1 && k->layer->pad_left == 1;
 }
 
@@ -304,7 +304,7 @@ typedef struct column {
     size_t copy;
 } column;
 
-static column column_of(const bf_geometry *k, uint32_t kx, uint32_t row_phase) {
+BF_COLD static column column_of(const bf_geometry *k, uint32_t kx, uint32_t row_phase) {
     const bf_layer *l = k->layer;
     const int32_t offset = (int32_t)kx * l->dilation_w - l->pad_left;
     column t = {offset, l->in_w, 0};
@@ -321,8 +321,8 @@ static column column_of(const bf_geometry *k, uint32_t kx, uint32_t row_phase) {
 }
 
 /* One kernel row of a block: what its position in the map leaves of it. */
-static void planes_of_kernel_row(const bf_geometry *k, const uint32_t *from, uint32_t b, uint32_t ky,
-                                 const bf_lanes *columns, bf_lanes *planes) {
+BF_COLD static void planes_of_kernel_row(const bf_geometry *k, const uint32_t *from, uint32_t b, uint32_t ky,
+                                         const bf_lanes *columns, bf_lanes *planes) {
     const bf_layer *l = k->layer;
     const int32_t width = l->conv_w;
     const int32_t offset = (int32_t)ky * l->dilation_h - l->pad_top;
@@ -356,7 +356,7 @@ static void planes_of_kernel_row(const bf_geometry *k, const uint32_t *from, uin
     }
 }
 
-void bf_zero_fillers(const bf_geometry *k, bf_lanes *planes) {
+BF_COLD void bf_zero_fillers(const bf_geometry *k, bf_lanes *planes) {
     const bf_layer *l = k->layer;
     for (uint32_t ky = 0; ky < l->kernel_h; ky++) {
         for (uint32_t left = l->in_c; left;) {
@@ -369,7 +369,7 @@ void bf_zero_fillers(const bf_geometry *k, bf_lanes *planes) {
     }
 }
 
-void bf_planes_of_block(const bf_geometry *k, const uint32_t *from, uint32_t b, bf_lanes *planes) {
+BF_COLD void bf_planes_of_block(const bf_geometry *k, const uint32_t *from, uint32_t b, bf_lanes *planes) {
     const bf_layer *l = k->layer;
     bf_lanes columns[BF_KERNEL_SIDE];
     for (uint32_t kx = 0; kx < l->kernel_w && k->source != BF_COLUMNS; kx++) {

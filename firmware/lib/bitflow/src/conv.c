@@ -10,13 +10,13 @@
 #include "internal.h"
 
 /* The window and its mask, after the map before the pool. */
-static size_t conv_scratch(const bf_job *job) {
+BF_COLD static size_t conv_scratch(const bf_job *job) {
     const bf_layer *layer = job->layer;
     return bf_unpooled_size(layer) + 2u * (size_t)bf_words(bf_taps(layer)) * sizeof(uint32_t);
 }
 
 /* bf_append() with n bits that are all 1. */
-static void append_ones(uint32_t *to, uint32_t to_at, uint32_t n) {
+BF_COLD static void append_ones(uint32_t *to, uint32_t to_at, uint32_t n) {
     while (n) {
         const uint32_t to_shift = to_at % BF_WORD_BITS;
         const uint32_t step = n < BF_WORD_BITS - to_shift ? n : BF_WORD_BITS - to_shift;
@@ -26,12 +26,16 @@ static void append_ones(uint32_t *to, uint32_t to_at, uint32_t n) {
     }
 }
 
-/* The bits under the window of output pixel (y, x), channels of one group, and the mask of those that count. */
-static void gather(const bf_job *job, int32_t y, int32_t x, uint32_t group, uint32_t *window, uint32_t *mask) {
+/*
+ * The bits under the window of output pixel (y, x), channels of one group, and the mask of those that count. Returns
+ * how many do.
+ */
+BF_COLD static uint32_t gather(const bf_job *job, int32_t y, int32_t x, uint32_t group, uint32_t *window,
+                               uint32_t *mask) {
     const bf_layer *layer = job->layer;
     const uint32_t channels = (uint32_t)(layer->in_c / layer->groups);
     const uint32_t pixel_words = bf_words(layer->in_c);
-    uint32_t at = 0;
+    uint32_t at = 0, valid = 0;
     for (int32_t ky = 0; ky < layer->kernel_h; ky++) {
         const int32_t iy = y * layer->stride_h - layer->pad_top + ky * layer->dilation_h;
         for (int32_t kx = 0; kx < layer->kernel_w; kx++, at += channels) {
@@ -46,28 +50,13 @@ static void gather(const bf_job *job, int32_t y, int32_t x, uint32_t group, uint
                 append_ones(window, at, channels);
             }
             append_ones(mask, at, channels);
+            valid += channels;
         }
     }
+    return valid;
 }
 
-static uint32_t count_ones(const uint32_t *words, uint32_t n) {
-    uint32_t count = 0;
-    while (n--) {
-        count += bf_popcount(*words++);
-    }
-    return count;
-}
-
-/* Where every tap counts; the unused bits above the last tap are 0 on both sides. */
-static inline uint32_t count_differences(const uint32_t *a, const uint32_t *w, uint32_t n) {
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        count += bf_popcount(a[i] ^ w[i]);
-    }
-    return count;
-}
-
-static inline uint32_t count_masked(const uint32_t *a, const uint32_t *w, const uint32_t *mask, uint32_t n) {
+uint32_t bf_count_differences(const uint32_t *a, const uint32_t *w, const uint32_t *mask, uint32_t n) {
     uint32_t count = 0;
     for (uint32_t i = 0; i < n; i++) {
         count += bf_popcount((a[i] ^ w[i]) & mask[i]);
@@ -75,10 +64,9 @@ static inline uint32_t count_masked(const uint32_t *a, const uint32_t *w, const 
     return count;
 }
 
-static void conv_run(const bf_job *job) {
+BF_COLD static void conv_run(const bf_job *job) {
     const bf_layer *layer = job->layer;
-    const uint32_t taps = bf_taps(layer);
-    const uint32_t words = bf_words(taps);
+    const uint32_t words = bf_words(bf_taps(layer));
     const uint32_t filters = (uint32_t)(layer->out_c / layer->groups);
     uint32_t *window = job->scratch + bf_unpooled_size(layer) / sizeof(uint32_t);
     uint32_t *mask = window + words;
@@ -89,11 +77,9 @@ static void conv_run(const bf_job *job) {
             for (uint32_t group = 0, c = 0; group < layer->groups; group++) {
                 uint32_t valid;
                 bf_fill(window, 0, 2u * (size_t)words * sizeof *window);
-                gather(job, y, x, group, window, mask);
-                valid = count_ones(mask, words);
+                valid = gather(job, y, x, group, window, mask);
                 for (uint32_t f = 0; f < filters; f++, c++, weights += words) {
-                    const uint32_t differences = valid == taps ? count_differences(window, weights, words)
-                                                               : count_masked(window, weights, mask, words);
+                    const uint32_t differences = bf_count_differences(window, weights, mask, words);
                     bf_put(&sink, c, (int32_t)valid - 2 * (int32_t)differences);
                 }
             }

@@ -20,7 +20,7 @@ typedef struct memory {
 #define LANES_WORDS (sizeof(bf_lanes) / sizeof(uint32_t))
 
 /* How to use some words for planes, records and lists: as few turns over the blocks as they allow, but at least one. */
-static void share(const bf_geometry *k, size_t words, memory *m) {
+BF_COLD static void share(const bf_geometry *k, size_t words, memory *m) {
     const size_t planes = (size_t)k->planes * LANES_WORDS;
     const size_t group = k->record + bf_list_words(k);
     size_t left = words > planes ? words - planes : 0;
@@ -35,7 +35,7 @@ static void share(const bf_geometry *k, size_t words, memory *m) {
     }
 }
 
-static void memory_of(const bf_job *job, const bf_geometry *k, int makes_lists, memory *m) {
+BF_COLD static void memory_of(const bf_job *job, const bf_geometry *k, int makes_lists, memory *m) {
     const size_t wanted = job->choice ? job->choice->memory : BF_LIST_MEMORY;
     m->copies = bf_strings_scratch(job);
     m->counts = m->copies + k->copies_words;
@@ -114,7 +114,7 @@ static const void *run_exact(const bf_block *b, const uint32_t *record, const vo
 }
 
 /* Groups from number `first` on. */
-static void run_groups(bf_block *b, const uint32_t *record, const void *list, uint32_t first, uint32_t groups) {
+BF_COLD static void run_groups(bf_block *b, const uint32_t *record, const void *list, uint32_t first, uint32_t groups) {
     while (groups) {
         const uint32_t room = BF_PAGE - first % BF_PAGE;
         const uint32_t n = groups < room ? groups : room;
@@ -135,7 +135,7 @@ typedef struct convolution {
     bf_lanes *planes;
 } convolution;
 
-static void begin(const bf_job *job, uint32_t chunk, int makes_lists, convolution *c) {
+BF_COLD static void begin(const bf_job *job, uint32_t chunk, int makes_lists, convolution *c) {
     bf_geometry_of(job->layer, chunk, &c->k);
     memory_of(job, &c->k, makes_lists, &c->m);
     c->from = bf_strings_of(job);
@@ -154,14 +154,14 @@ static void begin(const bf_job *job, uint32_t chunk, int makes_lists, convolutio
     c->b.whole = c->b.passes = 0;
 }
 
-static void begin_block(convolution *c, uint32_t *to, uint32_t number) {
+BF_COLD static void begin_block(convolution *c, uint32_t *to, uint32_t number) {
     c->b.to = to + (size_t)number * LANES_WORDS;
     if (c->k.exact) {
         bf_find_packs(&c->b, number);
     }
 }
 
-static void run_planned(const bf_job *job, uint32_t chunk, bf_adder add) {
+BF_COLD static void run_planned(const bf_job *job, uint32_t chunk, bf_adder add) {
     const uint32_t *records = (const uint32_t *)bf_plan_data(job);
     uint32_t *to = bf_strings_to(job);
     convolution c;
@@ -177,7 +177,7 @@ static void run_planned(const bf_job *job, uint32_t chunk, bf_adder add) {
 }
 
 /* Lists and records of `groups` groups from number `first` on. */
-static void make_lists(const bf_job *job, const convolution *c, uint32_t first, uint32_t groups) {
+BF_COLD static void make_lists(const bf_job *job, const convolution *c, uint32_t first, uint32_t groups) {
     const bf_sizes *sizes = job->choice && job->choice->size ? (const bf_sizes *)bf_plan_data(job) : NULL;
     uint32_t *record = job->scratch + c->m.records;
     uint16_t *list = (uint16_t *)(void *)(job->scratch + c->m.lists);
@@ -195,7 +195,7 @@ static void make_lists(const bf_job *job, const convolution *c, uint32_t first, 
     }
 }
 
-static void run_1(const bf_job *job) {
+BF_COLD static void run_1(const bf_job *job) {
     uint32_t *to = bf_strings_to(job);
     convolution c;
     begin(job, 0, 1, &c);
@@ -216,20 +216,20 @@ static void run_1(const bf_job *job) {
     bf_strings_done(job);
 }
 
-static int covers_16(const bf_layer *layer) {
+BF_COLD static int covers_16(const bf_layer *layer) {
     return bf_classes_cover(layer, 0);
 }
 
-static int covers_8(const bf_layer *layer) {
+BF_COLD static int covers_8(const bf_layer *layer) {
     return bf_classes_cover(layer, BF_LIST8_CHANNELS);
 }
 
 /* Lists are made anew in every run: that pays from some positions on. */
-static int covers_1(const bf_layer *layer) {
+BF_COLD static int covers_1(const bf_layer *layer) {
     return (uint32_t)layer->conv_h * layer->conv_w >= BF_MAKING_PAYS && bf_classes_cover(layer, 0);
 }
 
-static size_t scratch_of(const bf_job *job, uint32_t chunk, int makes_lists) {
+BF_COLD static size_t scratch_of(const bf_job *job, uint32_t chunk, int makes_lists) {
     bf_geometry k;
     memory m;
     bf_geometry_of(job->layer, chunk, &k);
@@ -237,23 +237,23 @@ static size_t scratch_of(const bf_job *job, uint32_t chunk, int makes_lists) {
     return m.end * sizeof(uint32_t);
 }
 
-static size_t scratch_16(const bf_job *job) {
+BF_COLD static size_t scratch_16(const bf_job *job) {
     return scratch_of(job, 0, 0);
 }
 
-static size_t scratch_8(const bf_job *job) {
+BF_COLD static size_t scratch_8(const bf_job *job) {
     return scratch_of(job, BF_LIST8_CHANNELS, 0);
 }
 
-static size_t scratch_1(const bf_job *job) {
+BF_COLD static size_t scratch_1(const bf_job *job) {
     return scratch_of(job, 0, 1);
 }
 
-static void run_16(const bf_job *job) {
+BF_COLD static void run_16(const bf_job *job) {
     run_planned(job, 0, add_16);
 }
 
-static void run_8(const bf_job *job) {
+BF_COLD static void run_8(const bf_job *job) {
     run_planned(job, BF_LIST8_CHANNELS, add_8);
 }
 

@@ -38,11 +38,11 @@ static uint32_t blocks_of(const bf_layer *layer) {
     return (bf_words(layer->out_c) + BF_LANE_WORDS - 1u) / BF_LANE_WORDS;
 }
 
-uint32_t bf_set_bits_size(const bf_layer *layer) {
+BF_COLD uint32_t bf_set_bits_size(const bf_layer *layer) {
     return blocks_of(layer) * block_lanes(layer) * (uint32_t)sizeof(bf_lanes);
 }
 
-static int covers(const bf_layer *layer) {
+BF_COLD static int covers(const bf_layer *layer) {
     const uint32_t padding = (uint32_t)layer->pad_top | layer->pad_left | layer->pad_bottom | layer->pad_right;
     /* A count stays below start_of() and most_listed() together; an entry is a byte offset of 16 bits. */
     return layer->output == BF_BITS && layer->groups == 1 && !layer->invert && !(padding && layer->pad_value == 0) &&
@@ -51,7 +51,7 @@ static int covers(const bf_layer *layer) {
 }
 
 /* The counts and the list, with room for a word and a run more than it may have, behind the map before the pool. */
-static size_t scratch(const bf_job *job) {
+BF_COLD static size_t scratch(const bf_job *job) {
     const uint32_t entries = 1u + most_listed(bf_taps(job->layer)) + BF_WORD_BITS + BF_RUN;
     return bf_unpooled_size(job->layer) + 2u * sizeof(bf_count) + (entries + 1u) / 2u * sizeof(uint32_t);
 }

@@ -5,13 +5,13 @@
 #include "internal.h"
 
 /* The taps of one accumulator as int16_t[K], after the map before the pool. */
-static size_t input_conv_scratch(const bf_job *job) {
+BF_COLD static size_t input_conv_scratch(const bf_job *job) {
     const bf_layer *layer = job->layer;
     return bf_unpooled_size(layer) + (size_t)(bf_taps(layer) + 1u) / 2u * sizeof(uint32_t);
 }
 
 /* Pixels minus zero point under the window of output pixel (y, x), channels of one group; returns their sum. */
-static int32_t gather(const bf_job *job, int32_t y, int32_t x, uint32_t group, int16_t *taps) {
+BF_COLD static int32_t gather(const bf_job *job, int32_t y, int32_t x, uint32_t group, int16_t *taps) {
     const bf_layer *layer = job->layer;
     const bf_header *header = bf_header_of(job->model);
     const uint32_t channels = (uint32_t)(layer->in_c / layer->groups);
@@ -44,7 +44,7 @@ static int32_t gather(const bf_job *job, int32_t y, int32_t x, uint32_t group, i
  * fixed number of turns that do not depend on each other: a compiler makes vector instructions of it where there are
  * any.
  */
-static int32_t accumulate(const int16_t *taps, uint32_t count, const uint32_t *weights, int32_t sum) {
+int32_t bf_add_signed(const int16_t *taps, uint32_t count, const uint32_t *weights, int32_t sum) {
     int32_t plus = 0;
     for (; count >= BF_WORD_BITS; count -= BF_WORD_BITS, taps += BF_WORD_BITS) {
         const uint32_t word = *weights++;
@@ -61,7 +61,7 @@ static int32_t accumulate(const int16_t *taps, uint32_t count, const uint32_t *w
     return 2 * plus - sum;
 }
 
-static void input_conv_run(const bf_job *job) {
+BF_COLD static void input_conv_run(const bf_job *job) {
     const bf_layer *layer = job->layer;
     const uint32_t taps = bf_taps(layer);
     const uint32_t words = bf_words(taps);
@@ -74,7 +74,7 @@ static void input_conv_run(const bf_job *job) {
             for (uint32_t group = 0, c = 0; group < layer->groups; group++) {
                 const int32_t sum = gather(job, y, x, group, window);
                 for (uint32_t f = 0; f < filters; f++, c++, weights += words) {
-                    bf_put(&sink, c, accumulate(window, taps, weights, sum));
+                    bf_put(&sink, c, bf_add_signed(window, taps, weights, sum));
                 }
             }
             bf_put_end(&sink, layer->out_c);

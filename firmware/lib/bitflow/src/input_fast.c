@@ -5,17 +5,17 @@
 #include "input_sums.h"
 #include "strings.h"
 
-static int covers(const bf_layer *layer) {
+BF_COLD static int covers(const bf_layer *layer) {
     return bf_input_sums_scratch(layer, 0) != BF_NOT_COVERED &&
            bf_strings_fit((uint32_t)layer->conv_h * layer->conv_w, layer->out_c) &&
            bf_strings_fit((uint32_t)layer->out_h * layer->out_w, layer->out_c);
 }
 
-static size_t scratch(const bf_job *job) {
+BF_COLD static size_t scratch(const bf_job *job) {
     return bf_strings_scratch(job) * sizeof(uint32_t) + bf_input_sums_scratch(job->layer, 0);
 }
 
-static void run(const bf_job *job) {
+BF_COLD static void run(const bf_job *job) {
     const uint32_t positions = (uint32_t)job->layer->conv_h * job->layer->conv_w;
     bf_input_sums_run(job, job->scratch + bf_strings_scratch(job), bf_strings_to(job), bf_string_words(positions));
     bf_strings_done(job);

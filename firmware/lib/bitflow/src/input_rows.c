@@ -4,7 +4,7 @@
  */
 #include "input_sums.h"
 
-void bf_sums_columns(bf_sums_work *w, int32_t from) {
+BF_COLD void bf_sums_columns(bf_sums_work *w, int32_t from) {
     const int32_t in_c = w->layer->in_c, size = (int32_t)w->p.columns * in_c;
     for (uint32_t k = 0; k < 2; k++, from += (int32_t)w->p.across * w->layer->stride_w) {
         const int32_t end = (w->layer->in_w - from) * in_c;

@@ -55,14 +55,14 @@ static uint32_t up(uint32_t a, uint32_t b) {
     return (a + b - 1u) / b;
 }
 
-static void clear(uint32_t *to, size_t n) {
+BF_COLD static void clear(uint32_t *to, size_t n) {
     while (n--) {
         *to++ = 0;
         BF_KEEP_LOOP();
     }
 }
 
-static void cut(bf_sums_plan *p, const bf_layer *l, uint32_t group) {
+BF_COLD static void cut(bf_sums_plan *p, const bf_layer *l, uint32_t group) {
     const uint32_t pixels = group / l->in_c;
     p->values = (uint32_t)l->kernel_w * l->in_c;
     p->group = group;
@@ -78,12 +78,12 @@ static void cut(bf_sums_plan *p, const bf_layer *l, uint32_t group) {
  * that is new. An entry also counts 1 for each row in the ring, for its memory: large tables must be worth it, which
  * takes many filters.
  */
-static uint32_t cost_of(const bf_sums_plan *p, const bf_layer *l) {
+BF_COLD static uint32_t cost_of(const bf_sums_plan *p, const bf_layer *l) {
     const uint32_t fresh = smaller(l->stride_h, l->kernel_h);
     return 3u * l->out_c * p->pointers + (6u * fresh + 2u * l->kernel_h) * p->entries;
 }
 
-static void make_plan(bf_sums_plan *p, const bf_layer *l) {
+BF_COLD static void make_plan(bf_sums_plan *p, const bf_layer *l) {
     const uint32_t most = smaller((uint32_t)l->kernel_w * l->in_c, MOST_GROUP);
     uint32_t best = 1, least = 0xFFFFFFFFu;
     for (uint32_t group = 1; group <= most; group++) {
@@ -105,7 +105,7 @@ static void make_plan(bf_sums_plan *p, const bf_layer *l) {
     p->columns = (p->words - 1u) * l->stride_w + (p->step ? p->group / l->in_c : l->kernel_w);
 }
 
-size_t bf_input_sums_scratch(const bf_layer *layers, unsigned index) {
+BF_COLD size_t bf_input_sums_scratch(const bf_layer *layers, unsigned index) {
     const bf_layer *l = &layers[index];
     size_t words;
     bf_sums_plan p;
@@ -122,8 +122,8 @@ size_t bf_input_sums_scratch(const bf_layer *layers, unsigned index) {
  * Where filters start. An inverted output is that of -accumulator - shift - 1: all weights are flipped, and the shift;
  * the flip is left in the filter's bits.
  */
-static void make_starts(const bf_sums_work *w, const uint32_t *weights, const uint32_t *shifts,
-                        const uint32_t *invert) {
+BF_COLD static void make_starts(const bf_sums_work *w, const uint32_t *weights, const uint32_t *shifts,
+                                const uint32_t *invert) {
     const int32_t taps = (int32_t)bf_taps(w->layer), zero = (int32_t)w->zero;
     uint32_t *filter = w->filters;
     for (uint32_t c = 0; c < w->layer->out_c; c++, filter += w->p.filter) {
@@ -144,8 +144,8 @@ static void make_starts(const bf_sums_work *w, const uint32_t *weights, const ui
 }
 
 /* From the n weights at bit `at` of each filter to the place of their sum in the tables, from word `words` on. */
-static void make_offsets(const bf_sums_work *w, const uint32_t *weights, uint32_t at, uint32_t n, uint32_t words,
-                         uint16_t *offset) {
+BF_COLD static void make_offsets(const bf_sums_work *w, const uint32_t *weights, uint32_t at, uint32_t n,
+                                 uint32_t words, uint16_t *offset) {
     const uint32_t shift = at % BF_WORD_BITS, mask = bf_tail_mask(n), row = bf_words(bf_taps(w->layer));
     const uint32_t bytes = w->p.words * (uint32_t)sizeof(uint32_t), start = words * (uint32_t)sizeof(uint32_t);
     const uint32_t *filter = w->filters;
@@ -161,7 +161,7 @@ static void make_offsets(const bf_sums_work *w, const uint32_t *weights, uint32_
     }
 }
 
-static void make_filters(const bf_sums_work *w, const bf_model *model) {
+BF_COLD static void make_filters(const bf_sums_work *w, const bf_model *model) {
     const bf_layer *l = w->layer;
     const uint32_t *weights = (const uint32_t *)bf_at(model, l->weights);
     const uint32_t *invert = l->invert ? (const uint32_t *)bf_at(model, l->invert) : NULL;
@@ -274,7 +274,7 @@ static void run_part(bf_sums_work *w, uint32_t x, uint32_t n, uint32_t *to, uint
     }
 }
 
-void bf_input_sums_run(const bf_job *job, uint32_t *scratch, uint32_t *to, uint32_t stride_words) {
+BF_COLD void bf_input_sums_run(const bf_job *job, uint32_t *scratch, uint32_t *to, uint32_t stride_words) {
     const bf_layer *l = job->layer;
     const bf_header *header = (const bf_header *)bf_at(job->model, 0);
     bf_sums_work w;

@@ -173,6 +173,16 @@ static inline void bf_put_end(bf_sink *sink, uint32_t channels) {
 /* Max-pool of the map in scratch, where the layer has one. */
 void bf_pool(const bf_job *job);
 
+/*
+ * Inner loops of the plain kernels. They are not static: compilers take a static function that only cold functions call
+ * for a cold one.
+ */
+uint32_t bf_count_differences(const uint32_t *a, const uint32_t *w, const uint32_t *mask, uint32_t n);
+int32_t bf_add_signed(const int16_t *taps, uint32_t count, const uint32_t *weights, int32_t sum);
+uint32_t bf_narrow_sum(const int16_t *values, const int8_t *weights, uint32_t taps);
+uint32_t bf_wide_sum(const uint32_t *values, const int8_t *weights, uint32_t taps);
+uint32_t bf_signed_sum(const uint32_t *values, const uint32_t *weights, uint32_t taps);
+
 /* ---- Checks. ---- */
 
 /* An image that is not yet believed. */

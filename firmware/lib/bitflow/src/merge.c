@@ -5,12 +5,12 @@
 #include "internal.h"
 
 /* The sums of a position as uint32_t[in_c], after the map before the pool. */
-static size_t sums_scratch(const bf_job *job) {
+BF_COLD static size_t sums_scratch(const bf_job *job) {
     const bf_layer *layer = job->layer;
     return bf_unpooled_size(layer) + layer->in_c * sizeof(uint32_t);
 }
 
-static uint32_t *sums_of(const bf_job *job) {
+BF_COLD static uint32_t *sums_of(const bf_job *job) {
     return job->scratch + bf_unpooled_size(job->layer) / sizeof(uint32_t);
 }
 
@@ -31,14 +31,14 @@ static void add(const bf_job *job, unsigned k, size_t position, uint32_t *sums) 
     }
 }
 
-static void put_all(bf_sink *sink, const uint32_t *sums, uint32_t channels) {
+BF_COLD static void put_all(bf_sink *sink, const uint32_t *sums, uint32_t channels) {
     for (uint32_t c = 0; c < channels; c++) {
         bf_put(sink, c, (int32_t)sums[c]);
     }
     bf_put_end(sink, channels);
 }
 
-static void sum_run(const bf_job *job) {
+BF_COLD static void sum_run(const bf_job *job) {
     const bf_layer *layer = job->layer;
     const size_t positions = (size_t)layer->in_h * layer->in_w;
     uint32_t *sums = sums_of(job);
@@ -53,7 +53,7 @@ static void sum_run(const bf_job *job) {
     bf_pool(job);
 }
 
-static void total_run(const bf_job *job) {
+BF_COLD static void total_run(const bf_job *job) {
     const bf_layer *layer = job->layer;
     const size_t positions = (size_t)layer->in_h * layer->in_w;
     uint32_t *sums = sums_of(job);
@@ -66,12 +66,12 @@ static void total_run(const bf_job *job) {
     bf_pool(job);
 }
 
-static size_t concat_scratch(const bf_job *job) {
+BF_COLD static size_t concat_scratch(const bf_job *job) {
     (void)job;
     return 0;
 }
 
-static void concat_run(const bf_job *job) {
+BF_COLD static void concat_run(const bf_job *job) {
     const bf_layer *layer = job->layer;
     const size_t positions = (size_t)layer->in_h * layer->in_w;
     const uint32_t words = bf_words(layer->out_c);

@@ -4,11 +4,11 @@
  */
 #include "internal.h"
 
-static const uint32_t *words_at(const bf_job *job, uint32_t offset) {
+BF_COLD static const uint32_t *words_at(const bf_job *job, uint32_t offset) {
     return offset ? (const uint32_t *)bf_at(job->model, offset) : NULL;
 }
 
-bf_sink bf_sink_of(const bf_job *job) {
+BF_COLD bf_sink bf_sink_of(const bf_job *job) {
     const bf_layer *layer = job->layer;
     bf_sink sink;
     sink.shift = words_at(job, layer->shift);
@@ -25,7 +25,7 @@ typedef struct span {
     int32_t from, to;
 } span;
 
-static span span_of(int32_t out, int32_t stride, int32_t before, int32_t window, int32_t size) {
+BF_COLD static span span_of(int32_t out, int32_t stride, int32_t before, int32_t window, int32_t size) {
     const int32_t from = out * stride - before;
     span inside;
     inside.from = from < 0 ? 0 : from;
@@ -34,7 +34,7 @@ static span span_of(int32_t out, int32_t stride, int32_t before, int32_t window,
 }
 
 /* OR of word k under the window; a channel pooled by AND is inverted before and after: AND is NOT OR NOT. */
-static uint32_t any_of(const bf_job *job, span rows, span columns, int32_t k, int32_t words, uint32_t flip) {
+BF_COLD static uint32_t any_of(const bf_job *job, span rows, span columns, int32_t k, int32_t words, uint32_t flip) {
     uint32_t any = 0;
     for (int32_t i = rows.from; i < rows.to; i++) {
         for (int32_t j = columns.from; j < columns.to; j++) {
@@ -44,7 +44,7 @@ static uint32_t any_of(const bf_job *job, span rows, span columns, int32_t k, in
     return any ^ flip;
 }
 
-static uint32_t largest_of(const bf_job *job, span rows, span columns, int32_t k, int32_t words) {
+BF_COLD static uint32_t largest_of(const bf_job *job, span rows, span columns, int32_t k, int32_t words) {
     int32_t largest = INT32_MIN;
     for (int32_t i = rows.from; i < rows.to; i++) {
         for (int32_t j = columns.from; j < columns.to; j++) {
@@ -55,7 +55,7 @@ static uint32_t largest_of(const bf_job *job, span rows, span columns, int32_t k
     return (uint32_t)largest;
 }
 
-void bf_pool(const bf_job *job) {
+BF_COLD void bf_pool(const bf_job *job) {
     const bf_layer *layer = job->layer;
     const uint32_t *all = words_at(job, layer->pool_and);
     const int32_t words = (int32_t)bf_position_words(layer->output, layer->out_c);

@@ -16,7 +16,7 @@ static inline uint32_t two_rows(const uint32_t *string, uint32_t at, uint32_t wi
 }
 
 /* Two rows of the output at a time, in the halves of a word. */
-static void pool_narrow(const bf_layer *l, const uint32_t *string, uint32_t flip, uint32_t *to) {
+BF_COLD static void pool_narrow(const bf_layer *l, const uint32_t *string, uint32_t flip, uint32_t *to) {
     const uint32_t width = l->conv_w, columns = l->out_w, mask = bf_tail_mask(columns), end = 2u * l->out_h * width;
     bf_writer writer = {to, 0, 0};
     uint32_t at = 0;
@@ -33,7 +33,7 @@ static void pool_narrow(const bf_layer *l, const uint32_t *string, uint32_t flip
 }
 
 /* Up to 16 columns of a row of the output at a time. */
-static void pool_wide(const bf_layer *l, const uint32_t *string, uint32_t flip, uint32_t *to) {
+BF_COLD static void pool_wide(const bf_layer *l, const uint32_t *string, uint32_t flip, uint32_t *to) {
     const uint32_t width = l->conv_w, columns = l->out_w, end = 2u * l->out_h * width;
     bf_writer writer = {to, 0, 0};
     uint32_t at = 0, left = columns;
@@ -52,7 +52,7 @@ static void pool_wide(const bf_layer *l, const uint32_t *string, uint32_t flip, 
     bf_write_end(&writer);
 }
 
-void bf_pool_by_two(const bf_layer *l, const uint32_t *string, uint32_t flip, uint32_t *to) {
+BF_COLD void bf_pool_by_two(const bf_layer *l, const uint32_t *string, uint32_t flip, uint32_t *to) {
     if (l->conv_w > 16u) {
         pool_wide(l, string, flip, to);
     } else {

@@ -4,7 +4,7 @@
  */
 #include "strings.h"
 
-uint32_t bf_columns_at(const uint32_t *string, int32_t width, int32_t y, int32_t x, uint32_t flip) {
+BF_COLD uint32_t bf_columns_at(const uint32_t *string, int32_t width, int32_t y, int32_t x, uint32_t flip) {
     const int32_t from = x < 0 ? 0 : x;
     const int32_t n = width - from;
     uint32_t bits;
@@ -30,7 +30,8 @@ uint32_t bf_columns_at(const uint32_t *string, int32_t width, int32_t y, int32_t
  * Bit b of word i becomes bit i of word b: of `rows` words that lie `stride` words apart, others are 0, to `columns`
  * words that lie `step` apart. Eight words at a time, which fit the registers, then four.
  */
-static void turn(const uint32_t *from, uint32_t stride, uint32_t rows, uint32_t *to, uint32_t step, uint32_t columns) {
+BF_COLD static void turn(const uint32_t *from, uint32_t stride, uint32_t rows, uint32_t *to, uint32_t step,
+                         uint32_t columns) {
     uint32_t all[BF_WORD_BITS];
     for (uint32_t i = 0; i < BF_WORD_BITS; i++, from += stride) {
         all[i] = i < rows ? *from : 0u;
@@ -66,13 +67,13 @@ static void turn(const uint32_t *from, uint32_t stride, uint32_t rows, uint32_t 
     }
 }
 
-static uint32_t at_most_a_word(uint32_t n) {
+BF_COLD static uint32_t at_most_a_word(uint32_t n) {
     return n < BF_WORD_BITS ? n : BF_WORD_BITS;
 }
 
 /* Rows of bits, `stride` words apart, become columns, `step` words apart. */
-static void turn_all(const uint32_t *from, uint32_t rows, uint32_t stride, uint32_t *to, uint32_t columns,
-                     uint32_t step) {
+BF_COLD static void turn_all(const uint32_t *from, uint32_t rows, uint32_t stride, uint32_t *to, uint32_t columns,
+                             uint32_t step) {
     for (uint32_t r = 0; r < rows; r += BF_WORD_BITS) {
         for (uint32_t c = 0; c < columns; c += BF_WORD_BITS) {
             turn(from + (size_t)r * stride + c / BF_WORD_BITS, stride, at_most_a_word(rows - r),
@@ -81,11 +82,11 @@ static void turn_all(const uint32_t *from, uint32_t rows, uint32_t stride, uint3
     }
 }
 
-void bf_to_positions(const uint32_t *strings, uint32_t *to, uint32_t positions, uint32_t channels) {
+BF_COLD void bf_to_positions(const uint32_t *strings, uint32_t *to, uint32_t positions, uint32_t channels) {
     turn_all(strings, channels, bf_string_words(positions), to, positions, bf_words(channels));
 }
 
-void bf_to_strings(const uint32_t *map, uint32_t *to, uint32_t positions, uint32_t channels) {
+BF_COLD void bf_to_strings(const uint32_t *map, uint32_t *to, uint32_t positions, uint32_t channels) {
     turn_all(map, positions, bf_words(channels), to, channels, bf_string_words(positions));
 }
 
@@ -98,7 +99,7 @@ typedef struct pool {
 } pool;
 
 /* The windows of output row y whose first begins at column `x`, one beside the other as the stride says. */
-static uint32_t windows_of(const pool *p, int32_t y, int32_t x) {
+BF_COLD static uint32_t windows_of(const pool *p, int32_t y, int32_t x) {
     const bf_layer *l = p->layer;
     const int32_t from = y * l->pool_stride_h - l->pool_top;
     const int32_t to = from + l->pool_h < l->conv_h ? from + l->pool_h : l->conv_h;
@@ -119,7 +120,7 @@ static uint32_t windows_of(const pool *p, int32_t y, int32_t x) {
 }
 
 /* Every stride-th bit. */
-static uint32_t strided(uint32_t bits, uint32_t stride, uint32_t n) {
+BF_COLD static uint32_t strided(uint32_t bits, uint32_t stride, uint32_t n) {
     uint32_t found = 0;
     if (stride == 1u) {
         return bits;
@@ -134,12 +135,12 @@ static uint32_t strided(uint32_t bits, uint32_t stride, uint32_t n) {
 }
 
 /* Windows of 2 x 2 side by side, all inside the map. */
-static int is_by_two(const bf_layer *l) {
+BF_COLD static int is_by_two(const bf_layer *l) {
     return l->pool_h == 2 && l->pool_w == 2 && l->pool_stride_h == 2 && l->pool_stride_w == 2 &&
            !(l->pool_top | l->pool_left) && 2u * l->out_h <= l->conv_h && 2u * l->out_w <= l->conv_w;
 }
 
-static void pool_windows(const pool *p, uint32_t *to) {
+BF_COLD static void pool_windows(const pool *p, uint32_t *to) {
     const bf_layer *l = p->layer;
     const uint32_t together =
         l->pool_w >= BF_WORD_BITS ? 1u : (BF_WORD_BITS - l->pool_w) / l->pool_stride_w + 1u; /* windows in a word */
@@ -154,7 +155,7 @@ static void pool_windows(const pool *p, uint32_t *to) {
     bf_write_end(&writer);
 }
 
-static void pool_strings(const bf_layer *l, const uint32_t *all, const uint32_t *from, uint32_t *to) {
+BF_COLD static void pool_strings(const bf_layer *l, const uint32_t *all, const uint32_t *from, uint32_t *to) {
     const uint32_t stride = bf_string_words((uint32_t)l->conv_h * l->conv_w);
     const uint32_t step = bf_string_words((uint32_t)l->out_h * l->out_w);
     const int is_fast = is_by_two(l);
@@ -175,7 +176,7 @@ typedef struct parts {
     size_t input, unpooled, pooled;
 } parts;
 
-static parts parts_of(const bf_job *job) {
+BF_COLD static parts parts_of(const bf_job *job) {
     const bf_layer *l = job->layer;
     const int takes = (job->kernel->flags & BF_TAKES_STRINGS) != 0;
     parts p = {0, 0, 0};
@@ -191,12 +192,12 @@ static parts parts_of(const bf_job *job) {
     return p;
 }
 
-size_t bf_strings_scratch(const bf_job *job) {
+BF_COLD size_t bf_strings_scratch(const bf_job *job) {
     const parts p = parts_of(job);
     return p.input + p.unpooled + p.pooled;
 }
 
-const uint32_t *bf_strings_of(const bf_job *job) {
+BF_COLD const uint32_t *bf_strings_of(const bf_job *job) {
     const bf_layer *l = job->layer;
     if (job->strings_in) {
         return (const uint32_t *)job->inputs[0];
@@ -205,12 +206,12 @@ const uint32_t *bf_strings_of(const bf_job *job) {
     return job->scratch;
 }
 
-uint32_t *bf_strings_to(const bf_job *job) {
+BF_COLD uint32_t *bf_strings_to(const bf_job *job) {
     const parts p = parts_of(job);
     return p.unpooled ? job->scratch + p.input : (uint32_t *)job->output;
 }
 
-void bf_strings_done(const bf_job *job) {
+BF_COLD void bf_strings_done(const bf_job *job) {
     const bf_layer *l = job->layer;
     const parts p = parts_of(job);
     const uint32_t *map = job->scratch + p.input;

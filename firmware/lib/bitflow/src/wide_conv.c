@@ -11,7 +11,7 @@
 #include "internal.h"
 
 /* The window, after the map before the pool. */
-static size_t wide_scratch(const bf_job *job) {
+BF_COLD static size_t wide_scratch(const bf_job *job) {
     const bf_layer *layer = job->layer;
     const size_t taps = bf_taps(layer);
     const int integers = bf_source_values(job->model->layers, layer, 0) == BF_INTEGERS;
@@ -28,7 +28,7 @@ typedef struct window {
 } window;
 
 /* `channels` values of a position, from channel `first` on, to tap `at` and on. */
-static void gather_position(const window *w, size_t position, uint32_t first, uint32_t at) {
+BF_COLD static void gather_position(const window *w, size_t position, uint32_t first, uint32_t at) {
     const bf_layer *layer = w->job->layer;
     const void *from = w->job->inputs[0];
     if (w->values == BF_INTEGERS) {
@@ -50,7 +50,7 @@ static void gather_position(const window *w, size_t position, uint32_t first, ui
 }
 
 /* A tap outside the map. */
-static void gather_padding(const window *w, uint32_t at) {
+BF_COLD static void gather_padding(const window *w, uint32_t at) {
     for (uint32_t c = 0; c < w->channels; c++) {
         if (w->values == BF_INTEGERS) {
             w->wide[at + c] = 0;
@@ -61,7 +61,7 @@ static void gather_padding(const window *w, uint32_t at) {
 }
 
 /* The values under the window of output position (y, x), channels of one group. */
-static void gather(const window *w, int32_t y, int32_t x, uint32_t group) {
+BF_COLD static void gather(const window *w, int32_t y, int32_t x, uint32_t group) {
     const bf_layer *layer = w->job->layer;
     uint32_t at = 0;
     for (int32_t ky = 0; ky < layer->kernel_h; ky++) {
@@ -77,7 +77,7 @@ static void gather(const window *w, int32_t y, int32_t x, uint32_t group) {
     }
 }
 
-static uint32_t narrow_sum(const int16_t *values, const int8_t *weights, uint32_t taps) {
+uint32_t bf_narrow_sum(const int16_t *values, const int8_t *weights, uint32_t taps) {
     uint32_t sum = 0;
     for (uint32_t i = 0; i < taps; i++) {
         sum += (uint32_t)(values[i] * weights[i]);
@@ -85,7 +85,7 @@ static uint32_t narrow_sum(const int16_t *values, const int8_t *weights, uint32_
     return sum;
 }
 
-static uint32_t wide_sum(const uint32_t *values, const int8_t *weights, uint32_t taps) {
+uint32_t bf_wide_sum(const uint32_t *values, const int8_t *weights, uint32_t taps) {
     uint32_t sum = 0;
     for (uint32_t i = 0; i < taps; i++) {
         const int32_t weight = weights[i];
@@ -95,7 +95,7 @@ static uint32_t wide_sum(const uint32_t *values, const int8_t *weights, uint32_t
 }
 
 /* A weight bit of 0 is -1: (value ^ mask) - mask with a mask of all ones is -value. */
-static uint32_t signed_sum(const uint32_t *values, const uint32_t *weights, uint32_t taps) {
+uint32_t bf_signed_sum(const uint32_t *values, const uint32_t *weights, uint32_t taps) {
     uint32_t sum = 0;
     for (uint32_t i = 0; i < taps; i++) {
         const uint32_t minus = (weights[i / BF_WORD_BITS] >> i % BF_WORD_BITS & 1u) - 1u;
@@ -104,7 +104,7 @@ static uint32_t signed_sum(const uint32_t *values, const uint32_t *weights, uint
     return sum;
 }
 
-static void wide_run(const bf_job *job) {
+BF_COLD static void wide_run(const bf_job *job) {
     const bf_layer *layer = job->layer;
     const uint32_t taps = bf_taps(layer);
     const uint32_t words = bf_words(taps * layer->weight_bits);
@@ -124,9 +124,9 @@ static void wide_run(const bf_job *job) {
                 gather(&w, y, x, group);
                 for (uint32_t f = 0; f < filters; f++, c++, weights += words) {
                     const int8_t *bytes = (const int8_t *)(const void *)weights;
-                    const uint32_t sum = w.values != BF_INTEGERS    ? narrow_sum(w.narrow, bytes, taps)
-                                         : layer->weight_bits == 8u ? wide_sum(w.wide, bytes, taps)
-                                                                    : signed_sum(w.wide, weights, taps);
+                    const uint32_t sum = w.values != BF_INTEGERS    ? bf_narrow_sum(w.narrow, bytes, taps)
+                                         : layer->weight_bits == 8u ? bf_wide_sum(w.wide, bytes, taps)
+                                                                    : bf_signed_sum(w.wide, weights, taps);
                     bf_put(&sink, c, (int32_t)sum);
                 }
             }
