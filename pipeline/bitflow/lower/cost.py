@@ -349,9 +349,4 @@ def _summed(pointers: int, half: int, core: Core) -> tuple[str, list[int]]:
         return "loop", [4] * -(-half // 4)
     if pointers == 3:
         return "three", [-(-half // 4) * 4]
-    steps = []
-    while half > 0:
-        step = 8 if 0x1A100 >> half & 1 else 7 if 0x58C0 >> half & 1 else 5
-        steps.append(step)
-        half -= step
-    return "some", steps
+    return "some", [8] * -(-half // 8)

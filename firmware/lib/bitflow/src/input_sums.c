@@ -204,17 +204,14 @@ static void sums_4(uint32_t *filter, const uint32_t *bases, uint32_t pointers, u
 static uint32_t sum_some(const bf_sums_work *w, uint32_t left) {
     const uint32_t pointers = w->p.pointers;
 #ifdef BF_ARM_V7M
-    const uint32_t bytes = w->p.filter * (uint32_t)sizeof(uint32_t);
     if (pointers == 3) {
         left = up(left, 4) * 4u;
         bf_sums_3(w->filters, w->bases, left);
         return left;
     }
     if (pointers <= BF_SUMS_POINTERS) {
-        /* What leaves least to waste: 8, 13 = 8 + 5, 15 = 8 + 7, 16; 6, 7, 11, 12 = 7 + 5, 14. */
-        const uint32_t n = 0x1A100u >> left & 1u ? 8u : 0x58C0u >> left & 1u ? 7u : 5u;
-        (n == 8u ? bf_sums_8 : n == 7u ? bf_sums_7 : bf_sums_5)(w->filters, w->bases, pointers, bytes);
-        return n;
+        bf_sums_8(w->filters, w->bases, pointers, w->p.filter * (uint32_t)sizeof(uint32_t));
+        return 8;
     }
 #endif
     (void)left;

@@ -40,14 +40,12 @@ void bf_input_sums_run(const bf_job *job, uint32_t *scratch, uint32_t *to, uint3
 
 /*
  * In arm/sums_v7m.S. For each filter add up the same words of its tables, and shift the lanes' signs into its bits,
- * word after word: bits = bits >> 1 | (sum & BF_SUMS_SIGNS). A base counts in bytes from `bases` itself. bf_sums_8,
- * bf_sums_5: that many words, of 1 .. BF_SUMS_POINTERS tables. bf_sums_3: `words` words, a multiple of 4 up to 16, of 3
+ * word after word: bits = bits >> 1 | (sum & BF_SUMS_SIGNS). A base counts in bytes from `bases` itself. bf_sums_8:
+ * eight words, of 1 .. BF_SUMS_POINTERS tables. bf_sums_3: `words` words, a multiple of 4 up to 16, of 3
  * tables; the bits before do not count.
  */
 #define BF_SUMS_POINTERS 9u
 void bf_sums_8(uint32_t *filters, const uint32_t *bases, uint32_t pointers, uint32_t filter_bytes);
-void bf_sums_7(uint32_t *filters, const uint32_t *bases, uint32_t pointers, uint32_t filter_bytes);
-void bf_sums_5(uint32_t *filters, const uint32_t *bases, uint32_t pointers, uint32_t filter_bytes);
 void bf_sums_3(uint32_t *filters, const uint32_t *bases, uint32_t words);
 
 /* Also there: what make_table() of input_rows.c says. */

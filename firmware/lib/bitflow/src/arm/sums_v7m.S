@@ -18,30 +18,6 @@
     .equ BASES, 8 /* and the bases */
     .equ FRAME, BASES + 4 * POINTERS
 
-    .macro prologue none, step_bytes
-    push {r4-r11, lr}
-    sub sp, #FRAME
-    str r3, [sp, #BYTES]
-    adr.w r3, \none + 1 /* Thumb */
-    movs r4, #\step_bytes
-    subs r5, r2, #1
-    muls r4, r5, r4
-    subs r3, r4
-    str r3, [sp, #JUMP]
-    add r3, sp, #BASES
-    mov r5, r1
-1:  ldm r5!, {r4}
-    add r4, r1
-    stm r3!, {r4}
-    subs r2, #1
-    bne 1b
-    .endm
-
-    .macro epilogue
-    add sp, #FRAME
-    pop {r4-r11, pc}
-    .endm
-
 /* r0: where table k has its words. Two bytes an instruction. */
     .macro place k, filter
     ldrh r1, [\filter, #8 + 2 * \k]
@@ -64,7 +40,22 @@
 
 /* The filter is r5, the sums are r6-r12 and lr. A step has 13 instructions. */
     function bf_sums_8
-    prologue .Lnone8, 26
+    push {r4-r11, lr}
+    sub sp, #FRAME
+    str r3, [sp, #BYTES]
+    adr.w r3, .Lnone8 + 1 /* Thumb */
+    movs r4, #26
+    subs r5, r2, #1
+    muls r4, r5, r4
+    subs r3, r4
+    str r3, [sp, #JUMP]
+    add r3, sp, #BASES
+    mov r5, r1
+1:  ldm r5!, {r4}
+    add r4, r1
+    stm r3!, {r4}
+    subs r2, #1
+    bne 1b
     mov r5, r0
 .Lfilter8:
     ldr r2, [r5]
@@ -76,7 +67,8 @@
     .endr
     ldr pc, [sp, #JUMP]
 .Lend8:
-    epilogue
+    add sp, #FRAME
+    pop {r4-r11, pc}
     .irp k, 8, 7, 6, 5, 4, 3, 2, 1
     place \k, r5
     ldm r0!, {r1-r4}
@@ -100,79 +92,6 @@
     add r5, r2
     b .Lfilter8
     .size bf_sums_8, . - bf_sums_8
-
-/* The filter is r5, the sums are r6-r12. A step has 12 instructions. */
-    function bf_sums_7
-    prologue .Lnone7, 24
-    mov r5, r0
-.Lfilter7:
-    ldr r2, [r5]
-    cbz r2, .Lend7
-    place 0, r5
-    ldm r0, {r6-r12}
-    .irp sum, r6, r7, r8, r9, r10, r11, r12
-    add \sum, r2
-    .endr
-    ldr pc, [sp, #JUMP]
-.Lend7:
-    epilogue
-    .irp k, 8, 7, 6, 5, 4, 3, 2, 1
-    place \k, r5
-    ldm r0!, {r1-r4}
-    add r6, r1
-    add r7, r2
-    add r8, r3
-    add r9, r4
-    ldm r0!, {r1-r3}
-    add r10, r1
-    add r11, r2
-    add r12, r3
-    .endr
-.Lnone7:
-    ldr r1, [r5, #4]
-    .irp sum, r6, r7, r8, r9, r10, r11, r12
-    sign \sum
-    .endr
-    str r1, [r5, #4]
-    ldr r2, [sp, #BYTES]
-    add r5, r2
-    b .Lfilter7
-    .size bf_sums_7, . - bf_sums_7
-
-/* The filter is r6, the sums are r7-r11. A step has 9 instructions. */
-    function bf_sums_5
-    prologue .Lnone5, 18
-    mov r6, r0
-.Lfilter5:
-    ldr r2, [r6]
-    cbz r2, .Lend5
-    place 0, r6
-    ldm r0, {r7-r11}
-    .irp sum, r7, r8, r9, r10, r11
-    add \sum, r2
-    .endr
-    ldr pc, [sp, #JUMP]
-.Lend5:
-    epilogue
-    .irp k, 8, 7, 6, 5, 4, 3, 2, 1
-    place \k, r6
-    ldm r0!, {r1-r5}
-    add r7, r1
-    add r8, r2
-    add r9, r3
-    add r10, r4
-    add r11, r5
-    .endr
-.Lnone5:
-    ldr r1, [r6, #4]
-    .irp sum, r7, r8, r9, r10, r11
-    sign \sum
-    .endr
-    str r1, [r6, #4]
-    ldr r2, [sp, #BYTES]
-    add r6, r2
-    b .Lfilter5
-    .size bf_sums_5, . - bf_sums_5
 
 /*
  * Three tables, all words of a row: the tables' addresses are r0-r2, the filter is r7, the sums are r8-r11, the start is
