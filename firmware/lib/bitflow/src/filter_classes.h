@@ -73,7 +73,7 @@ const uint8_t *bf_add_lists8(const bf_lanes *planes, const uint8_t *list, bf_cou
 /*
  * Lanes where Vj <= limit, for the filters 1 to 3, and C7 < 2^(width - 1), for filter 0: to[0 .. 3]. All counts are
  * below 2^width, width is 4 .. 12, and all Vj lie in -2^width .. 2^width - 1. limits: of the filters 1, 2, 3, as
- * BF_LIMIT() codes them.
+ * BF_LIMIT() codes them. (Assembly may write behind the planes of C7 meanwhile, and puts back what was there.)
  */
 void bf_compare(const bf_count *counts, const uint16_t *limits, uint32_t width, bf_lanes *to);
 

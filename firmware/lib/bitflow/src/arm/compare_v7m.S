@@ -7,8 +7,9 @@
  * bits (add_v7m.S says how), with a pair of carries for each difference of two counts. Adding a complement and 1
  * subtracts: the 1 is one of the two carries to begin with.
  *
- * Plane 0 is that of C7. Loops take two planes; where the width is even, plane 1 goes before them. The sign, plane
- * `width`, has no plane of C7, and is compared the other way round.
+ * Plane 0 is that of C7. Loops take the other planes by twos. The sign, plane `width`, has no plane of C7 and is compared
+ * the other way round. Where the width is even it comes at the end of the loop: there a plane of ones lies in the place of
+ * C7's while values are compared, which adds 2^width. Where it is odd, the sign comes after the loop.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -65,15 +66,6 @@ first2  .req r12            @ of filter 3's second difference
     eor \same, \x, \y
 .endm
 
-/* The same where one carry is 1 and the other is 0. */
-.macro SUM_FIRST z, x, y, first, same
-    eor \y, \y, \x
-    eor \x, \x, \z
-    eor \z, \z, \y
-    bic \same, \y, \x
-    mvn \first, \z
-.endm
-
 /* Two planes of two differences, at \offset from those of C7. */
 .macro ADD_BOTH plus, minus, first, same
     ldrd x0, x1, [at, #\plus - 4]
@@ -97,32 +89,8 @@ first2  .req r12            @ of filter 3's second difference
 .endif
 .endm
 
-/* Plane 1 alone, in z0. (The offsets of C0 and C1 are too large for ldr.) */
-.macro PLANE_1 filter, same2
-    ldr z0, [at, #4]
-.if \filter == 1
-    ldr y0, [at, #C3]
-    bic first, y0, z0
-    eor z0, z0, y0
-.else
-.if \filter == 2
-    ldrd x0, x1, [at, #C1]
-    ldr y0, [at, #C5]
-.else
-    ldrd x0, x1, [at, #C0]
-    ldr y0, [at, #C2]
-.endif
-    SUM_FIRST z0, x0, y0, first, same
-.if \filter == 3
-    ldr x0, [at, #C4]
-    ldr y0, [at, #C6]
-    SUM_FIRST z0, x0, y0, first2, \same2
-.endif
-.endif
-.endm
-
-/* Before plane 1. */
-.macro BEFORE_1 filter, same2
+/* The carries, before plane 1. */
+.macro NO_CARRY filter, same2
 .if \filter == 1
     mov first, #0
 .else
@@ -131,10 +99,9 @@ first2  .req r12            @ of filter 3's second difference
 .if \filter == 3
     mov \same2, #0
 .endif
-    sub at, at, #4
 .endm
 
-/* The sign, in z0, after the planes up to the highest one of the counts. */
+/* The sign where the width is odd, in z0: of the planes behind those that the loop took last. */
 .macro SIGN filter, same2
 .if \filter == 1
     ldr y0, [at, #C3 + 4]
@@ -157,13 +124,34 @@ first2  .req r12            @ of filter 3's second difference
 .endif
 .endm
 
+/* ---- Around the filters. ---- */
+
+    .equ LAST, 8            @ on the stack: C7 less a plane, limits, the last planes, table or to; plane `width` of C7,
+    .equ TO, 12             @ whether it is odd: 1, and where the plane is; to
+    .equ ODD, 20
+    .equ EACH_TO, 28
+    .equ NEXT_LIMITS, 32    @ of filters whose lanes have limits of their own: two words
+
+/* Filter 0, and what is pushed in r0 .. r6. \to: its register. */
+.macro BEGIN to
+    add r6, at, r2, lsl #2
+    ldr r4, [r6, #-4]
+    mvn r4, r4
+    str r4, [\to]
+    and r5, r2, #1
+    lsrs r2, r2, #1
+    subs at, at, #4
+    add r2, at, r2, lsl #3
+    ldr r4, [r6]
+    mov r7, #-1
+    str r7, [r6]
+.endm
+
 /* ---- bf_compare(). ---- */
 
-last    .req r2             @ where the loop ends: the highest plane of C7 but one
-    .equ LIMITS, 4          @ on the stack: C7, limits, width, to
-    .equ TO, 12
+last    .req r2
 
-/* The condition \bit says what the limit's plane is. \as_is: filter 1, which has the value's complement; or a sign. */
+/* The condition \bit says what the limit's plane is. \as_is: filter 1, which has the value's complement. */
 .macro WITHIN as_is, bit, not_bit, z
     ite \bit
 .if \as_is
@@ -177,35 +165,31 @@ last    .req r2             @ where the loop ends: the highest plane of C7 but o
 
 /* The limit's plane 0 is in the highest bit: shifted by two, the next two planes are the carry and the sign. */
 .macro COMPARE filter
+.if \filter > 1
     ldm sp, {r0-r2}
+.endif
     ldrh limit, [r1, #2 * (\filter - 1)]
-    lsls r3, r2, #31        @ negative: the width is odd
-    add last, at, last, lsl #2
-    sub last, last, #8
     rbit limit, limit
-    ldr z0, [at]
+    ldr z0, [at, #4]
 .if \filter == 1
     and within, z0, limit, asr #31
 .else
     mvn within, z0
     orr within, within, limit, asr #31
 .endif
-    bmi 1f
-    PLANE_1 \filter, r3
-    lsls limit, limit, #1
-    WITHIN (\filter == 1), mi, pl, z0
-    b 2f
-1:  BEFORE_1 \filter, r3
-2:  NEXT_PLANES \filter, r3
+    NO_CARRY \filter, r3
+1:  NEXT_PLANES \filter, r3
     lsls limit, limit, #2
     WITHIN (\filter == 1), cs, cc, z0
     WITHIN (\filter == 1), mi, pl, z1
     cmp at, last
-    bne 2b
+    bne 1b
+    ldr last, [sp, #ODD]
+    cbz last, 2f
     SIGN \filter, r3
     lsls limit, limit, #1
     WITHIN (\filter != 1), mi, pl, z0
-    ldr r1, [sp, #TO]
+2:  ldr r1, [sp, #TO]
     str within, [r1, #4 * \filter]
 .endm
 
@@ -215,25 +199,21 @@ last    .req r2             @ where the loop ends: the highest plane of C7 but o
     .type bf_compare, %function
     .thumb_func
 bf_compare:
+    push {r4-r11, lr}
     add at, at, #-C0
-    push {r0-r11, lr}
-    add at, at, r2, lsl #2
-    ldr r4, [at, #-4]
-    mvn r4, r4
-    str r4, [r3]
+    BEGIN r3
+    push {r0-r6}
     COMPARE 1
     COMPARE 2
     COMPARE 3
-    add sp, sp, #16
+    pop {r0-r6}
+    str r4, [r6]
     pop {r4-r11, pc}
     .size bf_compare, . - bf_compare
 
 /* ---- bf_compare_each(). ---- */
 
 table   .req r3
-    .equ LAST, 16           @ on the stack: C7, limits, width, table; last; two words; one unused; r4-r11, lr; to
-    .equ NEXT_LIMITS, 20
-    .equ EACH_TO, 68
 
 /* The limit's plane, whose index is at bit \shift of \word, in \plane. */
 .macro LOOK_UP plane, word, shift
@@ -265,7 +245,7 @@ table   .req r3
 /* Filter 3 has no register left for it. */
 .macro IS_LAST filter
 .if \filter < 3
-    cmp at, first2
+    cmp at, last
 .else
     ldr x0, [sp, #LAST]
     cmp at, x0
@@ -274,49 +254,39 @@ table   .req r3
 
 /* The groups of four planes that the loop takes do not begin with words: x0, x1, y0 are shifted for them. */
 .macro COMPARE_EACH filter
+.if \filter > 1
     ldm sp, {r0-r3}
+.endif
     ldrd x0, x1, [r1, #12 * (\filter - 1)]
     ldr y0, [r1, #12 * (\filter - 1) + 8]
-    lsls r2, r2, #31        @ negative: the width is odd
     LOOK_UP y1, x0, 0
-    ldr z0, [at]
+    ldr z0, [at, #4]
 .if \filter == 1
     and within, z0, y1
 .else
     orn within, y1, z0
 .endif
-    bmi 1f
-    lsr limit, x0, #12
-    orr limit, limit, x1, lsl #18
-    lsr x1, x1, #6
-    strd x1, y0, [sp, #NEXT_LIMITS]
-    LOOK_UP y1, x0, 6
-    PLANE_1 \filter, r2
-    WITHIN_EACH (\filter == 1), z0, y1
-    b 2f
-1:  lsr limit, x0, #6
+    lsr limit, x0, #6
     lsr x0, x1, #24
     orr x0, x0, y0, lsl #6
     strd x1, x0, [sp, #NEXT_LIMITS]
-    BEFORE_1 \filter, r2
-2:
-.if \filter < 3
-    ldr first2, [sp, #LAST]
-.endif
-5:  NEXT_EACH \filter, 0
+    NO_CARRY \filter, r2
+1:  NEXT_EACH \filter, 0
     IS_LAST \filter
-    beq 3f
+    beq 2f
     NEXT_EACH \filter, 12
     ldrd limit, x1, [sp, #NEXT_LIMITS]
     str x1, [sp, #NEXT_LIMITS]
     IS_LAST \filter
-    bne 5b
-    b 4f
-3:  lsr limit, limit, #12
-4:  SIGN \filter, r2
-    LOOK_UP x0, limit, 0
+    bne 1b
+    lsl limit, limit, #12
+2:  ldr x0, [sp, #ODD]
+    cmp x0, #0
+    beq 3f
+    SIGN \filter, r2
+    LOOK_UP x0, limit, 12
     WITHIN_EACH (\filter != 1), z0, x0
-    ldr r1, [sp, #EACH_TO]
+3:  ldr r1, [sp, #EACH_TO]
     str within, [r1, #4 * \filter]
 .endm
 
@@ -326,21 +296,18 @@ table   .req r3
     .type bf_compare_each, %function
     .thumb_func
 bf_compare_each:
-    add at, at, #-C0
     push {r4-r11, lr}
-    sub sp, sp, #32
-    stm sp, {r0-r3}
-    add at, at, r2, lsl #2
-    ldr r5, [sp, #EACH_TO]
-    ldr r4, [at, #-4]
-    mvn r4, r4
-    str r4, [r5]
-    sub at, at, #8
-    str at, [sp, #LAST]
+    ldr r12, [sp, #36]
+    sub sp, sp, #8
+    add at, at, #-C0
+    BEGIN r12
+    push {r0-r6, r12}
     COMPARE_EACH 1
     COMPARE_EACH 2
     COMPARE_EACH 3
-    add sp, sp, #32
+    pop {r0-r6, r12}
+    str r4, [r6]
+    add sp, sp, #8
     pop {r4-r11, pc}
     .size bf_compare_each, . - bf_compare_each
 
