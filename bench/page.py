@@ -22,13 +22,13 @@ __all__ = ["PAGE", "PLOT", "write"]
 PAGE = Path(__file__).parents[1] / "docs" / "kernels.md"
 PLOT = PAGE.with_name("widths.svg")
 
-# What stops a row from what it should reach. By the layer's kernel and, where that is not enough, its key.
+# What stops a row from what it should reach, by its kernel.
 _LIMITS = {
-    "classes_8": "two instructions an entry are its fetch and its plane's, four to five its addition: 6.8 an entry of "
-    "four weights; the rest is comparison, planes and filled-up lists",
-    "classes_16": "as with 8 bits, and on ARMv6-M moves between low and high registers",
-    "classes_1": "making the lists takes 9 instructions an entry, in every run",
-    "set_bits": "6 instructions list an input that is 1, 7 add its weights for 32 filters",
+    "classes_8": "fetching an entry, fetching its plane and adding it is nearly all there is; the rest is comparison, "
+    "planes and filled-up lists",
+    "classes_16": "as with 8 bits",
+    "classes_1": "the lists are made anew in every run",
+    "set_bits": "every input that is 1 is listed, and its weights added for 32 filters at a time",
     "input_sums": "a load and an addition for two positions and each table are most of it; then the tables",
 }
 

@@ -3,40 +3,14 @@
  * executors: natively, with sanitizers, on emulated cores; each in C and, where there is one, in assembly.
  * Ends with 0 when all hold, else prints each failure and ends with 1.
  */
-#include <stdio.h>
 #include <string.h>
 
 #include "filter_classes.h"
+#include "random_checks.h"
 
 #define LANES  (32u * BF_LANE_WORDS)
 #define PLANES 1200u
 #define GUARD  0xA5A5A5A5u
-
-static int failures;
-
-#define CHECK(condition, ...)                                                                                          \
-    do {                                                                                                               \
-        if (!(condition)) {                                                                                            \
-            if (failures++ < 20) {                                                                                     \
-                printf("%d: %s: ", __LINE__, #condition);                                                              \
-                printf(__VA_ARGS__);                                                                                   \
-                printf("\n");                                                                                          \
-            }                                                                                                          \
-        }                                                                                                              \
-    } while (0)
-
-static uint32_t state = 12345;
-
-static uint32_t rnd(void) {
-    state ^= state << 13;
-    state ^= state >> 17;
-    state ^= state << 5;
-    return state;
-}
-
-static uint32_t below(uint32_t n) {
-    return (rnd() >> 4) % n;
-}
 
 static uint32_t bit(const void *lanes, uint32_t lane) {
     return ((const uint32_t *)lanes)[lane / 32u] >> (lane % 32u) & 1u;

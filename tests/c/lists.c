@@ -4,39 +4,13 @@
  * sanitizers, on emulated cores; each in C and, where there is one, in assembly. Ends with 0 when all hold, else prints
  * each failure and ends with 1.
  */
-#include <stdio.h>
 #include <string.h>
 
 #include "classes.h"
+#include "random_checks.h"
 
 #define WORDS 40u
 #define GUARD 0xA5A5u
-
-static int failures;
-
-#define CHECK(condition, ...)                                                                                          \
-    do {                                                                                                               \
-        if (!(condition)) {                                                                                            \
-            if (failures++ < 20) {                                                                                     \
-                printf("%d: %s: ", __LINE__, #condition);                                                              \
-                printf(__VA_ARGS__);                                                                                   \
-                printf("\n");                                                                                          \
-            }                                                                                                          \
-        }                                                                                                              \
-    } while (0)
-
-static uint32_t state = 12345;
-
-static uint32_t rnd(void) {
-    state ^= state << 13;
-    state ^= state >> 17;
-    state ^= state << 5;
-    return state;
-}
-
-static uint32_t below(uint32_t n) {
-    return (rnd() >> 4) % n;
-}
 
 /* Where each class stands in a list, by which of the filters 1, 2, 3 differ from filter 0: 4, 2, 1. */
 static const uint8_t place_of[BF_CLASSES] = {0, 1, 3, 2, 7, 6, 4, 5};

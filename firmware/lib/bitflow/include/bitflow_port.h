@@ -113,15 +113,6 @@ static inline uint32_t bf_popcount(uint32_t x) {
 #endif
 }
 
-/* Number of the lowest bit of x that is 1; x is not 0. */
-static inline uint32_t bf_lowest_bit(uint32_t x) {
-#if defined(__GNUC__) && !defined(BF_NO_BUILTINS) && (!defined(__arm__) || __ARM_ARCH_ISA_THUMB >= 2)
-    return (uint32_t)__builtin_ctz(x);
-#else
-    return bf_popcount(~x & (x - 1u));
-#endif
-}
-
 /* How many bits of x above its highest 1 are 0; x is not 0. */
 static inline uint32_t bf_leading_zeros(uint32_t x) {
 #if defined(__GNUC__) && !defined(BF_NO_BUILTINS) && (!defined(__arm__) || __ARM_ARCH_ISA_THUMB >= 2)

@@ -7,9 +7,7 @@
 
 #include "internal.h"
 
-#ifndef BF_NOT_COVERED
 #define BF_NOT_COVERED ((size_t)-1) /* what a scratch query says of a layer that its kernel does not cover */
-#endif
 
 /*
  * Bytes of scratch, a multiple of 4, or BF_NOT_COVERED. Looks at nothing but the layer's record. input_sums.c has the
