@@ -22,14 +22,16 @@ from bitflow.ir import PackedNetwork
 from bitflow.lower import image
 from bitflow.lower.cores import core_of
 from bitflow.lower.kernels import Kernel
+from bitflow.lower.plan import Plan
 from bitflow_hil.bench import count_planned
 from bitflow_hil.device import Device
 from bitflow_hil.emulator import Emulator
 from bitflow_hil.transport import SerialTransport
 
-__all__ = ["alone", "compiler", "counts", "networks", "running"]
+__all__ = ["alone", "compiler", "counts", "layer_instructions", "networks", "running"]
 
 ROOT = Path(__file__).parents[1]
+PICTURES = 8
 
 
 def compiler() -> str:
@@ -47,6 +49,18 @@ def running(target: Board, folder: Path) -> Iterator[Device]:
     with Emulator(machine, built.elf) as emulator, Device(SerialTransport(emulator.port)) as device:
         device.info()
         yield device
+
+
+def layer_instructions(device: Device, network: PackedNetwork, plan: Plan) -> int:
+    """Of the layer in question for a picture; its scores are compared with the reference's.
+
+    Lists of set bits take as long as there are bits that are 1: there it is the mean of some pictures and of their
+    negatives, in which bits are as often 1 as 0. A single picture's count is up to a tenth off.
+    """
+    index = measured(network)
+    count = count_planned(device, network, plan, PICTURES if plan.layers[index].kernel is Kernel.SET_BITS else 1)
+    assert count.checked, f"{network.name}: other scores than the reference's"
+    return count.layers[index]
 
 
 def counts(targets: Sequence[Target], done: Callable[[Target], None] = lambda _: None) -> dict[Target, tuple[int, int]]:

@@ -33,31 +33,41 @@ def calls(n):
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """Instructions of one run. layers: of each layer, empty where they were not counted. checked: scores were right."""
+    """Instructions of a run, the mean of several pictures' where there are some, rounded.
+
+    layers: of each layer, empty where they were not counted. checked: scores were right.
+    """
 
     instructions: int
     layers: tuple[int, ...]
     checked: bool
 
 
-def _image(network: PackedNetwork) -> npt.NDArray[Any]:
-    """Noise: few kernels do not take as long for any image."""
-    return np.asarray(random_images(network.contract, 4, seed=0)[0])
+def _images(network: PackedNetwork, count: int) -> npt.NDArray[Any]:
+    """Noise: few kernels do not take as long for any image. Every second one is the negative of that before it, so
+    that bits of sums around 0 are as often 1 as 0 in both together.
+    """
+    low, high = network.contract.pixel_range
+    noise = [random_images(network.contract, 4, seed=number // 2)[0] for number in range(count)]
+    return np.stack([low + high - own if number % 2 else own for number, own in enumerate(noise)])
 
 
-def count_firmware(device: Device, network: PackedNetwork) -> Count:
-    """Instructions from bf_run's entry to its return, and of each layer, on the board's firmware."""
-    image = _image(network)
-    (run,) = device.run([image])
-    layers = tuple(device.instructions(ticks) for ticks in device.profile(image))
-    expected = run_packed(network, image[np.newaxis]).scores[0]
-    return Count(device.instructions(run.ticks), layers, bool(np.array_equal(run.scores, expected)))
+def count_firmware(device: Device, network: PackedNetwork, pictures: int = 1) -> Count:
+    """Instructions from bf_run's entry to its return, and of each layer, on the board's firmware: means of `pictures`,
+    which only the kernels need that skip bits that are 0.
+    """
+    images = _images(network, pictures)
+    runs = list(device.run(images))
+    layers = np.mean([[device.instructions(ticks) for ticks in device.profile(own)] for own in images], axis=0)
+    total = np.mean([device.instructions(run.ticks) for run in runs])
+    right = np.array_equal([run.scores for run in runs], run_packed(network, images).scores)
+    return Count(round(float(total)), tuple(round(float(n)) for n in layers), right)
 
 
-def count_planned(device: Device, network: PackedNetwork, plan: Plan | None) -> Count:
+def count_planned(device: Device, network: PackedNetwork, plan: Plan | None, pictures: int = 1) -> Count:
     """The same of a network that is sent to the board first, with a plan or without one."""
     device.load(image.encode(network), b"" if plan is None else plan_image.encode(network, plan))
-    return count_firmware(device, network)
+    return count_firmware(device, network, pictures)
 
 
 def count_micropython(repl: Any, network: PackedNetwork, model: str = "'model.bfn'") -> Count:
@@ -67,7 +77,7 @@ def count_micropython(repl: Any, network: PackedNetwork, model: str = "'model.bf
     """
     from bitflow_hil.repl import INSTRUCTIONS_PER_TICK
 
-    image = _image(network)
+    (image,) = _images(network, 1)
     repl.run(_PREDICT.format(model=model, image=image.tobytes()))
     once, twice = repl.value(f"(calls({_CALLS}), calls({2 * _CALLS}))")
     expected = int(run_packed(network, image[np.newaxis]).labels[0])

@@ -16,7 +16,7 @@ from bitflow import bits
 from bitflow.lower.classes import CLASSES, COUNT_PLANES, GROUP, RUN, Geometry
 from bitflow.lower.grouping import grouped
 
-__all__ = ["class_data", "class_sizes", "sizes_bytes"]
+__all__ = ["Steps", "class_data", "class_sizes", "class_steps", "sizes_bytes"]
 
 PAGE = 64
 """Groups whose filters are counted from one channel."""
@@ -225,3 +225,47 @@ def class_sizes(geometry: Geometry) -> bytes:
         sizes = np.bincount(_patterns(weights[rows]), minlength=CLASSES)[list(_GRAY)]
         records.append(_rows(rows) + sizes.astype("<u2").tobytes())
     return b"".join(records)
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """What adders do for one block of positions, all groups together. fours: blocks of four runs of 8 entries; left:
+    classes that have 1, 2, 3 runs beside those; begun: classes that have any; wide: runs of 16 bits in lists of bytes;
+    fillers: entries that are no inputs; undecided: groups where no start lets the top plane decide for filter 0.
+    """
+
+    fours: int
+    left: tuple[int, int, int]
+    begun: int
+    wide: int
+    fillers: int
+    undecided: int
+
+
+def class_steps(geometry: Geometry, width: int, searched: bool = True) -> Steps | None:
+    """Of lists of 8 or 16 bits an entry; searched: whether groups are those that a plan has, else filters as they come.
+
+    None where a class has too many entries for lists of 8 bits.
+    """
+    return _class_steps(_known(geometry), width, searched)
+
+
+@functools.lru_cache(maxsize=256)
+def _class_steps(known: _Known, width: int, searched: bool) -> Steps | None:
+    geometry = known.geometry
+    layer = geometry.layer
+    assert layer.weights is not None and layer.shift is not None
+    weights = bits.unpack(layer.weights, geometry.inputs) > 0
+    order = grouped(weights, PAGE) if searched else np.arange(len(weights)).reshape(-1, GROUP)
+    most = _most(geometry, weights, layer.shift)
+    undecided = sum(_starts(geometry, most[rows[0]]) is None for rows in order)
+    sizes = np.stack([np.bincount(_patterns(weights[rows]), minlength=CLASSES) for rows in order])
+    runs, wide = -(-sizes // RUN), 0 * sizes
+    if width == 8:
+        found = _class_data(known, 8)
+        if found is None:
+            return None
+        runs, wide = np.array(found[1]) & 0xFF, np.array(found[1]) >> 8
+    one, two, three = (int(np.sum(runs % 4 == k)) for k in (1, 2, 3))
+    fillers = RUN * int(runs.sum() + wide.sum()) - int(sizes.sum())
+    return Steps(int((runs // 4).sum()), (one, two, three), int(np.sum(runs > 0)), int(wide.sum()), fillers, undecided)

@@ -8,7 +8,10 @@ from bitflow.accumulation import LayerKind, Values
 from bitflow.lower import classes
 from bitflow.packed import PackedLayer
 
-__all__ = ["Cut", "covers", "cut", "in_pairs", "row_words", "scratch_words"]
+__all__ = [
+    "BUILT", "Cut", "columns", "covers", "cut", "half_row", "in_pairs", "most_grouped", "outputs", "row_words",
+    "scratch_words",
+]  # fmt: skip
 
 _MOST_TAPS = 128
 _MOST_GROUP = 5
@@ -16,7 +19,8 @@ _MOST_WORDS = 0x4000
 _ROW_OUTPUTS = 32
 _LANE_OUTPUTS = 12
 _SLACK = 8
-_BUILT = 4
+BUILT = 4
+"""Words of a table that are made together."""
 _HEAD = 2  # words of a filter before its offsets
 
 
@@ -49,10 +53,15 @@ def _cost(layer: PackedLayer, found: Cut) -> int:
     return 3 * layer.target.channels * found.pointers + (6 * min(sh, kh) + 2 * kh) * found.entries
 
 
+def most_grouped(layer: PackedLayer) -> int:
+    """Values of the largest group that is tried."""
+    return min(layer.window.kernel[1] * layer.source.channels, _MOST_GROUP)
+
+
 def cut(layer: PackedLayer) -> Cut:
     """The cheapest one, of equally cheap ones that with the smallest groups."""
-    most = min(layer.window.kernel[1] * layer.source.channels, _MOST_GROUP)
-    return min((_cut(layer, group) for group in range(1, most + 1)), key=lambda found: _cost(layer, found))
+    cuts = (_cut(layer, group) for group in range(1, most_grouped(layer) + 1))
+    return min(cuts, key=lambda found: _cost(layer, found))
 
 
 def in_pairs(layer: PackedLayer) -> bool:
@@ -60,23 +69,33 @@ def in_pairs(layer: PackedLayer) -> bool:
     return layer.conv.width <= _LANE_OUTPUTS and layer.conv.height > 1
 
 
+def outputs(layer: PackedLayer) -> int:
+    """Columns of the parts that rows are cut into."""
+    return -(-layer.conv.width // -(-layer.conv.width // _ROW_OUTPUTS))
+
+
+def half_row(layer: PackedLayer) -> int:
+    """Words of a part of a row: two positions each."""
+    return outputs(layer) if in_pairs(layer) else -(-outputs(layer) // 2)
+
+
 def row_words(layer: PackedLayer, found: Cut) -> int:
-    """Words of a table's entry: positions of a part of a row, two a word, and what shared tables reach further."""
-    parts = -(-layer.conv.width // _ROW_OUTPUTS)
-    outputs = -(-layer.conv.width // parts)
-    half = outputs if in_pairs(layer) else -(-outputs // 2)
-    return max(half + (found.groups - 1) * found.step, _BUILT)
+    """Words of a table's entry: those of a part of a row, and what shared tables reach further."""
+    return max(half_row(layer) + (found.groups - 1) * found.step, BUILT)
+
+
+def columns(layer: PackedLayer, found: Cut) -> int:
+    """Columns of pixels, two lanes each, that the tables of a row are made of."""
+    span = found.group // layer.source.channels if found.step else layer.window.kernel[1]
+    return (row_words(layer, found) - 1) * layer.window.stride[1] + span
 
 
 def scratch_words(layer: PackedLayer) -> int:
     """Of the sums themselves."""
     found = cut(layer)
-    words = row_words(layer, found)
-    span = found.group // layer.source.channels if found.step else layer.window.kernel[1]
-    columns = (words - 1) * layer.window.stride[1] + span
     filter_words = _HEAD + -(-found.pointers // 2)
-    tables = layer.window.kernel[0] * words * found.entries
-    pixels = columns * layer.source.channels
+    tables = layer.window.kernel[0] * row_words(layer, found) * found.entries
+    pixels = columns(layer, found) * layer.source.channels
     return tables + _SLACK + pixels + found.pointers + layer.target.channels * filter_words + 1
 
 

@@ -10,7 +10,7 @@ from bitflow.accumulation import LayerKind, Values
 from bitflow.lower.classes import COUNT_PLANES, RUN
 from bitflow.packed import PackedLayer
 
-__all__ = ["covers", "scratch_words", "set_bits_data", "size"]
+__all__ = ["covers", "most_listed", "scratch_words", "set_bits_data", "size"]
 
 _BOUNDS = 4
 _OFFSETS = 0x10000
@@ -25,7 +25,7 @@ def covers(layer: PackedLayer, lane_words: int) -> bool:
         and layer.groups == 1
         and layer.invert is None
         and not (any(layer.window.padding) and layer.pad_value == 0)
-        and _start(layer.taps) + _most_listed(layer.taps) < _COUNTED
+        and _start(layer.taps) + most_listed(layer.taps) < _COUNTED
         and (layer.taps + 1) * 4 * lane_words <= _OFFSETS
     )
 
@@ -39,19 +39,19 @@ def size(layer: PackedLayer, lane_words: int) -> int:
     return _blocks(layer, lane_words) * (_BOUNDS * COUNT_PLANES + layer.taps + 1) * 4 * lane_words
 
 
-def _most_listed(taps: int) -> int:
+def most_listed(taps: int) -> int:
     """A list is given up when it has more ones than this: then that of the zeros is shorter."""
     return taps // 2 + taps // 8 + 1
 
 
 def _start(taps: int) -> int:
     """What every count starts at, less half of the listed inputs."""
-    return _most_listed(taps) // 2 + 1
+    return most_listed(taps) // 2 + 1
 
 
 def scratch_words(layer: PackedLayer, lane_words: int) -> int:
     """Words of the counts and the list."""
-    return 2 * COUNT_PLANES * lane_words + (2 + _most_listed(layer.taps) + bits.WORD + RUN) // 2
+    return 2 * COUNT_PLANES * lane_words + (2 + most_listed(layer.taps) + bits.WORD + RUN) // 2
 
 
 def set_bits_data(layer: PackedLayer, lane_words: int) -> bytes:
