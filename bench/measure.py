@@ -31,7 +31,7 @@ from bitflow_hil.transport import SerialTransport
 __all__ = ["alone", "compiler", "counts", "layer_instructions", "networks", "running"]
 
 ROOT = Path(__file__).parents[1]
-PICTURES = 8
+PICTURES = 16
 
 
 def compiler() -> str:
@@ -55,7 +55,7 @@ def layer_instructions(device: Device, network: PackedNetwork, plan: Plan) -> in
     """Of the layer in question for a picture; its scores are compared with the reference's.
 
     Lists of set bits take as long as there are bits that are 1: there it is the mean of some pictures and of their
-    negatives, in which bits are as often 1 as 0. A single picture's count is up to a tenth off.
+    negatives, in which bits are as often 1 as 0. A single picture may be a tenth off.
     """
     index = measured(network)
     count = count_planned(device, network, plan, PICTURES if plan.layers[index].kernel is Kernel.SET_BITS else 1)

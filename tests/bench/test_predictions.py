@@ -1,7 +1,8 @@
 """What the planner predicts, on layers that its prices were not fitted on.
 
 Kernels that list set bits take as long as the picture has them: what is predicted, and counted here, is their mean over
-pictures and these pictures' negatives (bench.measure.layer_instructions). Any other kernel is counted for one picture.
+eight pictures and their negatives (bench.measure.layer_instructions). On 20 dense layers, half of the single pictures
+took 2.5 % more or less, and one 15 %: no prediction holds for each. Any other kernel is counted for one picture.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ them, until nothing gets better: first the budgets, then the wish. That begins m
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from bitflow.ir import PackedNetwork
@@ -92,6 +92,8 @@ def _weigh(wish: Wish, layer: PackedLayer, option: _Option, instructions: int, n
 
 @dataclass(slots=True)
 class _Search:
+    """predicted: instructions of a layer, by all that they depend on."""
+
     network: PackedNetwork
     core: Core
     wish: Wish
@@ -99,6 +101,7 @@ class _Search:
     taken: list[int]
     flash_budget: int | None = None
     ram_budget: int | None = None
+    predicted: dict[tuple[object, ...], int] = field(default_factory=dict)
 
     def plan(self, taken: Sequence[int] | None = None) -> Plan:
         chosen = [self.options[i][k] for i, k in enumerate(taken or self.taken)]
@@ -109,8 +112,14 @@ class _Search:
         return replace(plan, layers=tuple(layers))
 
     def instructions(self, plan: Plan) -> list[int]:
-        jobs = layer_jobs(self.network, plan)
-        return [cost.predict(job, self.core) if _has(self.core, job) else 0 for job in jobs]
+        return [self._predict(index, job) for index, job in enumerate(layer_jobs(self.network, plan))]
+
+    def _predict(self, index: int, job: Job) -> int:
+        key = (index, job.kernel, job.memory, job.sized, job.strings_in, job.strings_out)
+        if key not in self.predicted:
+            has = cost.has_costs(self.core.name, job.kernel)
+            self.predicted[key] = cost.predict(job, self.core) if has else 0
+        return self.predicted[key]
 
     def weight(self, taken: Sequence[int]) -> float:
         plan = self.plan(taken)
@@ -144,10 +153,6 @@ class _Search:
                     if found < best:
                         best, self.taken, better = found, tried, True
         return best
-
-
-def _has(core: Core, job: Job) -> bool:
-    return cost.has_costs(core.name, job.kernel)
 
 
 def choose(

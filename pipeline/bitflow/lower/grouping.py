@@ -41,7 +41,7 @@ def grouped(weights: npt.NDArray[np.bool_], page: int) -> npt.NDArray[np.int64]:
     return _grouped(weights.shape, np.packbits(weights).tobytes(), page)
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=256)
 def _grouped(shape: tuple[int, int], packed: bytes, page: int) -> npt.NDArray[np.int64]:
     """Of weights as bits: the lists of a layer are made more than once."""
     weights = np.unpackbits(np.frombuffer(packed, dtype=np.uint8), count=shape[0] * shape[1]).reshape(shape) > 0
