@@ -140,13 +140,10 @@ bf_lanes bf_lanes_in_columns(const bf_geometry *k, int32_t from, int32_t to, uin
 
 /* ---- class_limits.c ---- */
 
-/* Adds the planes that a list names, as bf_add_lists16() does; returns its end. */
-typedef const void *(*bf_adder)(const bf_lanes *planes, const void *list, bf_count *counts, uint32_t start);
-
 /* A block of positions, whose groups run one after the other. */
 typedef struct bf_block {
     const bf_geometry *k;
-    bf_adder add;
+    bf_adder *add;
     const bf_lanes *planes;
     bf_count *counts;
     bf_lanes *tables;          /* of lanes by sets, one for each pass; where exact */

@@ -53,14 +53,6 @@ BF_COLD static void memory_of(const bf_job *job, const bf_geometry *k, int makes
 
 /* ---- The kernels. ---- */
 
-static const void *add_16(const bf_lanes *planes, const void *list, bf_count *counts, uint32_t start) {
-    return bf_add_lists16(planes, (const uint16_t *)list, counts, start);
-}
-
-static const void *add_8(const bf_lanes *planes, const void *list, bf_count *counts, uint32_t start) {
-    return bf_add_lists8(planes, (const uint8_t *)list, counts, start);
-}
-
 /* The bits of a group's filters to their channels. stride: words from channel to channel. */
 static inline void put(uint32_t *page, uint32_t stride, const bf_group *group, const bf_lanes *bits) {
     *(bf_lanes *)(void *)(page + group->row[0] * stride) = bits[0];
@@ -75,7 +67,7 @@ static const void *run_plain(const bf_block *b, const uint32_t *record, const vo
     const bf_group *group = (const bf_group *)(const void *)record;
     const bf_group *const end = group + groups;
     const bf_lanes *const planes = b->planes;
-    const bf_adder add = b->add;
+    bf_adder *const add = b->add;
     bf_count *const counts = b->counts;
     uint32_t *const page = b->page;
     for (; group != end; group++) {
@@ -106,24 +98,30 @@ static const void *run_exact(const bf_block *b, const uint32_t *record, const vo
         } else {
             bf_look_up(pack, tables, width, counts[0].plane);
             list = b->add(b->planes, list, counts, BF_START(0, BF_CLASSES) | BF_START_IS_SET);
-            bf_compare_each(counts, (const uint32_t (*)[3])(const void *)(pack + 3), width, tables, bits);
+            bf_compare_each(counts, pack + 3, width, tables, bits);
         }
         put(page, stride, group, bits);
     }
     return list;
 }
 
-/* Groups from number `first` on. */
-BF_COLD static void run_groups(bf_block *b, const uint32_t *record, const void *list, uint32_t first, uint32_t groups) {
-    while (groups) {
-        const uint32_t room = BF_PAGE - first % BF_PAGE;
-        const uint32_t n = groups < room ? groups : room;
-        b->page = b->to + (size_t)(first / BF_PAGE * BF_PAGE * BF_GROUP) * b->stride;
-        list = b->k->exact ? run_exact(b, record, list, n) : run_plain(b, record, list, n);
-        record += (size_t)n * b->k->record;
-        first += n;
-        groups -= n;
-    }
+/*
+ * What usual layers do without: those whose taps all count and are read in the input itself, with the pool that most
+ * networks have. It hangs on a pointer, which kernels of usual layers do not have, so that it is not linked with them.
+ */
+typedef struct unusual {
+    void (*copy)(const bf_geometry *k, const uint32_t *strings, uint32_t *copies);
+    void (*find_packs)(bf_block *b, uint32_t number);
+    const void *(*run_exact)(const bf_block *b, const uint32_t *record, const void *list, uint32_t groups);
+    bf_string_pool *pool;
+} unusual;
+
+static const unusual all_else = {bf_copy_input, bf_find_packs, run_exact, bf_pool_windows};
+
+BF_COLD static int is_usual(const bf_layer *layer) {
+    bf_geometry k;
+    bf_geometry_of(layer, 0, &k);
+    return k.source == BF_INPUT && !k.exact && bf_is_by_two(layer);
 }
 
 /* One run of a layer. */
@@ -131,16 +129,33 @@ typedef struct convolution {
     bf_geometry k;
     memory m;
     bf_block b;
+    const unusual *more;  /* NULL: a usual layer */
     const uint32_t *from; /* the input as strings, or copies of it */
     bf_lanes *planes;
 } convolution;
 
-BF_COLD static void begin(const bf_job *job, uint32_t chunk, int makes_lists, convolution *c) {
+/* Groups from number `first` on. */
+BF_COLD static void run_groups(convolution *c, const uint32_t *record, const void *list, uint32_t first,
+                               uint32_t groups) {
+    bf_block *b = &c->b;
+    while (groups) {
+        const uint32_t room = BF_PAGE - first % BF_PAGE;
+        const uint32_t n = groups < room ? groups : room;
+        b->page = b->to + (size_t)(first / BF_PAGE * BF_PAGE * BF_GROUP) * b->stride;
+        list = (c->more && b->k->exact ? c->more->run_exact : run_plain)(b, record, list, n);
+        record += (size_t)n * b->k->record;
+        first += n;
+        groups -= n;
+    }
+}
+
+BF_COLD static void begin(const bf_job *job, uint32_t chunk, int makes_lists, const unusual *more, convolution *c) {
+    c->more = more;
     bf_geometry_of(job->layer, chunk, &c->k);
     memory_of(job, &c->k, makes_lists, &c->m);
     c->from = bf_strings_of(job);
-    if (c->k.source != BF_INPUT) {
-        bf_copy_input(&c->k, c->from, job->scratch + c->m.copies);
+    if (more && c->k.source != BF_INPUT) {
+        more->copy(&c->k, c->from, job->scratch + c->m.copies);
         c->from = job->scratch + c->m.copies;
     }
     c->planes = (bf_lanes *)(void *)(job->scratch + c->m.planes);
@@ -156,24 +171,24 @@ BF_COLD static void begin(const bf_job *job, uint32_t chunk, int makes_lists, co
 
 BF_COLD static void begin_block(convolution *c, uint32_t *to, uint32_t number) {
     c->b.to = to + (size_t)number * LANES_WORDS;
-    if (c->k.exact) {
-        bf_find_packs(&c->b, number);
+    if (c->more && c->k.exact) {
+        c->more->find_packs(&c->b, number);
     }
 }
 
-BF_COLD static void run_planned(const bf_job *job, uint32_t chunk, bf_adder add) {
+BF_COLD static void run_planned(const bf_job *job, uint32_t chunk, bf_adder *add, const unusual *more) {
     const uint32_t *records = (const uint32_t *)bf_plan_data(job);
     uint32_t *to = bf_strings_to(job);
     convolution c;
-    begin(job, chunk, 0, &c);
+    begin(job, chunk, 0, more, &c);
     c.b.add = add;
     c.b.planes = c.planes;
     for (uint32_t i = 0; i < c.k.blocks; i++) {
         begin_block(&c, to, i);
         bf_planes_of_block(&c.k, c.from, i, c.planes);
-        run_groups(&c.b, records, records + (size_t)c.k.groups * c.k.record, 0, c.k.groups);
+        run_groups(&c, records, records + (size_t)c.k.groups * c.k.record, 0, c.k.groups);
     }
-    bf_strings_done(job);
+    bf_strings_done(job, more ? more->pool : NULL);
 }
 
 /* Lists and records of `groups` groups from number `first` on. */
@@ -195,11 +210,11 @@ BF_COLD static void make_lists(const bf_job *job, const convolution *c, uint32_t
     }
 }
 
-BF_COLD static void run_1(const bf_job *job) {
+BF_COLD static void run_made(const bf_job *job, const unusual *more) {
     uint32_t *to = bf_strings_to(job);
     convolution c;
-    begin(job, 0, 1, &c);
-    c.b.add = add_16;
+    begin(job, 0, 1, more, &c);
+    c.b.add = bf_add_lists16;
     for (uint32_t g = 0; g < c.k.groups; g += c.m.part) {
         const uint32_t groups = c.k.groups - g < c.m.part ? c.k.groups - g : c.m.part;
         make_lists(job, &c, g, groups);
@@ -210,10 +225,10 @@ BF_COLD static void run_1(const bf_job *job) {
                 bf_planes_of_block(&c.k, c.from, i, planes);
             }
             c.b.planes = planes;
-            run_groups(&c.b, job->scratch + c.m.records, job->scratch + c.m.lists, g, groups);
+            run_groups(&c, job->scratch + c.m.records, job->scratch + c.m.lists, g, groups);
         }
     }
-    bf_strings_done(job);
+    bf_strings_done(job, more ? more->pool : NULL);
 }
 
 BF_COLD static int covers_16(const bf_layer *layer) {
@@ -250,15 +265,49 @@ BF_COLD static size_t scratch_1(const bf_job *job) {
 }
 
 BF_COLD static void run_16(const bf_job *job) {
-    run_planned(job, 0, add_16);
+    run_planned(job, 0, bf_add_lists16, &all_else);
 }
 
 BF_COLD static void run_8(const bf_job *job) {
-    run_planned(job, BF_LIST8_CHANNELS, add_8);
+    run_planned(job, BF_LIST8_CHANNELS, bf_add_lists8, &all_else);
 }
 
-const bf_kernel bf_conv_classes_16 = {1u << BF_CONV, BF_TAKES_STRINGS | BF_GIVES_STRINGS | BF_NEEDS_PLAN, covers_16,
-                                      scratch_16, run_16};
-const bf_kernel bf_conv_classes_8 = {1u << BF_CONV, BF_TAKES_STRINGS | BF_GIVES_STRINGS | BF_NEEDS_PLAN, covers_8,
-                                     scratch_8, run_8};
-const bf_kernel bf_conv_classes_1 = {1u << BF_CONV, BF_TAKES_STRINGS | BF_GIVES_STRINGS, covers_1, scratch_1, run_1};
+BF_COLD static void run_1(const bf_job *job) {
+    run_made(job, &all_else);
+}
+
+/* ---- The same for usual layers. ---- */
+
+BF_COLD static int covers_16_usual(const bf_layer *layer) {
+    return covers_16(layer) && is_usual(layer);
+}
+
+BF_COLD static int covers_8_usual(const bf_layer *layer) {
+    return covers_8(layer) && is_usual(layer);
+}
+
+BF_COLD static int covers_1_usual(const bf_layer *layer) {
+    return covers_1(layer) && is_usual(layer);
+}
+
+BF_COLD static void run_16_usual(const bf_job *job) {
+    run_planned(job, 0, bf_add_lists16, NULL);
+}
+
+BF_COLD static void run_8_usual(const bf_job *job) {
+    run_planned(job, BF_LIST8_CHANNELS, bf_add_lists8, NULL);
+}
+
+BF_COLD static void run_1_usual(const bf_job *job) {
+    run_made(job, NULL);
+}
+
+#define PLANNED (BF_TAKES_STRINGS | BF_GIVES_STRINGS | BF_NEEDS_PLAN)
+#define MADE    (BF_TAKES_STRINGS | BF_GIVES_STRINGS)
+
+const bf_kernel bf_conv_classes_16 = {1u << BF_CONV, PLANNED, covers_16, scratch_16, run_16};
+const bf_kernel bf_conv_classes_8 = {1u << BF_CONV, PLANNED, covers_8, scratch_8, run_8};
+const bf_kernel bf_conv_classes_1 = {1u << BF_CONV, MADE, covers_1, scratch_1, run_1};
+const bf_kernel bf_conv_classes_16_usual = {1u << BF_CONV, PLANNED, covers_16_usual, scratch_16, run_16_usual};
+const bf_kernel bf_conv_classes_8_usual = {1u << BF_CONV, PLANNED, covers_8_usual, scratch_8, run_8_usual};
+const bf_kernel bf_conv_classes_1_usual = {1u << BF_CONV, MADE, covers_1_usual, scratch_1, run_1_usual};

@@ -134,38 +134,32 @@ BF_COLD static uint32_t strided(uint32_t bits, uint32_t stride, uint32_t n) {
     return found;
 }
 
-/* Windows of 2 x 2 side by side, all inside the map. */
-BF_COLD static int is_by_two(const bf_layer *l) {
-    return l->pool_h == 2 && l->pool_w == 2 && l->pool_stride_h == 2 && l->pool_stride_w == 2 &&
-           !(l->pool_top | l->pool_left) && 2u * l->out_h <= l->conv_h && 2u * l->out_w <= l->conv_w;
+BF_COLD int bf_is_by_two(const bf_layer *l) {
+    return !l->pool_h || (l->pool_h == 2 && l->pool_w == 2 && l->pool_stride_h == 2 && l->pool_stride_w == 2 &&
+                          !(l->pool_top | l->pool_left) && 2u * l->out_h <= l->conv_h && 2u * l->out_w <= l->conv_w);
 }
 
-BF_COLD static void pool_windows(const pool *p, uint32_t *to) {
-    const bf_layer *l = p->layer;
+BF_COLD void bf_pool_windows(const bf_layer *l, const uint32_t *string, uint32_t flip, uint32_t *to) {
+    const pool p = {l, string, flip};
     const uint32_t together =
         l->pool_w >= BF_WORD_BITS ? 1u : (BF_WORD_BITS - l->pool_w) / l->pool_stride_w + 1u; /* windows in a word */
     bf_writer writer = {to, 0, 0};
     for (int32_t y = 0; y < l->out_h; y++) {
         for (uint32_t x = 0; x < l->out_w; x += together) {
             const uint32_t n = l->out_w - x < together ? l->out_w - x : together;
-            const uint32_t any = windows_of(p, y, (int32_t)(x * l->pool_stride_w) - l->pool_left);
-            bf_write(&writer, (strided(any, l->pool_stride_w, n) ^ p->flip) & bf_tail_mask(n), n);
+            const uint32_t any = windows_of(&p, y, (int32_t)(x * l->pool_stride_w) - l->pool_left);
+            bf_write(&writer, (strided(any, l->pool_stride_w, n) ^ flip) & bf_tail_mask(n), n);
         }
     }
     bf_write_end(&writer);
 }
 
-BF_COLD static void pool_strings(const bf_layer *l, const uint32_t *all, const uint32_t *from, uint32_t *to) {
+BF_COLD static void pool_strings(const bf_layer *l, const uint32_t *all, const uint32_t *from, uint32_t *to,
+                                 bf_string_pool *pool) {
     const uint32_t stride = bf_string_words((uint32_t)l->conv_h * l->conv_w);
     const uint32_t step = bf_string_words((uint32_t)l->out_h * l->out_w);
-    const int is_fast = is_by_two(l);
     for (uint32_t c = 0; c < l->out_c; c++, from += stride, to += step) {
-        const pool p = {l, from, all && all[c / BF_WORD_BITS] >> c % BF_WORD_BITS & 1u ? 0xFFFFFFFFu : 0u};
-        if (is_fast) {
-            bf_pool_by_two(l, from, p.flip, to);
-        } else {
-            pool_windows(&p, to);
-        }
+        pool(l, from, all && all[c / BF_WORD_BITS] >> c % BF_WORD_BITS & 1u ? 0xFFFFFFFFu : 0u, to);
     }
 }
 
@@ -211,13 +205,14 @@ BF_COLD uint32_t *bf_strings_to(const bf_job *job) {
     return p.unpooled ? job->scratch + p.input : (uint32_t *)job->output;
 }
 
-BF_COLD void bf_strings_done(const bf_job *job) {
+BF_COLD void bf_strings_done(const bf_job *job, bf_string_pool *pool) {
     const bf_layer *l = job->layer;
     const parts p = parts_of(job);
     const uint32_t *map = job->scratch + p.input;
     if (l->pool_h) {
         uint32_t *pooled = p.pooled ? job->scratch + p.input + p.unpooled : (uint32_t *)job->output;
-        pool_strings(l, l->pool_and ? (const uint32_t *)bf_at(job->model, l->pool_and) : NULL, map, pooled);
+        pool_strings(l, l->pool_and ? (const uint32_t *)bf_at(job->model, l->pool_and) : NULL, map, pooled,
+                     pool && !bf_is_by_two(l) ? pool : bf_pool_by_two);
         map = pooled;
     }
     if (!job->strings_out) {

@@ -76,17 +76,21 @@ static inline uint32_t bf_even_bits(uint32_t x) {
 void bf_to_positions(const uint32_t *strings, uint32_t *to, uint32_t positions, uint32_t channels);
 void bf_to_strings(const uint32_t *map, uint32_t *to, uint32_t positions, uint32_t channels);
 
-/* Pool of one channel with windows of 2 x 2 side by side inside the map. flip: all ones, AND; 0, OR. */
-void bf_pool_by_two(const bf_layer *layer, const uint32_t *string, uint32_t flip, uint32_t *to);
+/* Pool of one channel. flip: all ones, AND; 0, OR. */
+typedef void bf_string_pool(const bf_layer *layer, const uint32_t *string, uint32_t flip, uint32_t *to);
+bf_string_pool bf_pool_windows;
+bf_string_pool bf_pool_by_two; /* with windows of 2 x 2 side by side inside the map, or where there is no pool */
+int bf_is_by_two(const bf_layer *layer);
 
 /*
  * A kernel that takes and gives strings works on these. bf_strings_of() gives the input as strings, made in `scratch`
  * where it is none; bf_strings_done() takes what the kernel wrote to bf_strings_to(), the map before the pool, and
- * brings it to the output. The part of scratch for both is bf_strings_scratch() words, at its beginning.
+ * brings it to the output: by bf_pool_by_two() or else by `pool`, which a kernel of usual layers has not. The part of
+ * scratch for both is bf_strings_scratch() words, at its beginning.
  */
 size_t bf_strings_scratch(const bf_job *job);
 const uint32_t *bf_strings_of(const bf_job *job);
 uint32_t *bf_strings_to(const bf_job *job);
-void bf_strings_done(const bf_job *job);
+void bf_strings_done(const bf_job *job, bf_string_pool *pool);
 
 #endif
