@@ -26,13 +26,6 @@ BF_COLD static uint32_t weights_at(const group *g, uint32_t f, uint32_t at, uint
     return found & bf_tail_mask(n);
 }
 
-/* The same of all four filters. */
-BF_COLD static void weights_of(const group *g, uint32_t at, uint32_t n, uint32_t *weights) {
-    for (uint32_t j = 0; j < BF_GROUP; j++) {
-        weights[j] = weights_at(g, j, at, n);
-    }
-}
-
 /* Which of 32 inputs are in each class, in the order of lists. mask: inputs that there are; weights of others are 0. */
 static void classify(const uint32_t *weights, uint32_t mask, uint32_t *of) {
     const uint32_t a = weights[1] ^ weights[0];
@@ -49,7 +42,7 @@ static void classify(const uint32_t *weights, uint32_t mask, uint32_t *of) {
     of[7] = a & ~b & ~c;
 }
 
-BF_COLD static void begin(const bf_model *model, const bf_geometry *k, const uint16_t *rows, group *g) {
+static void begin(const bf_model *model, const bf_geometry *k, const uint16_t *rows, group *g) {
     const uint32_t *weights = (const uint32_t *)bf_at(model, k->layer->weights);
     g->k = k;
     for (uint32_t j = 0; j < BF_GROUP; j++) {
@@ -57,15 +50,17 @@ BF_COLD static void begin(const bf_model *model, const bf_geometry *k, const uin
     }
 }
 
-BF_COLD void bf_count_classes(const bf_model *model, const bf_geometry *k, const uint16_t *rows, uint16_t *size) {
+void bf_count_classes(const bf_model *model, const bf_geometry *k, const uint16_t *rows, uint16_t *size) {
     group g;
     begin(model, k, rows, &g);
     bf_fill(size, 0, BF_CLASSES * sizeof *size);
-    for (uint32_t at = 0; at < k->inputs; at += BF_WORD_BITS) {
-        const uint32_t n = k->inputs - at < BF_WORD_BITS ? k->inputs - at : BF_WORD_BITS;
+    for (uint32_t i = 0; i < bf_words(k->inputs); i++) {
+        const uint32_t mask = i + 1u < bf_words(k->inputs) ? 0xFFFFFFFFu : bf_tail_mask(k->inputs);
         uint32_t weights[BF_GROUP], of[BF_CLASSES];
-        weights_of(&g, at, n, weights);
-        classify(weights, bf_tail_mask(n), of);
+        for (uint32_t j = 0; j < BF_GROUP; j++) {
+            weights[j] = g.weights[j][i] & mask;
+        }
+        classify(weights, mask, of);
         for (uint32_t c = 0; c < BF_CLASSES; c++) {
             size[c] = (uint16_t)(size[c] + bf_popcount(of[c]));
         }
@@ -114,7 +109,9 @@ BF_COLD static void append_tap(const group *g, uint32_t at, bf_entries *e) {
     }
     while (left) {
         const uint32_t n = left < BF_WORD_BITS ? left : BF_WORD_BITS;
-        weights_of(g, at, n, weights);
+        for (uint32_t j = 0; j < BF_GROUP; j++) {
+            weights[j] = weights_at(g, j, at, n);
+        }
         e->mask = bf_tail_mask(n);
         e->at = 0;
         bf_append_words(e, 1);
