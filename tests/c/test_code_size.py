@@ -124,11 +124,11 @@ SETS = [
     ("bf_input_sums", "bf_conv_classes_16", "bf_conv_plain"),
     ("bf_input_sums", "bf_conv_classes_8", "bf_conv_set_bits", "bf_conv_plain"),
     ("bf_input_sums", "bf_conv_classes_1", "bf_conv_plain"),
-    ("bf_input_sums_usual", "bf_conv_classes_16_usual", "bf_conv_plain"),
-    ("bf_input_sums_usual", "bf_conv_classes_8_usual", "bf_conv_plain"),
+    ("bf_input_sums_usual", "bf_conv_classes_16_usual", "bf_conv_plain_usual"),
+    ("bf_input_sums_usual", "bf_conv_classes_8_usual", "bf_conv_plain_usual"),
     ("bf_input_sums_usual", "bf_conv_classes_8", "bf_conv_plain"),
-    ("bf_input_sums", "bf_conv_classes_8_usual", "bf_conv_set_bits", "bf_conv_plain"),
-    ("bf_input_sums_usual", "bf_conv_classes_1_usual", "bf_conv_plain"),
+    ("bf_input_sums", "bf_conv_classes_8_usual", "bf_conv_set_bits", "bf_conv_plain_usual"),
+    ("bf_input_sums_usual", "bf_conv_classes_1_usual", "bf_conv_plain_usual"),
     ("bf_input_conv_plain", "bf_conv_plain"),
 ]
 

@@ -26,7 +26,7 @@ unsigned plan_library_covered(const bf_model *model, unsigned layer, int is_usua
     unsigned found = 0;
     for (unsigned k = 0; k < BF_KERNELS; k++) {
         const bf_kernel *kernel = is_usual ? usual_kernels[k] : bf_all_kernels[k];
-        if (kernel && kernel->kinds >> l->kind & 1u && (!kernel->covers || kernel->covers(l))) {
+        if (kernel && bf_covers(kernel, l)) {
             found |= 1u << k;
         }
     }

@@ -56,7 +56,8 @@ class Kernel(IntEnum):
     @property
     def forms(self) -> tuple[str, ...]:
         """Its names in bitflow.h: of the kernel itself, and of what links less code and covers only usual layers."""
-        return (self.symbol, f"{self.symbol}_usual") if self.by_classes or self is Kernel.INPUT_SUMS else (self.symbol,)
+        usual = self.by_classes or self in (Kernel.INPUT_SUMS, Kernel.CONV_PLAIN)
+        return (self.symbol, f"{self.symbol}_usual") if usual else (self.symbol,)
 
     @property
     def planned(self) -> bool:
@@ -100,6 +101,8 @@ def symbols(network: PackedNetwork, kernels: Sequence[Kernel]) -> dict[Kernel, s
 
 def is_usual(layer: PackedLayer, kernel: Kernel) -> bool:
     """Whether the form for usual layers runs a layer that the kernel covers."""
+    if kernel is Kernel.CONV_PLAIN:
+        return layer.kind is LayerKind.DENSE and layer.pool is None
     if layer.pool:
         window, (height, width) = layer.pool.window, (layer.conv.height, layer.conv.width)
         inside = 2 * layer.target.height <= height and 2 * layer.target.width <= width

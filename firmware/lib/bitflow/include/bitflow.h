@@ -197,9 +197,11 @@ extern const bf_kernel *const bf_all_kernels[BF_KERNELS];
 
 /*
  * Less code in their places, where they run nothing but usual layers: of stride 1 whose map is as wide as the input,
- * padding -1, no pool or one of 2 x 2 windows side by side; bf_input_sums_usual: any layer with such a pool.
+ * padding -1, no pool or one of 2 x 2 windows side by side; bf_input_sums_usual: any layer with such a pool;
+ * bf_conv_plain_usual: dense layers without a pool.
  */
-extern const bf_kernel bf_input_sums_usual, bf_conv_classes_16_usual, bf_conv_classes_8_usual, bf_conv_classes_1_usual;
+extern const bf_kernel bf_input_sums_usual, bf_conv_classes_16_usual, bf_conv_classes_8_usual, bf_conv_classes_1_usual,
+    bf_conv_plain_usual;
 
 /*
  * A plan says which kernel runs each layer on a certain kind of core, and holds what the kernels need beside the image.

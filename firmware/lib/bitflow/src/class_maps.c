@@ -18,7 +18,7 @@ BF_COLD static void note(bf_axis *axis, int32_t position, int32_t first, int32_t
     axis->count++;
 }
 
-/* Only positions near the ends are looked at one by one: bf_geometry_of() knows that they are few. */
+/* Only positions near the ends are looked at one by one: bf_classes_cover() knows that they are few. */
 BF_COLD static void axis_of(bf_axis *axis, int32_t in, int32_t out, int32_t kernel, int32_t stride, int32_t dilation,
                             int32_t before) {
     axis->count = 0;
@@ -41,7 +41,7 @@ BF_COLD static void axis_of(bf_axis *axis, int32_t in, int32_t out, int32_t kern
 }
 
 /* Packs hold as many neighbouring patterns of rows as there is room for beside all patterns of columns. */
-BF_COLD static void sets_of(bf_geometry *k) {
+BF_COLD void bf_sets_of(bf_geometry *k) {
     const bf_layer *l = k->layer;
     uint32_t together;
     axis_of(&k->y, l->in_h, l->conv_h, l->kernel_h, l->stride_h, l->dilation_h, l->pad_top);
@@ -127,9 +127,6 @@ BF_COLD void bf_geometry_of(const bf_layer *l, uint32_t chunk, bf_geometry *k) {
     k->copy_words = k->source_words * l->in_c;
     k->copies_words = k->copy_words * copies_of(l, k->source);
     k->record = sizeof(bf_group) / sizeof(uint32_t);
-    if (k->exact) {
-        sets_of(k);
-    }
 }
 
 /* ---- Copies of the input, row by row as wide as the map of accumulators. ---- */

@@ -99,6 +99,9 @@ typedef struct bf_sizes {
 int bf_classes_cover(const bf_layer *layer, uint32_t chunk);
 void bf_geometry_of(const bf_layer *layer, uint32_t chunk, bf_geometry *geometry);
 
+/* What there is besides where limits differ from lane to lane: axes, packs, passes; a record has room for these. */
+void bf_sets_of(bf_geometry *geometry);
+
 /* Are all bits of the copies inverted, so that 0 stands for a padding of +1? */
 static inline int bf_is_flipped(const bf_geometry *k) {
     return k->source != BF_INPUT && k->layer->pad_value > 0;
@@ -196,11 +199,17 @@ typedef struct bf_entries {
 /* Append the entries of some taps, at least one; first those of the highest bit of a word. */
 void bf_append_words(bf_entries *entries, uint32_t taps);
 
+/* Limits of four filters, of their weights and shifts, to the record of their group: one for all lanes; or packs. */
+typedef struct bf_filters bf_filters;
+typedef void bf_limits(const bf_filters *filters, const int32_t *shift, uint32_t *record);
+bf_limits bf_plain_limits;
+bf_limits bf_exact_limits;
+
 /*
  * The list of four filters, of the 1-bit weights, and the record of their group but its rows. Returns the end of the
  * list. size: what bf_count_classes() says.
  */
 uint16_t *bf_make_list(const bf_model *model, const bf_geometry *k, const uint16_t *rows, const uint16_t *size,
-                       uint16_t *list, uint32_t *record);
+                       bf_limits *limits, uint16_t *list, uint32_t *record);
 
 #endif

@@ -5,8 +5,14 @@
 #include "input_sums.h"
 #include "strings.h"
 
-BF_COLD static int covers(const bf_layer *layer) {
-    return bf_input_sums_scratch(layer, 0) != BF_NOT_COVERED &&
+/* How windows are pooled that are not 2 x 2 side by side; NULL: layers that have such are not covered. */
+typedef struct form {
+    bf_string_pool *pool;
+} form;
+
+BF_COLD static int covers(const bf_kernel *kernel, const bf_layer *layer) {
+    return (((const form *)kernel->form)->pool || bf_is_by_two(layer)) &&
+           bf_input_sums_scratch(layer, 0) != BF_NOT_COVERED &&
            bf_strings_fit((uint32_t)layer->conv_h * layer->conv_w, layer->out_c) &&
            bf_strings_fit((uint32_t)layer->out_h * layer->out_w, layer->out_c);
 }
@@ -15,23 +21,13 @@ BF_COLD static size_t scratch(const bf_job *job) {
     return bf_strings_scratch(job) * sizeof(uint32_t) + bf_input_sums_scratch(job->layer, 0);
 }
 
-BF_COLD static int covers_usual(const bf_layer *layer) {
-    return bf_is_by_two(layer) && covers(layer);
-}
-
-BF_COLD static void sum_up(const bf_job *job, bf_string_pool *pool) {
+BF_COLD static void run(const bf_job *job) {
     const uint32_t positions = (uint32_t)job->layer->conv_h * job->layer->conv_w;
     bf_input_sums_run(job, job->scratch + bf_strings_scratch(job), bf_strings_to(job), bf_string_words(positions));
-    bf_strings_done(job, pool);
+    bf_strings_done(job, ((const form *)job->kernel->form)->pool);
 }
 
-BF_COLD static void run(const bf_job *job) {
-    sum_up(job, bf_pool_windows);
-}
+static const form any = {bf_pool_windows}, usual = {NULL};
 
-BF_COLD static void run_usual(const bf_job *job) {
-    sum_up(job, NULL);
-}
-
-const bf_kernel bf_input_sums = {1u << BF_INPUT_CONV, BF_GIVES_STRINGS, covers, scratch, run};
-const bf_kernel bf_input_sums_usual = {1u << BF_INPUT_CONV, BF_GIVES_STRINGS, covers_usual, scratch, run_usual};
+const bf_kernel bf_input_sums = {1u << BF_INPUT_CONV, BF_GIVES_STRINGS, covers, scratch, run, &any};
+const bf_kernel bf_input_sums_usual = {1u << BF_INPUT_CONV, BF_GIVES_STRINGS, covers, scratch, run, &usual};

@@ -18,6 +18,30 @@ BF_COLD uint32_t bf_columns_at(const uint32_t *string, int32_t width, int32_t y,
     return bits << (from - x);
 }
 
+BF_COLD void bf_write(bf_writer *w, uint32_t bits, uint32_t n) {
+    w->word |= bits << w->filled;
+    w->filled += n;
+    if (w->filled >= BF_WORD_BITS) {
+        *w->to++ = w->word;
+        w->filled -= BF_WORD_BITS;
+        w->word = w->filled ? bits >> (n - w->filled) : 0;
+    }
+}
+
+BF_COLD void bf_write_end(bf_writer *w) {
+    if (w->filled) {
+        *w->to = w->word;
+    }
+}
+
+BF_COLD uint32_t bf_even_bits(uint32_t x) {
+    x &= 0x55555555u;
+    x = (x | x >> 1) & 0x33333333u;
+    x = (x | x >> 2) & 0x0F0F0F0Fu;
+    x = (x | x >> 4) & 0x00FF00FFu;
+    return (x | x >> 8) & 0x0000FFFFu;
+}
+
 /* The bits of a that `mask` says, `by` above those of b, change places with these (Warren, Hacker's Delight, 7-3). */
 #define EXCHANGE(a, b, by, mask)                                                                                       \
     do {                                                                                                               \

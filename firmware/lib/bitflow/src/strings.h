@@ -47,30 +47,11 @@ typedef struct bf_writer {
 } bf_writer;
 
 /* n <= 32 bits; those of `bits` above them are 0. */
-static inline void bf_write(bf_writer *w, uint32_t bits, uint32_t n) {
-    w->word |= bits << w->filled;
-    w->filled += n;
-    if (w->filled >= BF_WORD_BITS) {
-        *w->to++ = w->word;
-        w->filled -= BF_WORD_BITS;
-        w->word = w->filled ? bits >> (n - w->filled) : 0;
-    }
-}
-
-static inline void bf_write_end(bf_writer *w) {
-    if (w->filled) {
-        *w->to = w->word;
-    }
-}
+void bf_write(bf_writer *w, uint32_t bits, uint32_t n);
+void bf_write_end(bf_writer *w);
 
 /* Bits 0, 2, 4 .. of x, side by side in the low half. */
-static inline uint32_t bf_even_bits(uint32_t x) {
-    x &= 0x55555555u;
-    x = (x | x >> 1) & 0x33333333u;
-    x = (x | x >> 2) & 0x0F0F0F0Fu;
-    x = (x | x >> 4) & 0x00FF00FFu;
-    return (x | x >> 8) & 0x0000FFFFu;
-}
+uint32_t bf_even_bits(uint32_t x);
 
 /* The public form, uint32_t[positions][words of the channels], of strings; and the way back. */
 void bf_to_positions(const uint32_t *strings, uint32_t *to, uint32_t positions, uint32_t channels);
