@@ -96,7 +96,7 @@ typedef struct bf_sizes {
 } bf_sizes;
 
 /* Whether a layer is covered, with chunks of so many channels (0: all); its geometry, where it is. */
-int bf_classes_cover(const bf_layer *layer, uint32_t chunk);
+int bf_classes_cover(const bf_layer *layer, uint32_t chunk, bf_geometry *geometry);
 void bf_geometry_of(const bf_layer *layer, uint32_t chunk, bf_geometry *geometry);
 
 /* What there is besides where limits differ from lane to lane: axes, packs, passes; a record has room for these. */

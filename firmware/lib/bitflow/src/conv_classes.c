@@ -35,17 +35,19 @@ BF_COLD static void share(const bf_geometry *k, size_t words, memory *m) {
     }
 }
 
+/* Where lists lie in a plan. */
 BF_COLD static void memory_of(const bf_job *job, const bf_geometry *k, memory *m) {
-    const size_t wanted = job->choice ? job->choice->memory : BF_LIST_MEMORY;
     m->copies = bf_strings_scratch(job);
     m->counts = m->copies + k->copies_words;
     m->tables = m->counts + (BF_CLASSES + 1u) * COUNT_WORDS;
     m->planes = m->tables + (size_t)k->passes * BF_TABLE * LANES_WORDS;
-    m->blocks = 1;
-    m->part = 0;
-    if (!(job->kernel->flags & BF_NEEDS_PLAN)) {
-        share(k, wanted / sizeof(uint32_t), m);
-    }
+    m->end = m->planes + (size_t)k->planes * LANES_WORDS;
+}
+
+/* Where they are made. */
+BF_COLD static void memory_for_lists(const bf_job *job, const bf_geometry *k, memory *m) {
+    memory_of(job, k, m);
+    share(k, (job->choice ? job->choice->memory : BF_LIST_MEMORY) / sizeof(uint32_t), m);
     m->records = m->planes + (size_t)m->blocks * k->planes * LANES_WORDS;
     m->lists = m->records + (size_t)m->part * k->record;
     m->end = m->lists + (size_t)m->part * bf_list_words(k);
@@ -169,9 +171,6 @@ BF_COLD static void begin(const bf_job *job, convolution *c) {
         c->from = job->scratch + c->m.copies;
     }
     c->planes = (bf_lanes *)(void *)(job->scratch + c->m.planes);
-    for (uint32_t i = 0; i < c->m.blocks; i++) {
-        bf_zero_fillers(&c->k, c->planes + (size_t)i * c->k.planes);
-    }
     c->b.k = &c->k;
     c->b.add = c->form->add;
     c->b.counts = (bf_count *)(void *)(job->scratch + c->m.counts);
@@ -196,6 +195,7 @@ BF_COLD static void run_planned(const bf_job *job) {
     uint32_t *to = bf_strings_to(job);
     convolution c;
     begin(job, &c);
+    bf_zero_fillers(&c.k, c.planes);
     c.b.planes = c.planes;
     for (uint32_t i = 0; i < c.k.blocks; i++) {
         begin_block(&c, to, i);
@@ -229,6 +229,10 @@ BF_COLD static void run_made(const bf_job *job) {
     uint32_t *to = bf_strings_to(job);
     convolution c;
     begin(job, &c);
+    memory_for_lists(job, &c.k, &c.m);
+    for (uint32_t i = 0; i < c.m.blocks; i++) {
+        bf_zero_fillers(&c.k, c.planes + (size_t)i * c.k.planes);
+    }
     for (uint32_t g = 0; g < c.k.groups; g += c.m.part) {
         const uint32_t groups = c.k.groups - g < c.m.part ? c.k.groups - g : c.m.part;
         make_lists(job, &c, g, groups);
@@ -252,18 +256,23 @@ BF_COLD static int covers(const bf_kernel *kernel, const bf_layer *layer) {
     if (!(kernel->flags & BF_NEEDS_PLAN) && (uint32_t)layer->conv_h * layer->conv_w < BF_MAKING_PAYS) {
         return 0;
     }
-    if (!bf_classes_cover(layer, own->chunk)) {
-        return 0;
-    }
-    bf_geometry_of(layer, own->chunk, &k);
-    return own->more || (k.source == BF_INPUT && !k.exact && bf_is_by_two(layer));
+    return bf_classes_cover(layer, own->chunk, &k) &&
+           (own->more || (k.source == BF_INPUT && !k.exact && bf_is_by_two(layer)));
 }
 
-BF_COLD static size_t scratch(const bf_job *job) {
+BF_COLD static size_t scratch_planned(const bf_job *job) {
     bf_geometry k;
     memory m;
     geometry_of((const form *)job->kernel->form, job->layer, &k);
     memory_of(job, &k, &m);
+    return m.end * sizeof(uint32_t);
+}
+
+BF_COLD static size_t scratch_made(const bf_job *job) {
+    bf_geometry k;
+    memory m;
+    geometry_of((const form *)job->kernel->form, job->layer, &k);
+    memory_for_lists(job, &k, &m);
     return m.end * sizeof(uint32_t);
 }
 
@@ -275,9 +284,9 @@ static const form any_8 = {BF_LIST8_CHANNELS, bf_add_lists8, &all_else, NULL};
 static const form usual_8 = {BF_LIST8_CHANNELS, bf_add_lists8, NULL, NULL};
 static const form any_1 = {0, bf_add_lists16, &all_else, bf_exact_limits};
 
-const bf_kernel bf_conv_classes_16 = {1u << BF_CONV, PLANNED, covers, scratch, run_planned, &any_16};
-const bf_kernel bf_conv_classes_8 = {1u << BF_CONV, PLANNED, covers, scratch, run_planned, &any_8};
-const bf_kernel bf_conv_classes_1 = {1u << BF_CONV, MADE, covers, scratch, run_made, &any_1};
-const bf_kernel bf_conv_classes_16_usual = {1u << BF_CONV, PLANNED, covers, scratch, run_planned, &usual_16};
-const bf_kernel bf_conv_classes_8_usual = {1u << BF_CONV, PLANNED, covers, scratch, run_planned, &usual_8};
-const bf_kernel bf_conv_classes_1_usual = {1u << BF_CONV, MADE, covers, scratch, run_made, &usual_16};
+const bf_kernel bf_conv_classes_16 = {1u << BF_CONV, PLANNED, covers, scratch_planned, run_planned, &any_16};
+const bf_kernel bf_conv_classes_8 = {1u << BF_CONV, PLANNED, covers, scratch_planned, run_planned, &any_8};
+const bf_kernel bf_conv_classes_1 = {1u << BF_CONV, MADE, covers, scratch_made, run_made, &any_1};
+const bf_kernel bf_conv_classes_16_usual = {1u << BF_CONV, PLANNED, covers, scratch_planned, run_planned, &usual_16};
+const bf_kernel bf_conv_classes_8_usual = {1u << BF_CONV, PLANNED, covers, scratch_planned, run_planned, &usual_8};
+const bf_kernel bf_conv_classes_1_usual = {1u << BF_CONV, MADE, covers, scratch_made, run_made, &usual_16};

@@ -12,9 +12,7 @@ typedef struct form {
 
 BF_COLD static int covers(const bf_kernel *kernel, const bf_layer *layer) {
     return (((const form *)kernel->form)->pool || bf_is_by_two(layer)) &&
-           bf_input_sums_scratch(layer, 0) != BF_NOT_COVERED &&
-           bf_strings_fit((uint32_t)layer->conv_h * layer->conv_w, layer->out_c) &&
-           bf_strings_fit((uint32_t)layer->out_h * layer->out_w, layer->out_c);
+           bf_input_sums_scratch(layer, 0) != BF_NOT_COVERED && bf_strings_fit_behind(layer);
 }
 
 BF_COLD static size_t scratch(const bf_job *job) {

@@ -4,6 +4,11 @@
  */
 #include "strings.h"
 
+BF_COLD int bf_strings_fit_behind(const bf_layer *l) {
+    return bf_strings_fit((uint32_t)l->conv_h * l->conv_w, l->out_c) &&
+           bf_strings_fit((uint32_t)l->out_h * l->out_w, l->out_c);
+}
+
 BF_COLD uint32_t bf_columns_at(const uint32_t *string, int32_t width, int32_t y, int32_t x, uint32_t flip) {
     const int32_t from = x < 0 ? 0 : x;
     const int32_t n = width - from;

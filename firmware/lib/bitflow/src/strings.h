@@ -27,6 +27,9 @@ static inline int bf_strings_fit(uint32_t positions, uint32_t channels) {
     return (uint64_t)bf_string_words(positions) * channels <= BF_MAP_LIMIT / 4u / sizeof(uint32_t);
 }
 
+/* Are those that a layer gives, before its pool and after it? */
+int bf_strings_fit_behind(const bf_layer *layer);
+
 /* 32 bits of a string from bit `at` on; reads the word behind, too. */
 static inline uint32_t bf_bits_at(const uint32_t *string, uint32_t at) {
     const uint32_t *word = string + at / BF_WORD_BITS;
