@@ -128,6 +128,8 @@ class _Search:
         for i, layer in enumerate(self.network.layers):
             need = plan.layers[i].output_bytes + plan.layers[i].scratch_bytes
             total += _weigh(self.wish, layer, self.options[i][taken[i]], counts[i], need)
+        if self.wish == "flash":
+            return total + plan.code_bytes * 2.0**40
         return total + (plan.arena_bytes * 2.0**50 if self.wish == "ram" else 0)
 
     def excess(self, taken: Sequence[int]) -> int:

@@ -22,7 +22,7 @@ from bitflow.lower import map_work, set_bits
 from bitflow.lower.class_work import class_work
 from bitflow.lower.cores import Core
 from bitflow.lower.input_work import input_work
-from bitflow.lower.kernels import Job, Kernel, gives_strings
+from bitflow.lower.kernels import Job, Kernel, gives_strings, is_usual
 from bitflow.packed import INPUT, PackedLayer
 
 __all__ = ["Things", "family", "features", "has_costs", "is_measured", "once", "predict"]
@@ -76,7 +76,7 @@ def features(job: Job, core: Core) -> Things:
         case Kernel.SET_BITS:
             found = _set_bits(job.layer, job.lane_words)
         case Kernel.CONV_PLAIN:
-            found = _conv_plain(job.layer)
+            found = _dense(job.layer) if is_usual(job.layer, job.kernel) else _conv_plain(job.layer)
         case Kernel.SUM | Kernel.TOTAL | Kernel.CONCAT:
             found = _merge(job)
     if not gives_strings(job.kernel):
@@ -153,6 +153,20 @@ def _runs(listed: float, spread: float) -> npt.NDArray[np.float64]:
     runs = -(-lengths // 8)
     means: npt.NDArray[np.float64] = np.stack([runs, -(-runs // 4), runs > 0]) @ (likely / likely.sum())
     return means
+
+
+def _dense(layer: PackedLayer) -> Things:
+    """All of the map is the window: as it lies, or where channels do not fill words brought together by bf_append()."""
+    channels, words = layer.source.channels, layer.filter_words
+    found: Things = Counter(
+        dense=1, dense_words=words, outputs=layer.target.channels, words=layer.target.channels * words
+    )
+    if channels % 32:
+        taps = layer.source.height * layer.source.width
+        found["dense_filled"] = words
+        found["dense_taps"] = taps
+        found["copied"] = sum(_pieces(channels, 0, tap * channels) for tap in range(taps))
+    return found
 
 
 def _conv_plain(layer: PackedLayer) -> Things:
