@@ -50,12 +50,12 @@ lint: .venv/.installed ## Check style and types.
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/mypy
-	$(BIN)/clang-format --dry-run --Werror $$(git ls-files '*.c' '*.h')
+	$(BIN)/clang-format --dry-run --Werror $$(git ls-files '*.c' '*.cpp' '*.h')
 
 format: .venv/.installed ## Format Python and C.
 	$(BIN)/ruff check --fix $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
-	$(BIN)/clang-format -i $$(git ls-files '*.c' '*.h')
+	$(BIN)/clang-format -i $$(git ls-files '*.c' '*.cpp' '*.h')
 
 fuzz: .venv/.installed ## Fuzz bf_open with a million images, the importers with 4,000 files (RUNS=..., FILES=...).
 	@.ci/packages test
@@ -74,6 +74,7 @@ speed-alexnet: .venv/.installed ## Images per second and memory of the paper's A
 
 docs: .venv/.installed ## Write the pages that are made from the code, and the tables of counts.
 	$(BIN)/python -m bitflow.importers.supported > docs/layers.md
+	$(BIN)/python -m bitflow.deploy.boards_page docs/boards.md
 	$(BIN)/python -m bench.page
 
 bench: .venv/.installed ## Count every kernel on emulated cores; commit what it writes.
