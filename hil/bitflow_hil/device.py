@@ -316,8 +316,9 @@ class Device:
                 return self._sound(asked, self._answers.pop(asked.sequence))
             if time.monotonic() >= deadline:
                 break
-            wait = self._pace.first if lost else self._pace.longer(wait)
             self.retries += 1
+            self._pace.lost()
+            wait = self._pace.first if lost else self._pace.longer(wait)
             self._awaited[asked.sequence] = None
             self._transport.write(encode(asked))
         raise DeviceError(
@@ -338,7 +339,10 @@ class Device:
                         self._pace.took(time.monotonic() - sent)
                     self._answers[frame.sequence] = frame
                     passed_over |= frame.sequence != asked.sequence
-            if passed_over or self._decoder.damaged != damaged:
+            torn = (
+                self._decoder.damaged != damaged and self.round_trips
+            )  # before the first answer: what it says at boot
+            if passed_over or torn:
                 return True
         return False
 
