@@ -41,7 +41,13 @@ demo: .venv/.installed ## Train digits, build firmware, check all 360 test image
 	cd .demo && $(BITFLOW) verify
 	cd .demo && $(BITFLOW) hil --board qemu-m4
 
-test: .venv/.installed ## Lint, check types, run all tests and show coverage.
+# labgrid replaces pyserial, so its tools have an environment of their own.
+.venv/labgrid/.installed: .venv/.installed
+	test -x .venv/labgrid/bin/labgrid-client || $(PYTHON) -m venv --clear .venv/labgrid
+	.venv/labgrid/bin/python -m pip install --quiet --disable-pip-version-check 'labgrid==26.0.1'
+	@touch $@
+
+test: .venv/.installed .venv/labgrid/.installed ## Lint, check types, run all tests and show coverage.
 	@.ci/packages test
 	@$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest --cov=bitflow --cov=bitflow_hil --cov-report=term:skip-covered $(ARGS)

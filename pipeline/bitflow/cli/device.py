@@ -34,9 +34,8 @@ from bitflow.lower.choice import Wish
 __all__ = ["asked", "boards", "build", "connected", "doctor", "emulate", "flash", "hil", "scores_on"]
 
 Runtime = Annotated[Literal["firmware", "micropython"], typer.Option(help="What runs the network on the board.")]
-Port = Annotated[
-    str | None, typer.Option(metavar="URL", help="Serial port of a board that runs: a path or any pyserial URL.")
-]
+_PORT = "Serial port of a board that runs: a path, any pyserial URL, or labgrid:TAG=VALUE of a farm."
+Port = Annotated[str | None, typer.Option(metavar="URL", help=_PORT)]
 
 
 def build(
@@ -243,7 +242,12 @@ def _at(network: PackedNetwork, target: Board, port: str | None, wish: Wish) -> 
     """The port: as given, of the board that is plugged in, or of an emulated one that runs meanwhile."""
     from bitflow_hil import ports
 
-    if port is not None:
+    if port is not None and port.startswith("labgrid:"):
+        from bitflow_hil import labgrid
+
+        with labgrid.place(port) as url:
+            yield url
+    elif port is not None:
         yield port
     elif target.emulated:
         with _emulated(_build(network, target, wish), target) as emulator:
