@@ -13,7 +13,7 @@ SOURCES := pipeline hil tests bench
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: mpy-dist docs bench help setup demo test lint format fuzz speed speed-alexnet builtin wheel clean
+.PHONY: mpy-dist docs bench help setup demo test lint format fuzz soak speed speed-alexnet builtin wheel clean
 
 # A checkout that was moved needs a new environment: scripts in it carry the old path.
 ifneq ($(shell cat .venv/.installed 2>/dev/null),$(CURDIR))
@@ -73,6 +73,10 @@ speed: .venv/.installed ## Images per second over the link of an emulated board,
 	mkdir -p .demo
 	cd .demo && $(BITFLOW) hil builtin:digits --board qemu-m4 --data digits
 	$(BIN)/python -m tests.check.speed_host bench/mnist-lenet.bfn
+
+soak: .venv/.installed ## 10,000 images over a hostile line to a board that is killed and started again.
+	@.ci/packages demo
+	BITFLOW_SOAK=1 $(BIN)/python -m pytest -q tests/hil/test_hostile_line.py -k hostile_line
 
 speed-alexnet: .venv/.installed ## Images per second and memory of the paper's AlexNet on this computer.
 	@.ci/packages demo

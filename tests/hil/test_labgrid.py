@@ -1,4 +1,4 @@
-"""Boards of a labgrid farm: coordinator and exporter on this machine, two emulated boards, three clients that compete."""
+"""Boards of a labgrid farm: coordinator and exporter on this machine, two emulated boards, three competing clients."""
 
 from __future__ import annotations
 
