@@ -13,7 +13,7 @@ SOURCES := pipeline hil tests bench
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: mpy-dist docs bench help setup demo test lint format fuzz speed speed-alexnet builtin wheel clean
+.PHONY: mpy-dist docs bench help setup demo test lint format fuzz soak speed speed-alexnet builtin wheel clean
 
 # A checkout that was moved needs a new environment: scripts in it carry the old path.
 ifneq ($(shell cat .venv/.installed 2>/dev/null),$(CURDIR))
@@ -41,7 +41,13 @@ demo: .venv/.installed ## Train digits, build firmware, check all 360 test image
 	cd .demo && $(BITFLOW) verify
 	cd .demo && $(BITFLOW) hil --board qemu-m4
 
-test: .venv/.installed ## Lint, check types, run all tests and show coverage.
+# labgrid replaces pyserial, so its tools have an environment of their own.
+.venv/labgrid/.installed: .venv/.installed
+	test -x .venv/labgrid/bin/labgrid-client || $(PYTHON) -m venv --clear .venv/labgrid
+	.venv/labgrid/bin/python -m pip install --quiet --disable-pip-version-check 'labgrid==26.0.1'
+	@touch $@
+
+test: .venv/.installed .venv/labgrid/.installed ## Lint, check types, run all tests and show coverage.
 	@.ci/packages test
 	@$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest --cov=bitflow --cov=bitflow_hil --cov-report=term:skip-covered $(ARGS)
@@ -50,12 +56,12 @@ lint: .venv/.installed ## Check style and types.
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/mypy
-	$(BIN)/clang-format --dry-run --Werror $$(git ls-files '*.c' '*.h')
+	$(BIN)/clang-format --dry-run --Werror $$(git ls-files '*.c' '*.cpp' '*.h')
 
 format: .venv/.installed ## Format Python and C.
 	$(BIN)/ruff check --fix $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
-	$(BIN)/clang-format -i $$(git ls-files '*.c' '*.h')
+	$(BIN)/clang-format -i $$(git ls-files '*.c' '*.cpp' '*.h')
 
 fuzz: .venv/.installed ## Fuzz bf_open with a million images, the importers with 4,000 files (RUNS=..., FILES=...).
 	@.ci/packages test
@@ -68,12 +74,17 @@ speed: .venv/.installed ## Images per second over the link of an emulated board,
 	cd .demo && $(BITFLOW) hil builtin:digits --board qemu-m4 --data digits
 	$(BIN)/python -m tests.check.speed_host bench/mnist-lenet.bfn
 
+soak: .venv/.installed ## 10,000 images over a hostile line to a board that is killed and started again.
+	@.ci/packages demo
+	BITFLOW_SOAK=1 $(BIN)/python -m pytest -q tests/hil/test_hostile_line.py -k hostile_line
+
 speed-alexnet: .venv/.installed ## Images per second and memory of the paper's AlexNet on this computer.
 	@.ci/packages demo
 	$(BIN)/python -m tests.check.speed_alexnet
 
 docs: .venv/.installed ## Write the pages that are made from the code, and the tables of counts.
 	$(BIN)/python -m bitflow.importers.supported > docs/layers.md
+	$(BIN)/python -m bitflow.deploy.boards_page docs/boards.md
 	$(BIN)/python -m bench.page
 
 bench: .venv/.installed ## Count every kernel on emulated cores; commit what it writes.

@@ -1,8 +1,8 @@
 from platformio.public import PlatformBase
 
 
-class BitflowemulatedPlatform(PlatformBase):
-    """The boards differ by their JSON files alone."""
+class BitflowbarePlatform(PlatformBase):
+    """The boards differ by their environments alone."""
 
     def is_embedded(self) -> bool:
         return True

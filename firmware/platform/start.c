@@ -11,11 +11,23 @@
 #define CPACR       (*(volatile uint32_t *)0xE000ED88u)
 #define CPACR_FPU   0x00F00000u /* the coprocessors 10 and 11: floating point and vectors */
 
+#define VTOR (*(volatile uint32_t *)0xE000ED08u)
+
+extern uint32_t _fast_load[], _fast_start[], _fast_end[];
 extern uint32_t _data_load[], _data_start[], _data_end[], _bss_start[], _bss_end[], _stack_bottom[], _stack_top[];
 
 int main(void);
 void systick_handler(void);
 void uart_handler(void);
+
+typedef void (*vector)(void);
+
+typedef struct vector_table {
+    uint32_t *stack;
+    vector handlers[15 + BOARD_UART_IRQ + 1];
+} vector_table;
+
+static const vector_table vectors;
 
 static void paint_stack(void) {
     uint32_t here;
@@ -23,6 +35,13 @@ static void paint_stack(void) {
     for (volatile uint32_t *p = _stack_bottom; p + 32 < &here; p++) {
         *p = STACK_PAINT;
     }
+}
+
+/* After a boot loader the core still uses that one's table. */
+static inline void use_vectors(void) {
+#if __ARM_ARCH >= 7
+    VTOR = (uint32_t)(uintptr_t)&vectors;
+#endif
 }
 
 /* Where code may use the vector registers, before any does. */
@@ -33,12 +52,17 @@ static inline void enable_vectors(void) {
 #endif
 }
 
-void reset_handler(void) {
-    enable_vectors();
-    const uint32_t *from = _data_load;
-    for (uint32_t *to = _data_start; to < _data_end;) {
+static inline void copy(uint32_t *to, const uint32_t *end, const uint32_t *from) {
+    while (to != from && to < end) {
         *to++ = *from++;
     }
+}
+
+void reset_handler(void) {
+    use_vectors();
+    enable_vectors();
+    copy(_fast_start, _fast_end, _fast_load);
+    copy(_data_start, _data_end, _data_load);
     for (uint32_t *to = _bss_start; to < _bss_end;) {
         *to++ = 0;
     }
@@ -55,12 +79,7 @@ static void fault_handler(void) {
     }
 }
 
-typedef void (*vector)(void);
-
-__attribute__((section(".vectors"), used)) static const struct {
-    uint32_t *stack;
-    vector handlers[15 + BOARD_UART_IRQ + 1];
-} vectors = {
+__attribute__((section(".vectors"), used)) static const vector_table vectors = {
     .stack = _stack_top,
     .handlers =
         {

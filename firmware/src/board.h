@@ -17,12 +17,15 @@ void board_init(void);
 /* Sends n bytes; returns when the last one is in the UART. */
 void board_write(const void *bytes, size_t n);
 
-/* Lets the UART's receive interrupt come, or holds it back while something is measured. */
+/*
+ * Lets the UART's receive interrupt come, or holds it back while something is measured. A UART that would lose bytes
+ * meanwhile does nothing.
+ */
 void board_receive(bool on);
 
 /* ---- The core: boards/cortex_m.c. ---- */
 
-void core_init(void);
+void core_init(uint32_t clock_hz);
 void core_interrupt(unsigned number, bool on); /* of the interrupt controller */
 
 /* The next received byte 0..255, or -1. */
@@ -31,8 +34,9 @@ int board_read(void);
 /* Sleeps until an interrupt, unless a received byte waits. */
 void board_sleep(void);
 
-/* Ticks since reset, BOARD_TIMER_HZ a second. */
+/* Ticks since reset, board_timer_hz() a second. */
 uint64_t board_ticks(void);
+uint32_t board_timer_hz(void);
 
 /* Starts a new period of the timer, so that what is measured from here on repeats to the tick. */
 void board_ticks_align(void);
@@ -40,7 +44,7 @@ void board_ticks_align(void);
 /* CPUID register of the core: tells a Cortex-M0 from an M4. */
 uint32_t board_cpuid(void);
 
-/* Bytes of the stack, and how many of them were ever used. Equal: it may have overflown. */
+/* Bytes of the stack, and how many of them were ever used. Equal: it may have overflown. 0: the board does not know. */
 size_t board_stack_size(void);
 size_t board_stack_used(void);
 

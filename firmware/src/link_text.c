@@ -39,9 +39,10 @@ static void print_number(uint64_t value) {
 }
 
 static void print_lap(void) {
-    uint64_t ticks = board_ticks(), second = ticks / BOARD_TIMER_HZ;
+    uint32_t hz = board_timer_hz();
+    uint64_t ticks = board_ticks(), second = ticks / hz;
     print("m-lap-us-");
-    print_number(second * 1000000u + (ticks - second * BOARD_TIMER_HZ) * 1000000u / BOARD_TIMER_HZ);
+    print_number(second * 1000000u + (ticks - second * hz) * 1000000u / hz);
     print("\r\n");
 }
 

@@ -17,7 +17,13 @@
 
 network net;
 
-static uint32_t builtin_arena[(FIRMWARE_ARENA_BYTES + 3u) / 4u];
+#if FIRMWARE_ARENA_SECTION /* the fastest memory that has room */
+#define ARENA __attribute__((section(".arena")))
+#else
+#define ARENA
+#endif
+
+static uint32_t ARENA builtin_arena[(FIRMWARE_ARENA_BYTES + 3u) / 4u];
 static uint8_t builtin_input[BUILTIN_SLOTS][FIRMWARE_INPUT_BYTES];
 static uint8_t builtin_seen[BUILTIN_SLOTS][SEEN_BYTES(FIRMWARE_INPUT_BYTES)];
 static int32_t builtin_scores[BUILTIN_SLOTS][FIRMWARE_CLASSES];

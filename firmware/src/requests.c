@@ -68,7 +68,7 @@ static uint32_t info(answer *out, uint32_t from) {
     answer_u16(&head, (uint16_t)bf_classes(net.model));
     answer_u16(&head, (uint16_t)net.model->layer_count);
     answer_u32(&head, (uint32_t)bf_arena_size(net.model));
-    answer_u32(&head, BOARD_TIMER_HZ);
+    answer_u32(&head, board_timer_hz());
     size_t spare = 0;
     board_free_ram(&spare);
     answer_u32(&head, FIRMWARE_LOAD ? (uint32_t)spare : 0u);

@@ -18,7 +18,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from bitflow.errors import DeviceError
+from bitflow.errors import DeviceError, InputError
 from bitflow_hil.frames import (
     STATUS_SESSION,
     Decoder,
@@ -31,12 +31,16 @@ from bitflow_hil.frames import (
     encode,
     status_text,
 )
+from bitflow_hil.pace import Pace
 from bitflow_hil.transport import Transport
 
 __all__ = ["Device", "Run"]
 
-PATIENCE_S = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
-"""How long the first, second ... attempt of a request waits for its answer: a long run needs long waits."""
+PATIENCE_S = 31.5
+"""How long a request waits for its answer, all attempts together: a long run needs long waits."""
+
+HELLO_S = 7.5
+"""A device that is there says HELLO at once: no need to wait as long as for a slow network."""
 
 HANDLER_INSTRUCTIONS = 5
 """Instructions of the firmware's timer interrupt, which comes once in 2^24 ticks."""
@@ -45,6 +49,7 @@ INSTRUCTIONS_A_SECOND = 15_625_000
 """QEMU with -icount shift=6: 64 ns an instruction."""
 
 _LAST = 1
+_STUCK = 6  # answers in a row that miss as many chunks as before
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,29 +72,35 @@ class _Flight:
 class Device:
     """A device on a line. Use it in a `with` statement or close() it.
 
-    patience: seconds that successive attempts of a request wait. Counters: `retries` (requests and chunks that were
-    sent again), `round_trips` (answers), `damaged` (frames that came in torn).
+    patience_s: how long a request waits for its answer, pace: when it is sent again meanwhile. Counters: `retries`
+    (requests and chunks that were sent again), `round_trips` (answers), `damaged` (frames that came in torn).
     """
 
-    def __init__(self, transport: Transport, patience: tuple[float, ...] = PATIENCE_S) -> None:
+    def __init__(self, transport: Transport, patience_s: float = PATIENCE_S, pace: Pace | None = None) -> None:
         """Say HELLO; DeviceError if nobody answers."""
         self._transport = transport
         self._decoder = Decoder()
         self._answers: dict[int, Frame] = {}
-        self._awaited: set[int] = set()
+        self._awaited: dict[int, float | None] = {}  # sequence number -> when it was sent; None: more than once
+        self._pace = pace or Pace()
         self._sequence = secrets.randbelow(256)
         self._number = secrets.randbelow(65536)
         self._session = 1 + secrets.randbelow(65535)
         self.retries = 0
         self.round_trips = 0
-        # A device that is there says HELLO at once: no need to wait as long as for a slow network.
-        self._patience = patience[:4]
+        self.interruptions = 0  # a lost device is connected again by ResumingDevice
+        self._patience_s = min(patience_s, HELLO_S)
         self._info = self.info()
-        self._patience = patience
+        self._patience_s = patience_s
 
     @property
     def damaged(self) -> int:
         return self._decoder.damaged
+
+    @property
+    def last_info(self) -> Info:
+        """What the device said when it was last asked."""
+        return self._info
 
     @property
     def name(self) -> str:
@@ -173,7 +184,7 @@ class Device:
     def _launch(self, image: npt.NDArray[Any]) -> _Flight:
         data = np.ascontiguousarray(image).tobytes()
         if len(data) != self._info.input_bytes:
-            raise DeviceError(f"the network takes {self._info.input_bytes} bytes an image, got {len(data)}")
+            raise InputError(f"the network takes {self._info.input_bytes} bytes an image, got {len(data)}")
         self._number = (self._number + 1) % 65536
         *first, (offset, last) = chunks_of(data)
         for at, chunk in first:
@@ -208,7 +219,7 @@ class Device:
         while answer.kind == Kind.MISSING:
             missing = Missing.from_body(answer.body)
             stuck = 0 if missing.count < left else stuck + 1
-            if missing.image != number or stuck == len(self._patience):
+            if missing.image != number or stuck == _STUCK:
                 raise self._wrong(f"{missing.count} chunks missing again and again")
             left = missing.count
             for index in missing.chunks:
@@ -290,29 +301,50 @@ class Device:
 
     def _send(self, frame: Frame, wants_answer: bool = False) -> None:
         if wants_answer:
-            self._awaited.add(frame.sequence)
+            self._awaited[frame.sequence] = time.monotonic()
         self._transport.write(encode(frame))
 
     def _wait(self, asked: Frame) -> Frame:
-        """The answer to a request that was sent; it is sent again whenever the line stays silent for too long."""
-        for attempt, patience in enumerate(self._patience):
-            if attempt:
-                self.retries += 1
-                self._transport.write(encode(asked))
-            end = time.monotonic() + patience
-            while asked.sequence not in self._answers and (left := end - time.monotonic()) > 0:
-                for frame in self._decoder.feed(self._transport.read(left)):
-                    if frame.sequence in self._awaited:
-                        self._awaited.discard(frame.sequence)
-                        self._answers[frame.sequence] = frame
+        """The answer to a request that was sent. It is sent again as soon as it or its answer seems lost, and whenever
+        the line stays silent for too long.
+        """
+        deadline, wait = time.monotonic() + self._patience_s, self._pace.first
+        while True:
+            lost = self._listen(asked, min(time.monotonic() + wait, deadline))
             if asked.sequence in self._answers:
                 self.round_trips += 1
                 return self._sound(asked, self._answers.pop(asked.sequence))
-        seconds = sum(self._patience)
+            if time.monotonic() >= deadline:
+                break
+            self.retries += 1
+            self._pace.lost()
+            wait = self._pace.first if lost else self._pace.longer(wait)
+            self._awaited[asked.sequence] = None
+            self._transport.write(encode(asked))
         raise DeviceError(
-            f"no answer from {self.name} in {seconds:g} s and {len(self._patience)} attempts; "
+            f"no answer from {self.name} in {self._patience_s:g} s; "
             "is the firmware on it (bitflow flash), is the port right (--port)?"
         )
+
+    def _listen(self, asked: Frame, end: float) -> bool:
+        """Take frames until the answer came or the time is over. True: something shows that it will not come: a frame
+        came in torn, or the answer to a later request.
+        """
+        damaged, passed_over = self._decoder.damaged, False
+        while asked.sequence not in self._answers and (left := end - time.monotonic()) > 0:
+            for frame in self._decoder.feed(self._transport.read(left)):
+                if frame.sequence in self._awaited:
+                    sent = self._awaited.pop(frame.sequence)
+                    if sent is not None:
+                        self._pace.took(time.monotonic() - sent)
+                    self._answers[frame.sequence] = frame
+                    passed_over |= frame.sequence != asked.sequence
+            torn = (
+                self._decoder.damaged != damaged and self.round_trips
+            )  # before the first answer: what it says at boot
+            if passed_over or torn:
+                return True
+        return False
 
     def _sound(self, asked: Frame, answer: Frame) -> Frame:
         """The answer, unless it is an error or none to this request."""

@@ -229,6 +229,7 @@ def check(
         runtime="micropython",
         float_accuracy=float_accuracy,
         retries=0,
+        interruptions=0,
         round_trips=repl.round_trips,
         instructions_per_image=round(ticks * INSTRUCTIONS_PER_TICK / len(images)) if board.emulated else None,
         stack_bytes=None,

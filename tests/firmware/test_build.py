@@ -15,7 +15,7 @@ import pytest
 
 from bitflow.check.host import HostEngine
 from bitflow.check.random_networks import random_images
-from bitflow.deploy import flash, platformio
+from bitflow.deploy import environments, flash, platformio
 from bitflow.deploy.boards import board
 from bitflow.deploy.build import Built, build
 from bitflow.emit import codegen
@@ -50,15 +50,19 @@ def test_sizes_are_those_of_the_linker_s_map(firmware: Callable[[str], Built]) -
     """What is printed before a board is flashed, within 1 %."""
     built = firmware("qemu-m4")
     text = built.elf.with_suffix(".map").read_text()
-    found = re.findall(r"^\.(text|ARM\.exidx|data|bss|stack_room)\s+0x\w+\s+(0x\w+)", text, re.MULTILINE)
+    found = re.findall(
+        r"^\.(vectors|fast|text|ARM\.exidx|data|bss|arena|stack_room)\s+0x\w+\s+(0x\w+)", text, re.MULTILINE
+    )
     sizes = {name: int(size, 16) for name, size in found}
-    flash_bytes = sizes["text"] + sizes.get("ARM.exidx", 0) + sizes["data"]
+    flash_bytes = sum(sizes.get(name, 0) for name in ("vectors", "fast", "text", "ARM.exidx", "data"))
     assert built.flash_bytes == pytest.approx(flash_bytes, rel=0.01)
-    assert built.ram_bytes == pytest.approx(sizes["data"] + sizes["bss"] + sizes["stack_room"], rel=0.01)
+    assert built.ram_bytes == pytest.approx(
+        sizes["data"] + sizes["bss"] + sizes["arena"] + sizes["stack_room"], rel=0.01
+    )
 
 
 def test_flash_tests_an_emulated_board(firmware: Callable[[str], Built]) -> None:
-    flashed = flash.flash(firmware("qemu-m4"), board("qemu-m4"))
+    flashed = flash.flash_emulated(firmware("qemu-m4"), board("qemu-m4"))
     assert flashed.crc32 == firmware("qemu-m4").crc32
 
 
@@ -103,7 +107,7 @@ def test_network_that_does_not_fit_says_by_how_much(tmp_path: Path) -> None:
 
 def test_board_without_firmware_is_refused(network: PackedNetwork, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="boards to build for"):
-        build(network, board("stm32h7"), tmp_path)
+        build(network, board("host"), tmp_path)
 
 
 def test_missing_compiler_says_how_to_get_it(
@@ -119,7 +123,7 @@ def test_generated_project_builds_by_plain_pio(
 ) -> None:
     firmware("qemu-m4")  # PlatformIO's folder in the cache has its SCons now
     project = tmp_path / "my project"
-    codegen.generate_platformio(network, project)
+    codegen.generate_platformio(network, project, environments.files(0))
     core = {"PLATFORMIO_CORE_DIR": str(platformio.core_folder()), "PYTHONPATH": ""}
     command = (sys.executable, "-I", "-m", "platformio", "run", "-e", "qemu-m0", "-e", "qemu-m55")
     done = subprocess.run(command, cwd=project, env={**os.environ, **core}, capture_output=True, text=True, check=False)

@@ -25,8 +25,6 @@ from bitflow_hil.emulator import Emulator
 from bitflow_hil.frames import Decoder, Frame, Kind, encode
 from bitflow_hil.transport import DamagedTransport, SerialTransport
 
-QUICK = (0.15,) * 60
-
 
 @pytest.fixture(scope="module")
 def running(m4: Path) -> Iterator[Emulator]:
@@ -69,7 +67,7 @@ def spoiler(seed: int, rate: float) -> Callable[[bytes], bytes]:
 def test_damaged_line_changes_no_score(running: Emulator, network: PackedNetwork, seed: int) -> None:
     images = random_images(network.contract, 10, seed)
     with SerialTransport(running.port) as line:
-        device = Device(DamagedTransport(line, spoiler(seed, 0.002)), QUICK)
+        device = Device(DamagedTransport(line, spoiler(seed, 0.002)))
         assert np.array_equal([run.scores for run in device.run(images)], HostEngine(network).scores(images))
         device.reset()
 
@@ -78,7 +76,7 @@ def test_damaged_line_loads_a_whole_network(running: Emulator) -> None:
     other = pack(fuse(random_network(4)))
     images = random_images(other.contract, 3, 0)
     with SerialTransport(running.port) as line:
-        device = Device(DamagedTransport(line, spoiler(9, 0.001)), QUICK)
+        device = Device(DamagedTransport(line, spoiler(9, 0.001)))
         assert device.load(image.encode(other)).crc32 == image.crc32(other)
         assert np.array_equal([run.scores for run in device.run(images)], HostEngine(other).scores(images))
         device.reset()

@@ -135,7 +135,7 @@ def test_other_network_on_the_board_is_named(project: Path) -> None:
     ("code", "words", "says"),
     [
         (2, ("build", "net.bfn", "--board", "qemu-m5"), "did you mean"),
-        (2, ("build", "net.bfn", "--board", "stm32h7"), "no firmware for board"),
+        (2, ("build", "net.bfn", "--board", "host"), "no firmware for board"),
         (2, ("hil", "net.bfn", "--data", "npz:data.npz", "--port", "foo://x"), "--port"),
         (3, ("hil", "net.bfn", "--data", "npz:data.npz", "--port", "/dev/none"), "no such port"),
         (2, ("flash", "net.bfn", "--board", "qemu-m0", "--runtime", "micropython"), "no MicroPython for board"),
@@ -160,5 +160,5 @@ def test_boards_are_listed(project: Path) -> None:
     rows = {row["name"]: row for row in json.loads(out)["boards"]}
     assert code == 0
     assert rows["qemu-m4"]["status"] == "emulated"
-    assert rows["stm32h7"]["status"] == "planned"
+    assert rows["stm32h7"]["status"] == "built"
     assert "nucleo_h743zi" in run(project, "boards")[1]

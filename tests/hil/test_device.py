@@ -18,9 +18,13 @@ from bitflow.lower.pack import pack
 from bitflow_hil import runner
 from bitflow_hil.device import Device
 from bitflow_hil.mock import MockDevice
-from bitflow_hil.transport import DamagedTransport, MemoryTransport
+from bitflow_hil.pace import Pace
+from bitflow_hil.transport import DamagedTransport, MemoryTransport, Transport
 
-QUICK = (0.001,) * 60
+
+def quick(line: Transport) -> Device:
+    """A device at a line in memory, which answers at once or never."""
+    return Device(line, patience_s=5, pace=Pace(first_s=0.001, least_s=0.001))
 
 
 def packed(seed: int) -> PackedNetwork:
@@ -71,7 +75,7 @@ def test_info_says_what_runs(network: PackedNetwork) -> None:
 def test_damaged_line_changes_no_score_and_runs_nothing_twice(network: PackedNetwork, seed: int) -> None:
     images = random_images(network.contract, 8, seed)
     mock = MockDevice(network)
-    device = Device(DamagedTransport(mock.line(), spoiler(seed, 0.004)), QUICK)
+    device = quick(DamagedTransport(mock.line(), spoiler(seed, 0.004)))
     assert np.array_equal([run.scores for run in device.run(images)], run_packed(network, images).scores)
     assert mock.runs == 8
     assert mock.sessions == 1
@@ -80,7 +84,7 @@ def test_damaged_line_changes_no_score_and_runs_nothing_twice(network: PackedNet
 @pytest.mark.parametrize("seed", range(4))
 def test_damaged_line_loads_a_whole_network(network: PackedNetwork, seed: int) -> None:
     other = packed(10 + seed)
-    device = Device(DamagedTransport(MockDevice(network).line(), spoiler(seed, 0.002)), QUICK)
+    device = quick(DamagedTransport(MockDevice(network).line(), spoiler(seed, 0.002)))
     info = device.load(image.encode(other))
     assert (info.crc32, info.loaded, info.name) == (image.crc32(other), True, other.name)
     images = random_images(other.contract, 3, seed)
@@ -90,17 +94,17 @@ def test_damaged_line_loads_a_whole_network(network: PackedNetwork, seed: int) -
 
 def test_silent_device_is_given_up() -> None:
     with pytest.raises(DeviceError, match="no answer"):
-        Device(MemoryTransport(lambda data: b""), (0.001, 0.001))
+        Device(MemoryTransport(lambda data: b""), patience_s=0.01)
 
 
 def test_device_that_babbles_is_given_up() -> None:
     with pytest.raises(DeviceError, match="no answer"):
-        Device(MemoryTransport(lambda data: b"m-ready\r\n"), (0.001, 0.001))
+        Device(MemoryTransport(lambda data: b"m-ready\r\n"), patience_s=0.01)
 
 
 def test_reset_in_the_middle_is_noticed(network: PackedNetwork) -> None:
     mock = MockDevice(network)
-    device = Device(mock.line(), QUICK)
+    device = quick(mock.line())
     images = random_images(network.contract, 6, 0)
     runs = device.run(images)
     next(runs)
@@ -110,7 +114,7 @@ def test_reset_in_the_middle_is_noticed(network: PackedNetwork) -> None:
 
 
 def test_image_of_a_wrong_size_is_refused(network: PackedNetwork) -> None:
-    with pytest.raises(DeviceError, match="bytes an image"):
+    with pytest.raises(InputError, match="bytes an image"):
         list(Device(MockDevice(network).line()).run([np.zeros(3, np.uint8)]))
 
 

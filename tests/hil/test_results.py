@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bitflow_hil.results import HilResult, Mismatch, write_junit
 
-GOOD = HilResult("qemu-m4", "firmware", 2, 0.5, 0.5, None, 0, 0, 3, 1000, 900, "0badcafe", "12345678", "410fc240")
+GOOD = HilResult("qemu-m4", "firmware", 2, 0.5, 0.5, None, 0, 0, 0, 3, 1000, 900, "0badcafe", "12345678", "410fc240")
 
 
 def test_facts_have_the_stable_keys() -> None:

@@ -69,7 +69,7 @@ def test_flash_must_say_what_it_did(toolchain: Source, name: str) -> None:
     done = command("flash", "builtin:digits", "--runtime", "micropython", "--board", name, "--json")
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
-    assert (result["architecture"], result["abi"]) == (board(name).mpy, "6.3")
+    assert (result["architecture"], result["abi"]) == (board(name).mpy.arch, "6.3")
     assert (result["model.bfn"], result["self_test"]) == (DIGITS, "passed")
 
 
@@ -117,7 +117,7 @@ def test_damaged_file_must_be_refused(m4: Emulator, monkeypatch: pytest.MonkeyPa
 def test_mpremote_must_work_as_on_a_real_board(toolchain: Source, tmp_path: Path, name: str) -> None:
     target = board(name)
     assert target.mpy is not None
-    folder = deploy.package(builder.module(target.mpy), tmp_path)
+    folder = deploy.package(builder.module(target.mpy.arch), tmp_path)
     bitflow.load("builtin:digits").save(tmp_path / "digits.bfn")
     (tmp_path / "hello.py").write_text("print('hello from', __import__('sys').platform)")
     (tmp_path / "host_only.py").write_text("def answer():\n    return 42\n")

@@ -1,4 +1,4 @@
-"""Builds a program for an emulated Cortex-M with the arm-none-eabi-gcc on PATH."""
+"""Builds a program for a Cortex-M with the arm-none-eabi-gcc on PATH."""
 
 from pathlib import Path
 
@@ -22,8 +22,8 @@ env.Replace(
     ARFLAGS=["rc"],
     PROGNAME="firmware",
     PROGSUFFIX=".elf",
-    SIZEPROGREGEXP=r"^(?:\.text|\.ARM\.exidx|\.data)\s+(\d+).*",
-    SIZEDATAREGEXP=r"^(?:\.data|\.bss)\s+(\d+).*",
+    SIZEPROGREGEXP=r"^(?:\.vectors|\.fast|\.text|\.ARM\.exidx|\.data)\s+(\d+).*",
+    SIZEDATAREGEXP=r"^(?:\.data|\.bss|\.arena)\s+(\d+).*",
     SIZECHECKCMD="$SIZETOOL -A -d $SOURCES",
     SIZEPRINTCMD="$SIZETOOL -B -d $SOURCES",
 )

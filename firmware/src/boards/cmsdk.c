@@ -38,8 +38,8 @@ void board_drained(void) {
 }
 
 void board_init(void) {
-    core_init();
-    UART->divider = BOARD_TIMER_HZ / BAUD;
+    core_init(BOARD_CLOCK_HZ);
+    UART->divider = BOARD_CLOCK_HZ / BAUD;
     UART->control = CONTROL_TX | CONTROL_RX | CONTROL_RX_INTERRUPT;
     core_interrupt(BOARD_UART_IRQ, true);
 }

@@ -32,10 +32,17 @@ void systick_handler(void) {
     wraps++;
 }
 
-void core_init(void) {
+static uint32_t timer_hz;
+
+void core_init(uint32_t clock_hz) {
+    timer_hz = clock_hz;
     SYST_RVR = SYST_TOP;
     SYST_CVR = 0;
     SYST_CSR = 7; /* processor clock, interrupt, on */
+}
+
+uint32_t board_timer_hz(void) {
+    return timer_hz;
 }
 
 uint64_t board_ticks(void) {
@@ -69,19 +76,21 @@ uint32_t board_calibrate(uint32_t n) {
 
 /* ---- Received bytes: a ring with one writer (the interrupt) and one reader. ---- */
 
-#define RING 256u /* a power of two; two whole frames fit */
+#ifndef BOARD_RING
+#define BOARD_RING 256u /* a power of two; two whole frames fit */
+#endif
 
-static uint8_t ring[RING];
+static uint8_t ring[BOARD_RING];
 static volatile uint32_t ring_in, ring_out;
 static volatile bool ring_held;
 
 bool board_room(void) {
-    ring_held = ring_in - ring_out == RING;
+    ring_held = ring_in - ring_out == BOARD_RING;
     return !ring_held;
 }
 
 void board_received(uint8_t byte) {
-    ring[ring_in % RING] = byte;
+    ring[ring_in % BOARD_RING] = byte;
     ring_in++;
 }
 
@@ -89,7 +98,7 @@ int board_read(void) {
     if (ring_in == ring_out) {
         return -1;
     }
-    uint8_t byte = ring[ring_out % RING];
+    uint8_t byte = ring[ring_out % BOARD_RING];
     ring_out++;
     if (ring_held) {
         ring_held = false;

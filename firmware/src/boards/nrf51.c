@@ -40,7 +40,7 @@ void board_drained(void) {
 }
 
 void board_init(void) {
-    core_init();
+    core_init(BOARD_CLOCK_HZ);
     PIN_TX = 24; /* the pins of the micro:bit's USB serial port */
     PIN_RX = 25;
     BAUDRATE = BAUD_115200;

@@ -26,6 +26,7 @@ _EXTRAS = {
     "serial": "hil",
     "sklearn": "train",
     "torch": "train",
+    "yaml": "labgrid",
 }
 
 app = typer.Typer(

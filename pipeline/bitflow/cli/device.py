@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
+import sys
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -22,6 +25,7 @@ from bitflow.deploy import doctor as examiner
 from bitflow.deploy import flash as flasher
 from bitflow.deploy.boards import Board
 from bitflow.deploy.build import Built
+from bitflow.deploy.upload import Target
 from bitflow.errors import CheckFailed, InputError
 from bitflow.ir import PackedNetwork
 from bitflow.lower import image
@@ -30,9 +34,8 @@ from bitflow.lower.choice import Wish
 __all__ = ["asked", "boards", "build", "connected", "doctor", "emulate", "flash", "hil", "scores_on"]
 
 Runtime = Annotated[Literal["firmware", "micropython"], typer.Option(help="What runs the network on the board.")]
-Port = Annotated[
-    str | None, typer.Option(metavar="URL", help="Serial port of a board that runs: a path or any pyserial URL.")
-]
+_PORT = "Serial port of a board that runs: a path, any pyserial URL, or labgrid:TAG=VALUE of a farm."
+Port = Annotated[str | None, typer.Option(metavar="URL", help=_PORT)]
 
 
 def build(
@@ -62,30 +65,38 @@ def flash(
     board_name: options.Board = None,
     runtime: Runtime = "firmware",
     port: Port = None,
+    method: Annotated[
+        Literal["auto", "stlink", "dfu", "pyocd", "uf2", "serial"],
+        typer.Option(help="How the firmware gets onto the board; auto: the usual way whose tool is here."),
+    ] = "auto",
+    probe: Annotated[
+        str | None, typer.Option(metavar="SERIAL", help="Which programmer or board, where several are plugged in.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print each external command, run none.")] = False,
     wish: options.Optimize = "balanced",
     as_json: options.Json = False,
 ) -> None:
-    """Build, put the firmware on the board, and run its self-test. An emulated board is booted once and stopped.
+    """Build, put the firmware on the board, read back what it runs, run its self-test.
 
-    With --runtime micropython nothing but files is put on a board that runs MicroPython, by its REPL.
-    Examples: bitflow flash; bitflow flash --board rp2040 --runtime micropython --port /dev/ttyACM0
+    The board is found by its USB id. An emulated board is booted once and stopped. With --runtime micropython nothing
+    but files is put on a board that runs MicroPython, by its REPL.
+    Examples: bitflow flash; bitflow flash --board stm32h7; bitflow flash --board stm32h7 --method pyocd --dry-run;
+    bitflow flash --board rp2040 --runtime micropython --port /dev/ttyACM0
     """
     network, target = asked(model, board_name)
     if runtime == "micropython":
         micropython.flash(network, target, _folder(), port, dry_run, as_json)
         return
-    if port is not None:
-        raise InputError("--port is for --runtime micropython: an emulated board is started by flash itself")
+    if port is not None and target.emulated:
+        raise InputError("--port is for boards that are plugged in: an emulated one is started by flash itself")
+    place = Target(target, builder.folder_of(network, _folder()), port, probe)
     if dry_run:
-        for line in flasher.commands(network, target, _folder()):
+        for line in flasher.commands(place, method):
             typer.echo(line)
         return
-    built = _build(network, target, wish)
-    output.note(f"flash {built.flash_bytes} bytes, RAM {built.ram_bytes} bytes")
-    flashed = flasher.flash(built, target)
-    facts = {"board": flashed.board, "crc32": f"{flashed.crc32:08x}", "build_id": flashed.build_id}
-    facts |= {"cpuid": f"{flashed.cpuid:08x}", "self_test": "passed"}
+    flashed = _flash(network, place, wish, method)
+    facts = {"board": flashed.board, "network": flashed.network, "crc32": f"{flashed.crc32:08x}"}
+    facts |= {"build_id": flashed.build_id, "cpuid": f"{flashed.cpuid:08x}", "self_test": "passed"}
     (output.print_json if as_json else output.print_facts)(facts)
 
 
@@ -136,18 +147,21 @@ def hil(
 def boards(as_json: options.Json = False) -> None:
     """List the boards, and how far each was tried."""
     if as_json:
-        rows = [{name: getattr(row, name) for name in Board.__dataclass_fields__} for row in table.boards()]
-        output.print_json({"boards": rows})
+        output.print_json({"boards": [asdict(row) for row in table.boards()]})
         return
-    columns = ("board", "core", "flash", "RAM", "what", "status")
+    columns = ("board", "core", "flash", "RAM", "what", "flashed by", "status")
     names = (" = ".join((row.name, *row.aliases)) for row in table.boards())
     output.print_table(
         columns,
         (
-            (name, row.cpu or "", row.flash or "", row.ram or "", row.title, row.says)
+            (name, row.cpu or "", row.flash or "", row.ram or "", row.title, _methods(row), row.says)
             for name, row in zip(names, table.boards(), strict=True)
         ),
     )
+
+
+def _methods(row: Board) -> str:
+    return ", ".join(row.upload.methods) if row.upload else ""
 
 
 def doctor(as_json: options.Json = False) -> None:
@@ -171,13 +185,24 @@ def _folder() -> Path:
     return settings.folder if settings else Path.cwd()
 
 
-def _build(network: PackedNetwork, target: Board, wish: Wish = "balanced") -> Built:
+def _build(network: PackedNetwork, target: Board, wish: Wish = "balanced", method: str | None = None) -> Built:
     from rich.console import Console
 
     settings = project.find_project()
     budgets = (settings.flash_budget, settings.ram_budget) if settings else (0, 0)
     with Console(stderr=True).status(f"building {network.name} for {target.name}"):
-        return builder.build(network, target, _folder(), *budgets, wish)
+        return builder.build(network, target, _folder(), *budgets, wish, method)
+
+
+def _flash(network: PackedNetwork, place: Target, wish: Wish, method: str) -> flasher.Flashed:
+    chosen = None
+    if not place.board.emulated:
+        place, chosen = flasher.ready(place, method)
+    built = _build(network, place.board, wish, chosen)
+    output.note(f"flash {built.flash_bytes} bytes, RAM {built.ram_bytes} bytes")
+    if chosen is None:
+        return flasher.flash_emulated(built, place.board)
+    return flasher.flash(built, place, chosen, shlex.join(["bitflow", *sys.argv[1:]]))
 
 
 def _emulated(built: Built, target: Board) -> Any:
@@ -192,15 +217,45 @@ def connected(network: PackedNetwork, target: Board, port: str | None, wish: Wis
     from bitflow_hil.device import Device
     from bitflow_hil.transport import SerialTransport
 
-    with contextlib.ExitStack() as stack:
-        if port is None:
-            if not target.emulated:
-                raise InputError(f"{target.name} is not emulated: say --port of the board")
-            emulator = stack.enter_context(_emulated(_build(network, target, wish), target))
-            port = emulator.port
-        device = stack.enter_context(Device(SerialTransport(port, target.baud)))
+    with _at(network, target, port, wish) as url, Device(SerialTransport(url, target.baud)) as device:
         yield device
         device.reset()  # the next one at the port may speak text
+
+
+@contextlib.contextmanager
+def _resuming(network: PackedNetwork, target: Board, port: str | None) -> Iterator[Any]:
+    """The same, connected again whenever it is lost."""
+    from bitflow_hil.device import Device
+    from bitflow_hil.resume import ResumingDevice
+    from bitflow_hil.transport import SerialTransport
+
+    with (
+        _at(network, target, port, "balanced") as url,
+        ResumingDevice(lambda: Device(SerialTransport(url, target.baud))) as device,
+    ):
+        yield device
+        device.reset()
+
+
+@contextlib.contextmanager
+def _at(network: PackedNetwork, target: Board, port: str | None, wish: Wish) -> Iterator[str]:
+    """The port: as given, of the board that is plugged in, or of an emulated one that runs meanwhile."""
+    from bitflow_hil import ports
+
+    if port is not None and port.startswith("labgrid:"):
+        from bitflow_hil import labgrid
+
+        with labgrid.place(port) as url:
+            yield url
+    elif port is not None:
+        yield port
+    elif target.emulated:
+        with _emulated(_build(network, target, wish), target) as emulator:
+            yield emulator.port
+    elif target.buildable:
+        yield str(ports.find(target).device)
+    else:
+        raise InputError(f"{target.name} is no device ({target.says})")
 
 
 def scores_on(network: PackedNetwork, name: str, port: str | None, images: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
@@ -217,7 +272,7 @@ def _ways(runtime: str) -> tuple[Any, Any]:
         return micropython.connected, repl.check
     from bitflow_hil import runner
 
-    return connected, runner.check
+    return _resuming, runner.check
 
 
 def _check(

@@ -10,7 +10,7 @@ import typer
 
 from bitflow import project
 from bitflow.cli import compare, options, output
-from bitflow.deploy import boards
+from bitflow.deploy import boards, environments
 from bitflow.deploy.planning import plan_for
 from bitflow.emit import codegen
 from bitflow.errors import CheckFailed
@@ -78,7 +78,9 @@ def generate(
     settings = project.find_project()
     network = image.load(project.resolve_model(model, settings))
     board = boards.board(board_name or (settings.board if settings else boards.DEFAULT_BOARD))
-    for path in codegen.generate(network, target, folder, prefix, plan_for(network, board, wish)):
+    plan = plan_for(network, board, wish)
+    files = environments.files(plan.arena_bytes, board.name if board.buildable else boards.DEFAULT_BOARD)
+    for path in codegen.generate(network, target, folder, prefix, plan, files):
         output.note(f"wrote {path}")
 
 

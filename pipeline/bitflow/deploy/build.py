@@ -8,14 +8,14 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bitflow import resources
 from bitflow._version import __version__
-from bitflow.deploy import platformio
+from bitflow.deploy import environments, platformio
 from bitflow.deploy.boards import Board, boards
 from bitflow.deploy.planning import plan_for
 from bitflow.emit import codegen
@@ -27,6 +27,8 @@ from bitflow.lower.plan import Plan
 
 __all__ = ["Built", "build", "folder_of"]
 
+_IN_FLASH = (".vectors", ".fast", ".text", ".rodata", ".ARM.exidx", ".data")
+_IN_RAM = (".data", ".bss", ".arena")
 _COPIED = ("src", "lib", "platform")  # made anew, so that no file of an earlier network stays
 
 
@@ -60,10 +62,12 @@ def build(
     flash_budget: int = 0,
     ram_budget: int = 0,
     wish: Wish = "balanced",
+    method: str | None = None,
 ) -> Built:
     """Generate and compile; what was built from the same network, sources and compiler is not built again.
 
-    Budgets are bytes, 0: what the board has. wish: what kernels are chosen for. Raises InputError for a board without
+    Budgets are bytes, 0: what the board has. wish: what kernels are chosen for. method:
+    of upload. Raises InputError for a board without
     firmware, CheckFailed where a budget or a memory is too small, MissingError where a tool is missing.
     """
     if not board.buildable:
@@ -73,16 +77,18 @@ def build(
     elf = folder / ".pio" / "build" / board.name / "firmware.elf"
     stamp = elf.with_name("bitflow.json")
     plan = plan_for(network, board, wish, flash_budget, ram_budget)
+    # PlatformIO drops the builds of all boards where these change: they are the same for as many as can be.
+    files = environments.files(plan.arena_bytes, methods={board.name: method} if method else None)
     with _locked(folder):
-        key = _key(network, plan, board)
+        key = _key(network, plan, board, files)
         sizes = _built_before(stamp, elf, key)
         fresh = sizes is None
         if sizes is None:
             stamp.unlink(missing_ok=True)
             for name in _COPIED:
                 shutil.rmtree(folder / name, ignore_errors=True)
-            codegen.generate_platformio(network, folder, plan=plan)
-            platformio.run(folder, board.name)
+            codegen.generate_platformio(network, folder, files, plan=plan)
+            platformio.run(folder, board.name, bare=board.bare is not None)
             sizes = _measure(elf)
             stamp.write_text(json.dumps({"key": key, **asdict(sizes)}))
     built = Built(
@@ -107,9 +113,10 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def _key(network: PackedNetwork, plan: Plan, board: Board) -> str:
+def _key(network: PackedNetwork, plan: Plan, board: Board, files: Mapping[str, str]) -> str:
     """What a firmware depends on, as one number: network, plan, sources, templates, compiler, board."""
     digest = hashlib.sha256(f"{__version__}\0{board.name}\0".encode())
+    digest.update("\0".join(f"{name}\0{text}" for name, text in sorted(files.items())).encode())
     digest.update(image.encode(network) + plan_image.encode(network, plan))
     compiler = shutil.which(platformio.COMPILER)
     if compiler:
@@ -140,7 +147,7 @@ def _built_before(stamp: Path, elf: Path, key: str) -> _Sizes | None:
 
 
 def _measure(elf: Path) -> _Sizes:
-    tool = platformio.COMPILER.removesuffix("gcc")
+    tool = platformio.compiler().removesuffix("gcc")
     sections = {
         words[0]: int(words[1])
         for line in _output(f"{tool}size", "-A", "-d", str(elf)).splitlines()
@@ -151,10 +158,8 @@ def _measure(elf: Path) -> _Sizes:
         for line in _output(f"{tool}nm", str(elf)).splitlines()
         if len(words := line.split()) == 3
     }
-    data = sections.get(".data", 0)
-    return _Sizes(
-        sections[".text"] + sections.get(".ARM.exidx", 0) + data, data + sections[".bss"], symbols["_stack_size"]
-    )
+    flash, static = (sum(sections.get(name, 0) for name in names) for names in (_IN_FLASH, _IN_RAM))
+    return _Sizes(flash, static, symbols.get("_stack_size", 0))
 
 
 def _output(*words: str) -> str:

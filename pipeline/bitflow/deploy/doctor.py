@@ -26,6 +26,8 @@ _PACKAGES = (
 _PROGRAMS = (
     (platformio.COMPILER, "build firmware", platformio.COMPILER_HINT),
     ("qemu-system-arm", "run emulated boards", "sudo apt-get install qemu-system-arm"),
+    ("openocd", "flash STM32 boards by ST-LINK", "sudo apt-get install openocd"),
+    ("dfu-util", "flash boards by DFU", "sudo apt-get install dfu-util"),
 )
 
 

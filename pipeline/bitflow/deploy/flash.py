@@ -1,41 +1,63 @@
-"""Puts a firmware on a board. An emulated board is booted once, tested and stopped."""
+"""Puts a firmware on a board, and asks the board what it runs. An emulated board is booted once, tested and stopped."""
 
 from __future__ import annotations
 
+import os
 import shlex
-from dataclasses import dataclass
+import signal
+import subprocess
+import time
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bitflow.deploy import build, platformio
-from bitflow.deploy.boards import Board
+from bitflow.deploy import platformio, upload
+from bitflow.deploy.boards import Board, Method
 from bitflow.deploy.build import Built
-from bitflow.errors import CheckFailed, DeviceError
-from bitflow.ir import PackedNetwork
+from bitflow.deploy.upload import Target
+from bitflow.errors import BitflowError, CheckFailed, DeviceError, MissingError
 
-__all__ = ["Flashed", "commands", "flash"]
+if TYPE_CHECKING:
+    from bitflow_hil.device import Device
+
+__all__ = ["Flashed", "commands", "flash", "flash_emulated", "ready"]
+
+UPLOAD_S = 300.0
+"""The longest that an external command may take."""
+
+RETURN_S = 20.0
+"""How long a board may take from the end of the upload to its first answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Flashed:
-    """What the board said: its core, the network's CRC-32, the build, and how much of the stack a run used."""
+    """What the board said: its core, the network's name and CRC-32, the build, and how much of the stack a run used.
+
+    port: where it answered, None for an emulated one, which was stopped.
+    """
 
     board: str
     cpuid: int
+    network: str
     crc32: int
     build_id: str
     stack_used: int
+    port: str | None = None
 
 
-def commands(network: PackedNetwork, board: Board, project_folder: Path) -> list[str]:
+def commands(target: Target, method: str) -> list[str]:
     """The external commands of a flash, as they are typed."""
     from bitflow_hil import emulator
 
-    folder = build.folder_of(network, project_folder)
-    elf = folder / ".pio" / "build" / board.name / "firmware.elf"
-    return [shlex.join(words) for words in (platformio.command(folder, board.name), emulator.command(board, elf))]
+    words = [platformio.command(target.folder, target.board.name)]
+    if target.board.emulated:
+        words.append(emulator.command(target.board, target.elf))
+    else:
+        words += upload.commands(target, upload.method_for(target.board, method))
+    return [shlex.join(one) for one in words]
 
 
-def flash(built: Built, board: Board) -> Flashed:
+def flash_emulated(built: Built, board: Board) -> Flashed:
     """Boot, compare core and network, run the self-test, stop.
 
     Raises DeviceError if the board does not answer or is another one, CheckFailed if its scores are wrong.
@@ -45,12 +67,101 @@ def flash(built: Built, board: Board) -> Flashed:
     from bitflow_hil.transport import SerialTransport
 
     with Emulator(board, built.elf) as emulator, Device(SerialTransport(emulator.port, board.baud)) as device:
-        wrong = device.self_test()
-        info = device.info()
+        return _tested(device, built, board, None)
+
+
+def ready(target: Target, method: str) -> tuple[Target, Method]:
+    """Before anything is built or touched: the method, whose tool is here, and the one board that is meant.
+
+    Raises MissingError without the method's tool, DeviceError where no such board is plugged in, InputError where
+    several are, which it lists.
+    """
+    from bitflow_hil import ports
+
+    chosen = upload.method_for(target.board, method)
+    upload.require_tool(target.board, chosen)
+    if target.port is not None:
+        return replace(target, probe=target.probe or ports.serial_number(target.port)), chosen
+    if chosen in ("dfu", "uf2"):  # a board that waits for these has no serial port
+        return target, chosen
+    found = ports.find(target.board, target.probe)
+    return replace(target, port=str(found.device), probe=found.serial_number), chosen
+
+
+def flash(built: Built, target: Target, method: Method, again: str) -> Flashed:
+    """Upload, wait for the board to come back, compare core and network, run the self-test.
+
+    target, method: of ready(). again: the command that repeats it, for messages. Raises BitflowError if the upload
+    fails or is interrupted, DeviceError if the board does not answer or is another one, CheckFailed if its scores are
+    wrong.
+    """
+    from bitflow_hil import ports
+
+    for words in upload.commands(target, method):
+        _run(words, built.folder / "upload.log", target.board, again)
+    port = target.port or str(ports.wait_for(target.board, target.probe, RETURN_S).device)
+    with _answering(target.board, port) as device:
+        return _tested(device, built, target.board, port)
+
+
+def _tested(device: Device, built: Built, board: Board, port: str | None) -> Flashed:
+    wrong = device.self_test()
+    info = device.info()
     if not board.is_core(info.cpuid):
         raise DeviceError(f"the core of {board.name} says CPUID {info.cpuid:08x}: it is another one")
     if info.crc32 != built.crc32:
-        raise DeviceError(f"{board.name} runs {info.crc32:08x}, not {built.crc32:08x}")
+        raise DeviceError(f"{board.name} runs {info.name} {info.crc32:08x}, not {built.crc32:08x}")
     if wrong:
         raise CheckFailed(f"self-test on {board.name}: {wrong} of {info.classes} scores differ")
-    return Flashed(board.name, info.cpuid, info.crc32, info.build_id, info.stack_used)
+    return Flashed(board.name, info.cpuid, info.name, info.crc32, info.build_id, info.stack_used, port)
+
+
+def _answering(board: Board, port: str) -> Device:
+    """The device, as soon as it answers."""
+    from bitflow_hil.device import Device
+    from bitflow_hil.transport import SerialTransport
+
+    end = time.monotonic() + RETURN_S
+    while True:
+        try:
+            return Device(SerialTransport(port, board.baud))
+        except DeviceError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.25)
+
+
+def _run(words: list[str], log: Path, board: Board, again: str) -> None:
+    """One external command, its output in a log; all of it ends when it takes too long or somebody stops it."""
+    state = f"{board.name} may hold a part of the firmware; again: {again}"
+    with log.open("w") as output:
+        try:
+            process = subprocess.Popen(
+                words, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            )
+        except OSError as error:
+            raise MissingError(f"{words[0]}: {error.strerror}") from error
+        try:
+            code = process.wait(UPLOAD_S)
+        except subprocess.TimeoutExpired:
+            _end(process)
+            raise BitflowError(f"{words[0]} did not end in {UPLOAD_S:g} s and was stopped; {state}") from None
+        except KeyboardInterrupt:
+            _end(process)
+            raise BitflowError(f"the upload was interrupted; {state}") from None
+    if code:
+        how = f"was killed by signal {-code}" if code < 0 else f"failed with {code}"
+        lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+        said = next((line for line in lines if "rror" in line), lines[-1] if lines else "no output")
+        raise BitflowError(f"{words[0]} {how}: {said} (see {log}); {state}")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """SIGTERM to all of it, and SIGKILL to what is left after two seconds."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        os.killpg(process.pid, number)
+        try:
+            process.wait(2.0)
+        except subprocess.TimeoutExpired:
+            continue
+        return

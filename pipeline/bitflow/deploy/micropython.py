@@ -167,7 +167,7 @@ def _expected(board: Board) -> str:
         raise InputError(
             f"no MicroPython for board {board.name}: emulated are {', '.join(emulated)}; real ones {', '.join(real)}"
         )
-    return board.mpy
+    return board.mpy.arch
 
 
 def _architecture_for(found: Implementation, board: Board) -> str:

@@ -94,7 +94,7 @@ def module(architecture: str) -> Module:
 
 def emulated_boards() -> tuple[str, ...]:
     """The boards of the table that run MicroPython in QEMU."""
-    return tuple(row.name for row in boards() if row.emulated and row.mpy in _MACHINES)
+    return tuple(row.name for row in boards() if row.emulated and row.mpy and row.mpy.arch in _MACHINES)
 
 
 def emulated(board: Board, network: PackedNetwork | None = None) -> Path:
@@ -106,8 +106,8 @@ def emulated(board: Board, network: PackedNetwork | None = None) -> Path:
     if board.name not in emulated_boards():
         raise InputError(f"no MicroPython for board {board.name}; it runs on {', '.join(emulated_boards())}")
     assert board.mpy is not None
-    machine = _MACHINES[board.mpy]
-    missing = _missing(board.mpy)
+    machine = _MACHINES[board.mpy.arch]
+    missing = _missing(board.mpy.arch)
     if missing:
         raise MissingError(missing)
     source = sources.find()

@@ -14,7 +14,7 @@ from pathlib import Path
 from bitflow import resources
 from bitflow.errors import BitflowError, CheckFailed, MissingError
 
-__all__ = ["COMPILER", "COMPILER_HINT", "command", "core_folder", "run"]
+__all__ = ["COMPILER", "COMPILER_HINT", "command", "compiler", "core_folder", "run"]
 
 COMPILER = "arm-none-eabi-gcc"
 COMPILER_HINT = "sudo apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi"
@@ -34,20 +34,26 @@ def core_folder() -> Path:
     return resources.cache_folder() / "platformio"
 
 
+def compiler() -> str:
+    """The Arm compiler: on PATH, or the one that PlatformIO fetched."""
+    fetched = core_folder() / "packages" / "toolchain-gccarmnoneeabi" / "bin" / COMPILER
+    return str(fetched) if shutil.which(COMPILER) is None and fetched.exists() else COMPILER
+
+
 def command(folder: Path, environment: str) -> list[str]:
     """The command that builds an environment of a project."""
     return [sys.executable, "-m", "platformio", "run", "-d", str(folder), "-e", environment]
 
 
-def run(folder: Path, environment: str) -> None:
-    """Build. The output goes to build.log in the folder.
+def run(folder: Path, environment: str, bare: bool = True) -> None:
+    """Build. The output goes to build.log in the folder. bare: by the compiler on PATH; else PlatformIO brings its own.
 
-    Raises MissingError without PlatformIO or the compiler, CheckFailed where the program does not fit the memories,
-    BitflowError with the first error otherwise.
+    Raises MissingError without PlatformIO, compiler or registry, CheckFailed where the program does not fit the
+    memories, BitflowError with the first error otherwise.
     """
     if importlib.util.find_spec("platformio") is None:
         raise MissingError("platformio is not installed: pip install 'bitflow-net[firmware]'")
-    if shutil.which(COMPILER) is None:
+    if bare and shutil.which(COMPILER) is None:
         raise MissingError(f"{COMPILER} is missing: {COMPILER_HINT}")
     core = core_folder()
     _provide_scons(core)
@@ -69,6 +75,8 @@ def run(folder: Path, environment: str) -> None:
 
 def _failure(log: Path) -> BitflowError:
     lines = log.read_text(errors="replace").splitlines()
+    if any("HTTPClientError" in line for line in lines):
+        return MissingError(f"PlatformIO cannot fetch what this board needs: its registry does not answer (see {log})")
     for line in lines:
         if match := _OVERFLOW.search(line):
             return CheckFailed(f"the firmware does not fit: {match[2]} bytes too many for {match[1]} (see {log})")

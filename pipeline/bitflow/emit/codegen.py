@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -20,27 +21,33 @@ from bitflow.errors import InputError
 from bitflow.ir import PackedNetwork
 from bitflow.lower.plan import Plan
 
-__all__ = ["TARGETS", "generate", "generate_platformio", "render_model"]
+__all__ = ["TARGETS", "generate", "generate_platformio", "render", "render_model"]
 
 Target = Literal["c", "platformio", "micropython"]
 TARGETS: tuple[Target, ...] = ("c", "platformio", "micropython")
-_SOURCES = frozenset({".c", ".h", ".S", ".cmake", ".ini", ".json", ".ld", ".mk", ".py", ".pyi", ".toml"})
+_SOURCES = frozenset({".c", ".cpp", ".h", ".S", ".cmake", ".ini", ".json", ".ld", ".mk", ".py", ".pyi", ".toml"})
 
 
 def generate(
-    network: PackedNetwork, target: Target, out: Path, prefix: str | None = None, plan: Plan | None = None
+    network: PackedNetwork,
+    target: Target,
+    out: Path,
+    prefix: str | None = None,
+    plan: Plan | None = None,
+    environments: Mapping[str, str] | None = None,
 ) -> tuple[Path, ...]:
     """Write the sources of a network into the folder `out` and return the files of the network itself.
 
     target: "c" gives PREFIX.c, PREFIX.h and the C library in bitflow/; "platformio" a project that builds by
     `pio run`, without BitFlow; "micropython" a folder for USER_C_MODULES with BITFLOW_NETWORK=OUT/network/PREFIX.
     prefix: begins every generated name, by default the network's name. plan: which kernels run it, and what they need;
-    None: the C library chooses, and the network's bytes are those of its image.
+    None: the C library chooses, and the network's bytes are those of its image. environments: the files of a PlatformIO
+    project that follow from the board table.
     """
     if target not in TARGETS:
         raise InputError(f"unknown target {target!r}: one of {', '.join(TARGETS)}")
     if target == "platformio":
-        return generate_platformio(network, out, prefix=prefix, plan=plan)
+        return generate_platformio(network, out, environments or {}, prefix=prefix, plan=plan)
     own = render_model(network, prefix, plan)
     if target == "micropython":
         own = {f"network/{name}": text for name, text in own.items()}
@@ -54,19 +61,21 @@ def generate(
 def generate_platformio(
     network: PackedNetwork,
     out: Path,
+    environments: Mapping[str, str],
     self_test: tuple[npt.NDArray[Any], npt.NDArray[np.int32]] | None = None,
     prefix: str | None = None,
     plan: Plan | None = None,
 ) -> tuple[Path, ...]:
     """Write the firmware project around a network; returns the network's own files in it.
 
+    environments: path -> text of the files that follow from the board table (deploy.environments).
     self_test: an image [H, W, C] and the scores [classes] it must give; by default noise from a fixed seed with the
     scores of the NumPy reference.
     """
     if self_test is None:
         images = random_images(network.contract, 4, seed=0)
         self_test = images[0], run_packed(network, images[:1]).scores[0]
-    files = _copied(resources.firmware(), "")
+    files = _copied(resources.firmware(), "") | dict(environments)
     own = {f"src/{name}": text for name, text in render_model(network, prefix, plan).items()}
     image, scores = self_test
     view = model_view(network, prefix, plan)
@@ -74,7 +83,7 @@ def generate_platformio(
     view = replace(view, build_id=digest.hexdigest()[:8])
     test_input = rows(np.ascontiguousarray(image).view(np.uint8).reshape(-1), per_row=16)
     for name in ("firmware_model.h", "firmware_model.c"):
-        own[f"src/{name}"] = _render(name, m=view, test_input=test_input, test_scores=rows(np.asarray(scores)))
+        own[f"src/{name}"] = render(name, m=view, test_input=test_input, test_scores=rows(np.asarray(scores)))
     _write(out, files | own)
     return tuple(out / name for name in own)
 
@@ -82,10 +91,11 @@ def generate_platformio(
 def render_model(network: PackedNetwork, prefix: str | None = None, plan: Plan | None = None) -> dict[str, str]:
     """File name -> text of the network's own C source and header."""
     view = model_view(network, prefix, plan)
-    return {f"{view.prefix}.{kind}": _render(f"model.{kind}", m=view) for kind in ("c", "h")}
+    return {f"{view.prefix}.{kind}": render(f"model.{kind}", m=view) for kind in ("c", "h")}
 
 
-def _render(name: str, **values: Any) -> str:
+def render(name: str, **values: Any) -> str:
+    """The text that a template gives."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(resources.templates()),
         undefined=jinja2.StrictUndefined,

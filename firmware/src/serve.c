@@ -1,0 +1,48 @@
+/*
+ * serve.c - hands each received byte to the language it belongs to.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "serve.h"
+#include "board.h"
+#include "link_text.h"
+#include "network.h"
+#include "requests.h"
+
+#define POLLS     300u /* before it sleeps: an answer is asked for soon, waking takes time */
+#define A_SILENCE 10u  /* of a second: ends what was begun outside the frames' own language */
+
+static void take(uint8_t byte) {
+    static uint64_t last;
+    uint64_t now = board_ticks();
+    bool text = requests_text_allowed();
+    if (text && now - last > board_timer_hz() / A_SILENCE) {
+        frames_drop();
+        text_drop();
+    }
+    last = now;
+    if (byte == 0 || !text || frames_inside()) {
+        text_drop();
+        frames_take(byte);
+    } else {
+        text_take(byte);
+    }
+}
+
+void serve_begin(void) {
+    board_init();
+    network_use_builtin();
+    text_start();
+}
+
+void serve(void) {
+    static unsigned idle;
+    int byte = board_read();
+    if (byte >= 0) {
+        take((uint8_t)byte);
+        idle = 0;
+    } else if (++idle >= POLLS) {
+        board_sleep();
+        idle = 0;
+    }
+}

@@ -1,0 +1,36 @@
+"""The files of a firmware project that follow from the board table: PlatformIO's environments and linker scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bitflow.deploy.boards import DEFAULT_BOARD, Board, boards
+from bitflow.emit import codegen
+
+__all__ = ["files", "protocol"]
+
+_PROTOCOLS = {"pyocd": "cmsis-dap", "uf2": "picotool"}  # PlatformIO's names where they are not the method's own
+
+
+def files(arena_bytes: int, default: str = DEFAULT_BOARD, methods: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Path in the project -> text: boards.ini, and a linker script for each board that is built bare.
+
+    arena_bytes: of the network, which decides where its arena lies. default: what `pio run` builds. methods: board ->
+    how it is flashed, where not as usual.
+    """
+    built = [board for board in boards() if board.buildable]
+    protocols = {board.name: protocol(board, (methods or {}).get(board.name)) for board in built}
+    texts = {"boards.ini": codegen.render("boards.ini", boards=built, default=default, protocols=protocols)}
+    for board in built:
+        if board.bare is not None:
+            fits = arena_bytes <= board.bare.dtcm - board.bare.stack
+            texts[f"platform/ld/{board.name}.ld"] = codegen.render("board.ld", b=board, arena_fits=fits)
+    return texts
+
+
+def protocol(board: Board, method: str | None = None) -> str:
+    """PlatformIO's name of a method of upload; "" for a board without any."""
+    if board.upload is None:
+        return ""
+    asked = method if method in board.upload.methods else board.upload.methods[0]
+    return dict(board.upload.protocols).get(asked, _PROTOCOLS.get(asked, asked))

@@ -1,0 +1,124 @@
+"""Ports of the firmware to real boards, as far as they go without one: STM32 bare, and the Arduino framework."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import tty
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.firmware.conftest import packed
+
+from bitflow import resources
+from bitflow.check.host import HostEngine
+from bitflow.check.random_networks import random_images
+from bitflow.deploy.boards import board, boards
+from bitflow.deploy.build import Built
+from bitflow.emit import codegen
+from bitflow.ir import PackedNetwork
+from bitflow.lower import image
+from bitflow_hil.device import Device
+from bitflow_hil.emulator import Emulator
+from bitflow_hil.transport import SerialTransport
+
+HERE = Path(__file__).parent
+BUILT = [row.name for row in boards() if row.bare and not row.emulated]
+STRICT = ("-Wall", "-Wextra", "-Wconversion", "-Werror", "-O2")
+MACROS = ("-DBOARD_BAUD=115200u", "-DBOARD_RAM=65536u", "-DFIRMWARE_LOAD=0", "-DFIRMWARE_ARENA_SECTION=0")
+
+
+def equals_the_host(device: Device, network: PackedNetwork) -> None:
+    images = random_images(network.contract, 20, 3)
+    engine = HostEngine(network)
+    assert device.self_test() == 0
+    assert np.array_equal([run.scores for run in device.run(images)], engine.scores(images))
+    for got, want in zip(device.hidden(images[0]), engine.hidden(images[:1]), strict=True):
+        assert np.array_equal(got, want.view(np.uint32).reshape(-1))
+
+
+# ---- STM32. ----
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_real_board_is_built_and_linked(firmware: Callable[[str], Built], name: str) -> None:
+    built, row = firmware(name), board(name)
+    assert row.bare is not None
+    nm = subprocess.run(("arm-none-eabi-nm", built.elf), capture_output=True, text=True, check=True).stdout
+    at = {name: int(address, 16) for address, name in re.findall(r"^([0-9a-f]+) \w (\w+)$", nm, re.MULTILINE)}
+    assert at["vectors"] == row.bare.flash_at
+    assert at["reset_handler"] > row.bare.flash_at
+    if row.bare.itcm:
+        assert 0 < at["bf_run"] < row.bare.itcm
+        assert 0x20000000 <= at["builtin_arena"] < 0x20000000 + row.bare.dtcm
+        assert at["_stack_top"] == 0x20000000 + row.bare.dtcm
+
+
+def test_stm32_port_runs_on_an_emulated_stm32(firmware: Callable[[str], Built], network: PackedNetwork) -> None:
+    target = board("qemu-stm32f4")
+    with (
+        Emulator(target, firmware(target.name).elf) as emulator,
+        Device(SerialTransport(emulator.port)) as device,
+    ):
+        info = device.info()
+        assert target.is_core(info.cpuid)
+        assert info.board == target.name
+        assert 0 < info.stack_used < info.stack_bytes
+        # Its clock control never answers: the firmware went on with the clock of the reset, and counts right with it
+        for loops in (100, 700_000):
+            assert device.instructions(device.calibrate(loops)) - 2 * loops in (0, 1, 2)
+        equals_the_host(device, network)
+        other = packed(2)
+        device.load(image.encode(other))
+        images = random_images(other.contract, 3, 5)
+        assert np.array_equal([run.scores for run in device.run(images)], HostEngine(other).scores(images))
+
+
+# ---- Arduino, against a stand-in for Arduino.h. ----
+
+
+@pytest.fixture(scope="module")
+def sources(network: PackedNetwork, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("arduino")
+    codegen.generate_platformio(network, folder, {})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def arduino(sources: Path) -> Iterator[str]:
+    """A port where the Arduino port answers, compiled for this computer."""
+    includes = (f"-I{HERE / 'arduino'}", f"-I{sources / 'src'}", f"-I{resources.c_library() / 'include'}")
+    own = [path for path in (sources / "src").glob("*.c") if path.name != "main.c"]
+    library = (resources.c_library() / "src").glob("*.c")
+    flags = (*STRICT, *MACROS, '-DFIRMWARE_BOARD="arduino"', *includes)
+    subprocess.run(("gcc", "-std=c99", *flags, "-c", *own, *library), cwd=sources, check=True)
+    cpp = (sources / "src" / "boards" / "arduino.cpp", HERE / "arduino" / "stand_in.cpp")
+    subprocess.run(("g++", *flags, *cpp, *sources.glob("*.o"), "-o", sources / "sketch"), cwd=sources, check=True)
+    master, slave = os.openpty()
+    tty.setraw(slave)
+    running = subprocess.Popen((sources / "sketch",), stdin=master, stdout=master)
+    os.close(master)
+    yield os.ttyname(slave)
+    running.kill()
+    running.wait()
+    os.close(slave)
+
+
+def test_arduino_port_runs(arduino: str, network: PackedNetwork) -> None:
+    with Device(SerialTransport(arduino)) as device:
+        info = device.info()
+        assert info.board == "arduino"
+        assert info.stack_bytes == 0
+        equals_the_host(device, network)
+        (run,) = device.run(random_images(network.contract, 1, 0))
+        assert run.ticks < 1_000_000  # microseconds
+
+
+@pytest.mark.parametrize("cpu", ["cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33"])
+def test_arduino_port_compiles_for_each_core(sources: Path, tmp_path: Path, cpu: str) -> None:
+    command = ("arm-none-eabi-g++", f"-mcpu={cpu}", "-mthumb", *STRICT, *MACROS, f"-I{HERE / 'arduino'}")
+    source = sources / "src" / "boards" / "arduino.cpp"
+    subprocess.run((*command, f"-I{sources / 'src'}", "-c", source, "-o", tmp_path / "arduino.o"), check=True)
