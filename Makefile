@@ -49,6 +49,7 @@ demo: .venv/.installed ## Train digits, build firmware, check all 360 test image
 
 test: .venv/.installed .venv/labgrid/.installed ## Lint, check types, run all tests and show coverage.
 	@.ci/packages test
+	@.ci/newer-qemu
 	@$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest --cov=bitflow --cov=bitflow_hil --cov-report=term:skip-covered $(ARGS)
 

@@ -21,7 +21,7 @@ from bitflow.errors import DeviceError, InputError, MissingError
 
 __all__ = ["Emulator", "command"]
 
-_PROGRAM = "qemu-system-arm"
+PROGRAM = os.environ.get("BITFLOW_QEMU", "qemu-system-arm")  # another one: some boards need a newer QEMU
 _END_S = 1.0  # a line that hangs up is seen before the end of the process
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -31,7 +31,7 @@ def command(board: Board, elf: Path) -> list[str]:
     if board.machine is None:
         raise InputError(f"board {board.name} is not emulated")
     return [
-        _PROGRAM, "-M", board.machine, "-kernel", str(elf), "-icount", "shift=6",
+        PROGRAM, "-M", board.machine, "-kernel", str(elf), "-icount", "shift=6",
         "-display", "none", "-monitor", "none", "-serial", "stdio",
     ]  # fmt: skip
 
@@ -63,8 +63,8 @@ class Emulator:
 
     def __init__(self, board: Board, elf: Path) -> None:
         """Start; MissingError without QEMU."""
-        if shutil.which(_PROGRAM) is None:
-            raise MissingError(f"{_PROGRAM} is missing: sudo apt-get install qemu-system-arm")
+        if shutil.which(PROGRAM) is None:
+            raise MissingError(f"{PROGRAM} is missing: sudo apt-get install qemu-system-arm")
         self.board = board
         master, self._slave = os.openpty()
         tty.setraw(self._slave)
