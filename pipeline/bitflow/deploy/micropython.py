@@ -76,15 +76,19 @@ def build(network: PackedNetwork, board: Board, project_folder: Path) -> Package
 
 @contextlib.contextmanager
 def running(board: Board, port: str | None) -> Iterator[str]:
-    """The port of a board that runs MicroPython: the one that is given, or that of an emulated board started here."""
+    """The port of a board that runs MicroPython: the one that is given, that of the board that is plugged in, or of an
+    emulated one started here.
+    """
+    from bitflow_hil import ports
+    from bitflow_hil.emulator import Emulator
+
     _expected(board)
     if port is not None:
         yield port
         return
     if not board.emulated:
-        raise InputError(f"{board.name} is not emulated: say --port of the board")
-    from bitflow_hil.emulator import Emulator
-
+        yield str(ports.find(board).device)
+        return
     with Emulator(board, builder.emulated(board)) as emulator:
         yield emulator.port
 
