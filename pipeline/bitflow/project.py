@@ -31,6 +31,7 @@ T = TypeVar("T", str, int, float)
 
 FILE_NAME = "bitflow.toml"
 BUILTIN = "builtin:"
+MLPERF = ("", "ic01", "kws01", "vww01", "ad01")
 
 _TEMPLATE = """\
 # A BitFlow project. Commands in this folder read it; a flag on the command line wins over it.
@@ -55,6 +56,7 @@ threads = {recipe.threads}
 
 [board]
 name = {board}      # see: bitflow boards
+mlperf = ""            # test of MLPerf Tiny that firmware names: ic01, kws01, vww01, ad01; "": by the input's shape
 
 [budget]               # bytes; 0: none. A build beyond a budget fails.
 flash = 0
@@ -70,7 +72,8 @@ class Project:
     """The settings of a project folder.
 
     size: (height, width[, channels]) that pictures of a folder are brought to. width: factor of all channels.
-    flash_budget, ram_budget: bytes, 0: none. tolerance: a fraction of the images.
+    mlperf: the test of MLPerf Tiny that firmware names. flash_budget, ram_budget: bytes, 0: none. tolerance: a fraction
+    of the images.
     """
 
     folder: Path
@@ -81,6 +84,7 @@ class Project:
     width: float = 1.0
     recipe: Recipe = Recipe()  # noqa: RUF009  a frozen value
     board: str = "qemu-m4"
+    mlperf: str = ""
     flash_budget: int = 0
     ram_budget: int = 0
     tolerance: float = 0.0
@@ -88,6 +92,7 @@ class Project:
     def __post_init__(self) -> None:
         require(0 <= self.tolerance <= 1, f"tolerance {self.tolerance} is outside 0..1")
         require(0.03 <= self.width <= 4, f"width {self.width} is outside 0.03..4")
+        require(self.mlperf in MLPERF, f"mlperf {self.mlperf!r} is not one of {', '.join(MLPERF[1:])}")
         require(self.flash_budget >= 0 and self.ram_budget >= 0, "a budget is negative")
         require(bool(self.name) and "/" not in self.name, f"name {self.name!r} is empty or has a slash")
 
@@ -191,7 +196,12 @@ def resolve_model(model: str | None, project: Project | None = None) -> Path:
 
 
 def _parse(folder: Path, content: Mapping[str, Any]) -> Project:
-    tables = {"data": {"source", "size"}, "board": {"name"}, "budget": {"flash", "ram"}, "check": {"tolerance"}}
+    tables = {
+        "data": {"source", "size"},
+        "board": {"name", "mlperf"},
+        "budget": {"flash", "ram"},
+        "check": {"tolerance"},
+    }
     tables["train"] = {"architecture", "width", *(f.name for f in fields(Recipe))}
     _check_keys(content, {"name", *tables}, "")
     parts: dict[str, Mapping[str, Any]] = {}
@@ -211,6 +221,7 @@ def _parse(folder: Path, content: Mapping[str, Any]) -> Project:
         width=_value(parts["train"], "train", "width", default.width),
         recipe=_recipe(recipe_for(architecture), parts["train"]),
         board=_value(parts["board"], "board", "name", default.board),
+        mlperf=_value(parts["board"], "board", "mlperf", default.mlperf),
         flash_budget=_value(parts["budget"], "budget", "flash", default.flash_budget),
         ram_budget=_value(parts["budget"], "budget", "ram", default.ram_budget),
         tolerance=_value(parts["check"], "check", "tolerance", default.tolerance),

@@ -77,9 +77,9 @@ class Client:
         return self.profile[1].removeprefix("m-model-[").removesuffix("]")
 
 
-def running(network: PackedNetwork, folder: Path) -> Iterator[str]:
+def running(network: PackedNetwork, folder: Path, mlperf: str = "") -> Iterator[str]:
     target = board("qemu-m4")
-    with Emulator(target, build(network, target, folder).elf) as emulator:
+    with Emulator(target, build(network, target, folder, mlperf=mlperf).elf) as emulator:
         yield emulator.port
 
 
@@ -120,3 +120,8 @@ def test_performance_mode(digits: str) -> None:
 def test_input_shape_names_the_benchmark(tmp_path: Path, size: str, name: str) -> None:
     for port in running(single_layer(parse(f"first3x3:{size}-8"), 0), tmp_path):
         assert Client(port).model() == name
+
+
+def test_project_may_name_the_benchmark(tmp_path: Path) -> None:
+    for port in running(single_layer(parse("first3x3:8x8x1-8"), 0), tmp_path, mlperf="ad01"):
+        assert Client(port).model() == "ad01"

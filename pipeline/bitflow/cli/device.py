@@ -191,7 +191,7 @@ def _build(network: PackedNetwork, target: Board, wish: Wish = "balanced", metho
     settings = project.find_project()
     budgets = (settings.flash_budget, settings.ram_budget) if settings else (0, 0)
     with Console(stderr=True).status(f"building {network.name} for {target.name}"):
-        return builder.build(network, target, _folder(), *budgets, wish, method)
+        return builder.build(network, target, _folder(), *budgets, wish, method, settings.mlperf if settings else "")
 
 
 def _flash(network: PackedNetwork, place: Target, wish: Wish, method: str) -> flasher.Flashed:

@@ -63,11 +63,12 @@ def build(
     ram_budget: int = 0,
     wish: Wish = "balanced",
     method: str | None = None,
+    mlperf: str = "",
 ) -> Built:
     """Generate and compile; what was built from the same network, sources and compiler is not built again.
 
     Budgets are bytes, 0: what the board has. wish: what kernels are chosen for. method:
-    of upload. Raises InputError for a board without
+    of upload. mlperf: the test of MLPerf Tiny that it names. Raises InputError for a board without
     firmware, CheckFailed where a budget or a memory is too small, MissingError where a tool is missing.
     """
     if not board.buildable:
@@ -80,14 +81,14 @@ def build(
     # PlatformIO drops the builds of all boards where these change: they are the same for as many as can be.
     files = environments.files(plan.arena_bytes, methods={board.name: method} if method else None)
     with _locked(folder):
-        key = _key(network, plan, board, files)
+        key = _key(network, plan, board, files | {"mlperf": mlperf})
         sizes = _built_before(stamp, elf, key)
         fresh = sizes is None
         if sizes is None:
             stamp.unlink(missing_ok=True)
             for name in _COPIED:
                 shutil.rmtree(folder / name, ignore_errors=True)
-            codegen.generate_platformio(network, folder, files, plan=plan)
+            codegen.generate_platformio(network, folder, files, plan=plan, mlperf=mlperf)
             platformio.run(folder, board.name, bare=board.bare is not None)
             sizes = _measure(elf)
             stamp.write_text(json.dumps({"key": key, **asdict(sizes)}))

@@ -65,12 +65,13 @@ def generate_platformio(
     self_test: tuple[npt.NDArray[Any], npt.NDArray[np.int32]] | None = None,
     prefix: str | None = None,
     plan: Plan | None = None,
+    mlperf: str = "",
 ) -> tuple[Path, ...]:
     """Write the firmware project around a network; returns the network's own files in it.
 
     environments: path -> text of the files that follow from the board table (deploy.environments).
     self_test: an image [H, W, C] and the scores [classes] it must give; by default noise from a fixed seed with the
-    scores of the NumPy reference.
+    scores of the NumPy reference. mlperf: the test of MLPerf Tiny that the firmware names, "": by the input's shape.
     """
     if self_test is None:
         images = random_images(network.contract, 4, seed=0)
@@ -83,7 +84,9 @@ def generate_platformio(
     view = replace(view, build_id=digest.hexdigest()[:8])
     test_input = rows(np.ascontiguousarray(image).view(np.uint8).reshape(-1), per_row=16)
     for name in ("firmware_model.h", "firmware_model.c"):
-        own[f"src/{name}"] = render(name, m=view, test_input=test_input, test_scores=rows(np.asarray(scores)))
+        own[f"src/{name}"] = render(
+            name, m=view, mlperf=mlperf, test_input=test_input, test_scores=rows(np.asarray(scores))
+        )
     _write(out, files | own)
     return tuple(out / name for name in own)
 
