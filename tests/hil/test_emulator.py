@@ -86,21 +86,21 @@ def test_emulator_ends_with_its_block(endless: Path) -> None:
 @needs_qemu
 def test_silent_firmware_is_given_up(endless: Path) -> None:
     with Emulator(board("qemu-m4"), endless) as emulator, pytest.raises(DeviceError, match="no answer"):
-        Device(SerialTransport(emulator.port), (0.1, 0.1))
+        Device(SerialTransport(emulator.port), patience_s=0.2)
 
 
 @needs_qemu
 def test_emulator_that_dies_is_noticed(tmp_path: Path) -> None:
     elf = tmp_path / "none.elf"
     with pytest.raises(DeviceError, match=r"QEMU ended with 1: .*none"), Emulator(board("qemu-m4"), elf) as emulator:
-        Device(SerialTransport(emulator.port), (0.5, 0.5))
+        Device(SerialTransport(emulator.port), patience_s=1)
 
 
 @needs_qemu
 def test_emulator_that_dies_later_is_noticed(endless: Path) -> None:
     with pytest.raises(DeviceError, match="QEMU ended with -9"), Emulator(board("qemu-m4"), endless) as emulator:
         os.kill(emulator.pid, signal.SIGKILL)
-        Device(SerialTransport(emulator.port), (0.5, 0.5))
+        Device(SerialTransport(emulator.port), patience_s=1)
 
 
 def test_missing_qemu_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
