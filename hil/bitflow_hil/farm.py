@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from bitflow.deploy.boards import Board
 from bitflow.deploy.build import Built
-from bitflow.errors import BitflowError, CheckFailed
+from bitflow.errors import BitflowError, CheckFailed, DeviceError
 from bitflow.ir import PackedNetwork
 from bitflow_hil import reach, runner, soak
 from bitflow_hil.results import Demands, HilResult, shortfalls
@@ -62,6 +62,7 @@ class Station:
     soaked: SoakResult | None = None
     error: BitflowError | None = None
     bug: BaseException | None = field(default=None, repr=False)
+    ended: threading.Event = field(default_factory=threading.Event, repr=False)
 
     def facts(self) -> dict[str, Any]:
         """What came of it, as one JSON object."""
@@ -69,8 +70,7 @@ class Station:
             return {"board": self.board.name, "error": str(self.error)}
         if self.soaked is not None:
             return self.soaked.facts()
-        if self.result is None:
-            return {"board": self.board.name, "error": "interrupted"}
+        assert self.result is not None
         sizes = {} if self.built is None else {"flash_bytes": self.built.flash_bytes, "ram_bytes": self.built.ram_bytes}
         return {**self.result.facts(), **sizes, "seconds": round(self.seconds, 3)}
 
@@ -80,7 +80,8 @@ class Station:
             return [f"{self.board.name}: {self.error}"]
         if self.soaked is not None:
             return self.soaked.failures()
-        return [f"{self.board.name}: interrupted"] if self.result is None else shortfalls(self.result, demands)
+        assert self.result is not None
+        return shortfalls(self.result, demands)
 
 
 class Farm:
@@ -137,18 +138,28 @@ class Farm:
         for thread in threads:
             thread.start()
         try:
-            while any(thread.is_alive() for thread in threads):
+            while not self._ended(_LOOK_S):
                 watch()
-                _join(threads, _LOOK_S)
         except KeyboardInterrupt:
             self._stop.set()
-            _join(threads, _END_S)
+            if not self._ended(_END_S):
+                for station in self.stations:
+                    if not station.ended.is_set():
+                        station.error = DeviceError(f"did not end within {_END_S:g} s of Ctrl-C")
             raise
         finally:
             watch()
         for station in self.stations:
             if station.bug is not None:
                 raise station.bug
+
+    def _ended(self, seconds: float) -> bool:
+        """Wait until all boards have ended, at most so long.
+
+        Not by join(): one that Ctrl-C interrupts takes its thread for dead (Python 3.11).
+        """
+        end = time.monotonic() + seconds
+        return all(station.ended.wait(max(0.0, end - time.monotonic())) for station in self.stations)
 
     def _live(self, station: Station, work: Callable[[Station, ResumingDevice], None]) -> None:
         try:
@@ -161,14 +172,9 @@ class Farm:
             station.error, station.state = error, "failed"
         except BaseException as error:
             station.bug, station.state = error, "failed"
+        finally:
+            station.ended.set()
 
     def _firmware(self, station: Station) -> Any:
         station.built = self._build(station.board)
         return station.built.elf
-
-
-def _join(threads: Sequence[threading.Thread], seconds: float) -> None:
-    """Wait until all have ended, at most so long."""
-    end = time.monotonic() + seconds
-    for thread in threads:
-        thread.join(max(0.0, end - time.monotonic()))

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -29,9 +29,9 @@ __all__ = [
     "bitflow_network",
     "device",
     "pytest_addoption",
-    "pytest_cmdline_main",
     "pytest_configure",
     "pytest_generate_tests",
+    "pytest_xdist_make_scheduler",
 ]
 
 _MARK = "bitflow_board(*names): run the test on these boards of --bitflow-board alone"
@@ -52,11 +52,26 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError("--bitflow-port is of one board: name one with --bitflow-board")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_cmdline_main(config: pytest.Config) -> None:
-    """Boards at the same time: all tests of a board go to one of pytest-xdist's workers, which builds it once."""
-    if len(_names(config)) > 1 and getattr(config.option, "numprocesses", None) and config.option.dist == "no":
-        config.option.dist = "loadgroup"
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Boards at the same time: all tests of a board go to one of pytest-xdist's workers, which builds it once.
+
+    None, pytest-xdist's own way, for one board and where --dist asks for another one.
+    """
+    from bitflow.deploy.boards import board
+
+    # The longest first: qemu-m0-4m is not qemu-m0.
+    names = sorted((board(name).name for name in _names(config)), key=len, reverse=True)
+    if len(names) < 2 or config.getoption("dist") != "load":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByBoard(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            _, _, parameters = nodeid.partition("[")
+            return next((name for name in names if name in parameters), nodeid)
+
+    return ByBoard(config, log)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -81,8 +96,6 @@ def _params(metafunc: pytest.Metafunc) -> list[object]:
     if not kept:
         asked = ", ".join(str(one) for mark in marks for one in mark.args)
         return [pytest.param(names[0], marks=pytest.mark.skip(reason=f"the test is for {asked}"))]
-    if metafunc.config.pluginmanager.hasplugin("xdist"):
-        return [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in kept]
     return list(kept)
 
 
