@@ -14,7 +14,7 @@ from bitflow_hil.farm import Station
 
 __all__ = ["COLUMNS", "row", "watching"]
 
-COLUMNS = ("board", "is", "images", "accuracy", "mismatches", "median ms", "p99 ms", "on the device", "retries")
+COLUMNS = ("board", "is", "images", "accuracy", "mismatches", "median", "p99", "on the device", "retries")
 
 _LATEST = 1000  # images whose latency a row shows: over hours, what happens now
 
@@ -37,8 +37,8 @@ def row(station: Station) -> tuple[str, ...]:
         f"{tally.done}/{tally.total}",
         f"{tally.accuracy:.2%}",
         str(tally.mismatches),
-        f"{np.median(latencies):.1f}",
-        f"{np.percentile(latencies, 99):.1f}",
+        f"{np.median(latencies):.1f} ms",
+        f"{np.percentile(latencies, 99):.1f} ms",
         cost,
         str(device.retries),
     )
@@ -63,7 +63,7 @@ def watching(stations: Sequence[Station]) -> Iterator[tuple[Callable[[], None], 
 
 
 def _table(stations: Sequence[Station]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, collapse_padding=True, header_style="bold")  # 80 columns will do
     for name in COLUMNS:
         table.add_column(name, justify="left" if name in COLUMNS[:2] else "right")
     for station in stations:
