@@ -54,10 +54,15 @@ _STUCK = 6  # answers in a row that miss as many chunks as before
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a device made of one image: int32 scores [classes], and ticks of its timer while bf_run was running."""
+    """What a device made of one image: int32 scores [classes], and ticks of its timer while bf_run was running.
+
+    seconds: from the first byte that was sent to the scores, as the host saw it. Two images are on their way at a time:
+    it contains the wait for the one before.
+    """
 
     scores: npt.NDArray[np.int32]
     ticks: int
+    seconds: float
 
 
 @dataclass(slots=True)
@@ -67,6 +72,7 @@ class _Flight:
     number: int
     data: bytes
     ask: Frame
+    started: float
 
 
 class Device:
@@ -186,12 +192,13 @@ class Device:
         if len(data) != self._info.input_bytes:
             raise InputError(f"the network takes {self._info.input_bytes} bytes an image, got {len(data)}")
         self._number = (self._number + 1) % 65536
+        started = time.monotonic()
         *first, (offset, last) = chunks_of(data)
         for at, chunk in first:
             self._send(self._chunk(self._number, at, chunk))
         ask = Frame(Kind.INPUT, self._next(), self._input(self._number, offset, _LAST, last))
         self._send(ask, wants_answer=True)
-        return _Flight(self._number, data, ask)
+        return _Flight(self._number, data, ask, started)
 
     @staticmethod
     def _input(number: int, offset: int, flags: int, chunk: bytes) -> bytes:
@@ -211,7 +218,8 @@ class Device:
         answer = self._complete(
             self._wait(flight.ask), flight.number, again, lambda: self._ask(Kind.RUN, struct.pack("<H", flight.number))
         )
-        return self._scores(flight.number, answer)
+        scores, ticks = self._scores(flight.number, answer)
+        return Run(scores, ticks, time.monotonic() - flight.started)
 
     def _complete(self, answer: Frame, number: int, again: Callable[[int], None], ask: Callable[[], Frame]) -> Frame:
         """Send the chunks again that an answer misses, and they alone, until another answer comes."""
@@ -228,7 +236,7 @@ class Device:
             answer = ask()
         return answer
 
-    def _scores(self, number: int, answer: Frame) -> Run:
+    def _scores(self, number: int, answer: Frame) -> tuple[npt.NDArray[np.int32], int]:
         part = Scores.from_body(answer.body)
         ticks, scores = part.ticks, list[int]()
         while True:
@@ -240,7 +248,7 @@ class Device:
             part = Scores.from_body(self._ask(Kind.SCORES, struct.pack("<HH", number, len(scores))).body)
         if len(scores) != self._info.classes:
             raise self._wrong(f"{len(scores)} scores for {self._info.classes} classes")
-        return Run(np.array(scores, dtype=np.int32), ticks)
+        return np.array(scores, dtype=np.int32), ticks
 
     # ---- Networks. --------------------------------------------------------------------------------------------------
 
@@ -339,10 +347,7 @@ class Device:
                         self._pace.took(time.monotonic() - sent)
                     self._answers[frame.sequence] = frame
                     passed_over |= frame.sequence != asked.sequence
-            torn = (
-                self._decoder.damaged != damaged and self.round_trips
-            )  # before the first answer: what it says at boot
-            if passed_over or torn:
+            if passed_over or self._decoder.damaged != damaged:
                 return True
         return False
 

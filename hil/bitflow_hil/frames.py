@@ -14,6 +14,7 @@ from enum import IntEnum
 from cobs import cobs
 
 from bitflow.errors import DeviceError
+from bitflow_hil.text import READY
 
 __all__ = ["CHUNK", "Decoder", "Frame", "Info", "Kind", "Missing", "Scores", "chunks_of", "encode", "status_text"]
 
@@ -78,6 +79,10 @@ def encode(frame: Frame) -> bytes:
     return b"\0" + code + b"\0"
 
 
+_GREETING_END = f"{READY}\r\n".encode()
+"""A firmware that starts says hello in the text language, maybe just before its first frame: nothing was lost there."""
+
+
 class Decoder:
     """Finds frames in a stream of bytes. Whatever is damaged is dropped and counted in `damaged`."""
 
@@ -99,7 +104,7 @@ class Decoder:
                 payload = b""
             if len(payload) >= 6 and zlib.crc32(payload[:-4]) == int.from_bytes(payload[-4:], "little"):
                 yield Frame(payload[0], payload[1], payload[2:-4])
-            else:
+            elif not part.endswith(_GREETING_END):
                 self.damaged += 1
 
 

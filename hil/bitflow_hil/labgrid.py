@@ -15,11 +15,9 @@ from collections.abc import Iterator, Sequence
 import yaml
 
 from bitflow.errors import DeviceError, InputError, MissingError
+from bitflow_hil.reach import LABGRID
 
-__all__ = ["PREFIX", "place"]
-
-PREFIX = "labgrid:"
-"""What a port begins with that is a place of a farm: labgrid:KEY=VALUE[,KEY=VALUE...], its tags."""
+__all__ = ["place"]
 
 _CLIENT = "labgrid-client"
 _ANSWER_S = 60.0
@@ -33,9 +31,9 @@ def place(port: str) -> Iterator[str]:
     Raises InputError for tags of no form, MissingError without labgrid's client, DeviceError where the coordinator does
     not answer, no place has the tags, or none comes free within an hour.
     """
-    tags = [tag for tag in port.removeprefix(PREFIX).split(",") if tag]
+    tags = [tag for tag in port.removeprefix(LABGRID).split(",") if tag]
     if not tags or not all(key and value for key, _, value in (tag.partition("=") for tag in tags)):
-        raise InputError(f"--port {port}: say {PREFIX}KEY=VALUE, tags of a place of the farm")
+        raise InputError(f"--port {port}: say {LABGRID}KEY=VALUE, tags of a place of the farm")
     said = _run(["reserve", "--wait", "--shell", *tags], _QUEUE_S)
     token = said.strip().removeprefix("export LG_TOKEN=")
     with contextlib.ExitStack() as stack:

@@ -1,13 +1,17 @@
-"""What a check on a device found, as JSON and as JUnit XML."""
+"""What a check on a device found, as JSON and as JUnit XML, and whether that is good enough."""
 
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-__all__ = ["HilResult", "Mismatch", "junit", "write_junit"]
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Demands", "HilResult", "Mismatch", "Samples", "junit", "shortfalls", "write_junit", "write_text"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +24,38 @@ class Mismatch:
 
 
 @dataclass(frozen=True, slots=True)
+class Samples:
+    """Each image of a run: the label that the device gave [N], the true one [N], and the milliseconds until its scores
+    came, as the host saw it ([N], or [0] where nobody measured).
+    """
+
+    labels: npt.NDArray[np.int64]
+    truth: npt.NDArray[np.int64]
+    latencies_ms: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Demands:
+    """What a result must keep. tolerance: how much less accurate than the float network it may be. accuracy: at least
+    that. latency_ms: of the device, at most that. All fractions and milliseconds; 0: none.
+    """
+
+    tolerance: float = 0.0
+    accuracy: float = 0.0
+    latency_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class HilResult:
     """Accuracies are fractions; float_accuracy is None where no float network is known. mismatches: images whose scores
     differ. retries: requests and chunks that were sent again. interruptions: how often the device was lost and
     connected again. stack_bytes: of the stack, that were ever used.
     instructions_per_image: mean, None on a real board. examples: the first mismatches. MicroPython does not say
     stack_bytes and cpuid: None.
+
+    latency_ms_*: from sending an image to its scores, as the host sees it; None where nobody measured. An emulator
+    counts instructions and no time, a real board has a timer: instructions_* and layer_instructions are known of the
+    one, device_ms_* and layer_ms of the other. Layers are those of one image. samples is no part of the facts.
     """
 
     board: str
@@ -44,14 +74,63 @@ class HilResult:
     build_id: str
     cpuid: str | None
     examples: tuple[Mismatch, ...] = ()
+    latency_ms_median: float | None = None
+    latency_ms_p99: float | None = None
+    device_ms_median: float | None = None
+    device_ms_p99: float | None = None
+    instructions_median: int | None = None
+    instructions_p99: int | None = None
+    layer_instructions: tuple[int, ...] = ()
+    layer_ms: tuple[float, ...] = ()
+    samples: Samples | None = field(default=None, repr=False, compare=False)
 
     def facts(self) -> dict[str, Any]:
         """As one JSON object; its keys are stable."""
-        return asdict(self)
+        facts = asdict(replace(self, samples=None))
+        del facts["samples"]
+        return facts
 
 
-def junit(result: HilResult, seconds: float) -> str:
-    """One test suite with a case for the scores and one for the accuracy, as JUnit XML."""
+def shortfalls(result: HilResult, demands: Demands) -> list[str]:
+    """Why a result is not good enough, a line each; none: it is.
+
+    An emulated board has no latency: whoever demands one must say that it was not checked.
+    """
+    lines = []
+    if result.mismatches:
+        lines.append(f"{result.mismatches} of {result.images} images have other scores on {result.board}")
+    lost = (result.float_accuracy or 0) - result.accuracy
+    if lost > demands.tolerance:
+        lines.append(f"{result.board} is less accurate than the float network by {lost:.2%}")
+    if result.accuracy < demands.accuracy:
+        lines.append(f"{result.board} is right in {result.accuracy:.2%}, the budget is {demands.accuracy:.2%}")
+    if demands.latency_ms and (took := result.device_ms_median or 0) > demands.latency_ms:
+        lines.append(f"{result.board} takes {took:.3g} ms an image, the budget is {demands.latency_ms:g} ms")
+    return lines
+
+
+def junit(results: Sequence[tuple[HilResult, float]], errors: Sequence[tuple[str, str]] = ()) -> str:
+    """Results and the seconds of each, and (board, message) of boards that gave none, as JUnit XML: one test suite for
+    each board, in a <testsuites> where there are several.
+    """
+    suites = [*(_suite(*result) for result in results), *(_broken(*error) for error in errors)]
+    root = suites[0]
+    if len(suites) > 1:
+        root = ET.Element("testsuites", name="bitflow.hil")
+        root.extend(suites)
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _broken(board: str, message: str) -> ET.Element:
+    suite = ET.Element("testsuite", name=f"bitflow.hil.{board}", tests="1", failures="0", errors="1", time="0")
+    case = ET.SubElement(suite, "testcase", classname=f"hil.{board}", name="board_answers")
+    ET.SubElement(case, "error", message=message)
+    return suite
+
+
+def _suite(result: HilResult, seconds: float) -> ET.Element:
+    """A case for the scores and one for the accuracy."""
     suite = ET.Element(
         "testsuite",
         name=f"bitflow.hil.{result.board}",
@@ -71,12 +150,16 @@ def junit(result: HilResult, seconds: float) -> str:
     case = ET.SubElement(suite, "testcase", classname=f"hil.{result.board}", name="accuracy_equals_the_hosts")
     if result.accuracy != result.host_accuracy:
         ET.SubElement(case, "failure", message=f"device {result.accuracy:.4f}, host {result.host_accuracy:.4f}")
-    ET.indent(suite)
-    return ET.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+    return suite
 
 
-def write_junit(result: HilResult, seconds: float, path: Path) -> None:
+def write_junit(results: Sequence[tuple[HilResult, float]], path: Path, errors: Sequence[tuple[str, str]] = ()) -> None:
+    """See junit() and write_text()."""
+    write_text(junit(results, errors), path)
+
+
+def write_text(text: str, path: Path) -> None:
     """Write it beside the target, then rename: a reader never sees half a file."""
     beside = path.with_name(f".{path.name}.new")
-    beside.write_text(junit(result, seconds), encoding="utf-8")
+    beside.write_text(text, encoding="utf-8")
     beside.replace(path)

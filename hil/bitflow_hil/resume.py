@@ -45,12 +45,21 @@ class ResumingDevice:
     def round_trips(self) -> int:
         return self._round_trips + self._device.round_trips
 
+    @property
+    def last_info(self) -> Info:
+        """See Device.last_info."""
+        return self._device.last_info
+
     def info(self) -> Info:
         """Ask what the device is; see Device.info()."""
         return self._steadily(lambda: self._device.info())
 
     def instructions(self, ticks: int) -> int:
         return self._device.instructions(ticks)
+
+    def profile(self, image: npt.NDArray[Any]) -> list[int]:
+        """See Device.profile()."""
+        return self._steadily(lambda: self._device.profile(image))
 
     def run(self, images: Iterable[npt.NDArray[Any]]) -> Iterator[Run]:
         """Run images [H, W, C]; yields one result for each, in order, however often the device was lost.

@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
+from math import inf
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -58,9 +59,12 @@ threads = {recipe.threads}
 name = {board}      # see: bitflow boards
 mlperf = ""            # test of MLPerf Tiny that firmware names: ic01, kws01, vww01, ad01; "": by the input's shape
 
-[budget]               # bytes; 0: none. A build beyond a budget fails.
-flash = 0
-ram = 0
+[budget]               # 0: none
+flash = 0              # bytes; a build beyond it fails
+ram = 0                # bytes, the same
+accuracy = 0.0         # bitflow hil fails below this fraction of right labels
+latency_ms = 0.0       # and above this median time of an image, by the board's own timer. Emulated boards: not checked,
+                       # an emulator counts instructions, and how long each takes depends on the chip.
 
 [check]
 tolerance = 0.0        # the device may be less accurate than the float network by this fraction
@@ -72,8 +76,9 @@ class Project:
     """The settings of a project folder.
 
     size: (height, width[, channels]) that pictures of a folder are brought to. width: factor of all channels.
-    mlperf: the test of MLPerf Tiny that firmware names. flash_budget, ram_budget: bytes, 0: none. tolerance: a fraction
-    of the images.
+    mlperf: the test of MLPerf Tiny that firmware names. flash_budget, ram_budget: bytes. accuracy_budget: a fraction,
+    at least. latency_budget_ms: of an image on the device, at most. Budgets of 0: none. tolerance: a fraction of the
+    images.
     """
 
     folder: Path
@@ -87,6 +92,8 @@ class Project:
     mlperf: str = ""
     flash_budget: int = 0
     ram_budget: int = 0
+    accuracy_budget: float = 0.0
+    latency_budget_ms: float = 0.0
     tolerance: float = 0.0
 
     def __post_init__(self) -> None:
@@ -94,6 +101,8 @@ class Project:
         require(0.03 <= self.width <= 4, f"width {self.width} is outside 0.03..4")
         require(self.mlperf in MLPERF, f"mlperf {self.mlperf!r} is not one of {', '.join(MLPERF[1:])}")
         require(self.flash_budget >= 0 and self.ram_budget >= 0, "a budget is negative")
+        require(0 <= self.accuracy_budget <= 1, f"budget.accuracy {self.accuracy_budget} is outside 0..1")
+        require(0 <= self.latency_budget_ms < inf, f"budget.latency_ms {self.latency_budget_ms} is no time")
         require(bool(self.name) and "/" not in self.name, f"name {self.name!r} is empty or has a slash")
 
     @property
@@ -196,12 +205,8 @@ def resolve_model(model: str | None, project: Project | None = None) -> Path:
 
 
 def _parse(folder: Path, content: Mapping[str, Any]) -> Project:
-    tables = {
-        "data": {"source", "size"},
-        "board": {"name", "mlperf"},
-        "budget": {"flash", "ram"},
-        "check": {"tolerance"},
-    }
+    tables = {"data": {"source", "size"}, "board": {"name", "mlperf"}, "check": {"tolerance"}}
+    tables["budget"] = {"flash", "ram", "accuracy", "latency_ms"}
     tables["train"] = {"architecture", "width", *(f.name for f in fields(Recipe))}
     _check_keys(content, {"name", *tables}, "")
     parts: dict[str, Mapping[str, Any]] = {}
@@ -224,6 +229,8 @@ def _parse(folder: Path, content: Mapping[str, Any]) -> Project:
         mlperf=_value(parts["board"], "board", "mlperf", default.mlperf),
         flash_budget=_value(parts["budget"], "budget", "flash", default.flash_budget),
         ram_budget=_value(parts["budget"], "budget", "ram", default.ram_budget),
+        accuracy_budget=_value(parts["budget"], "budget", "accuracy", default.accuracy_budget),
+        latency_budget_ms=_value(parts["budget"], "budget", "latency_ms", default.latency_budget_ms),
         tolerance=_value(parts["check"], "check", "tolerance", default.tolerance),
     )
 

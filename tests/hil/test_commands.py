@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -81,6 +82,72 @@ def test_hil_reports_json_and_junit(project: Path) -> None:
     assert ET.parse(project / "r.xml").getroot().get("failures") == "0"
 
 
+def test_boards_side_by_side_report_each(project: Path) -> None:
+    """One of them is not plugged in: it is named, and the others go on."""
+    words = ("hil", "net.bfn", "--data", "npz:data.npz", "--board", "qemu-m4,stm32h7,qemu-m3", "--json")
+    files = ("--report", "r.html", "--log", "r.jsonl", "--junit", "many.xml")
+    code, out, err = run(project, *words, *files)
+    assert (code, err.count("\n")) == (1, 1), err
+    assert "no stm32h7 is plugged in" in err
+    first, absent, last = json.loads(out)["boards"]
+    assert [(row["board"], row["images"], row["mismatches"]) for row in (first, last)] == [
+        ("qemu-m4", 30, 0),
+        ("qemu-m3", 30, 0),
+    ]
+    assert absent.keys() == {"board", "error"}
+    assert (project / "r.html").read_text().startswith("<!doctype html>")
+    records = [json.loads(line) for line in (project / "r.jsonl").read_text().splitlines()]
+    assert [record["board"] for record in records] == ["qemu-m4", "stm32h7", "qemu-m3"]
+    assert records[0]["versions"].keys() == {"bitflow", "python", "gcc", "qemu"}
+    suites = ET.parse(project / "many.xml").getroot()
+    assert [(suite.get("failures"), suite.get("errors")) for suite in suites] == [("0", "0"), ("0", "0"), ("0", "1")]
+
+
+def test_budget_of_accuracy_must_be_kept(project: Path, tmp_path: Path) -> None:
+    """Half of the labels are wrong here; a budget of latency is not checked on an emulated board, and that is said."""
+    with np.load(project / "data.npz") as data:
+        labels = np.where(np.arange(30) % 2, data["y_test"], (data["y_test"] + 1) % 2)
+        np.savez(tmp_path / "half.npz", x_train=data["x_test"], y_train=labels, x_test=data["x_test"], y_test=labels)
+    (tmp_path / "bitflow.toml").write_text("[budget]\naccuracy = 0.97\nlatency_ms = 50\n")
+    (tmp_path / ".bitflow").symlink_to(project / ".bitflow")
+    code, _, err = run(tmp_path, "hil", str(project / "net.bfn"), "--data", "npz:half.npz", "--limit", "8")
+    note, line = err.splitlines()
+    assert code == 1
+    assert "latency budget is not checked on qemu-m4" in note
+    assert line.endswith("the budget is 97.00%")
+
+
+def test_soak_ends_with_its_time(project: Path) -> None:
+    code, out, err = run(project, "hil", "net.bfn", "--data", "npz:data.npz", "--soak", "3s", "--json")
+    assert code == 0, err
+    result = json.loads(out)
+    assert result["mismatches"] == 0
+    assert result["images"] > 30
+    assert result["seconds"] >= 3
+    assert result["stack_bytes"] > 0
+
+
+def names_of_children(pid: int) -> list[str]:
+    names = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in task.read_text().split():
+            with contextlib.suppress(OSError):  # it ended meanwhile
+                names.append(Path(f"/proc/{child}/comm").read_text().strip())
+    return names
+
+
+def test_soak_ends_with_ctrl_c_and_its_summary(project: Path) -> None:
+    process = start(project, "hil", "net.bfn", "--data", "npz:data.npz", "--soak", "2h")
+    end = time.monotonic() + 60
+    while time.monotonic() < end and "qemu-system-arm" not in names_of_children(process.pid):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+    assert out.startswith("qemu-m4: ")
+    assert "mismatches 0" in out
+
+
 def test_flash_passes_its_self_test(project: Path) -> None:
     code, out, err = run(project, "flash", "net.bfn", "--json")
     assert (code, json.loads(out)["self_test"]) == (0, "passed"), err
@@ -138,6 +205,11 @@ def test_other_network_on_the_board_is_named(project: Path) -> None:
         (2, ("build", "net.bfn", "--board", "host"), "no firmware for board"),
         (2, ("hil", "net.bfn", "--data", "npz:data.npz", "--port", "foo://x"), "--port"),
         (3, ("hil", "net.bfn", "--data", "npz:data.npz", "--port", "/dev/none"), "no such port"),
+        (3, ("hil", "net.bfn", "--data", "npz:data.npz", "--board", "stm32h7"), "no stm32h7 is plugged in"),
+        (2, ("hil", "net.bfn", "--board", "qemu-m3,qemu-m4", "--port", "/dev/none"), "--port is of one board"),
+        (2, ("hil", "net.bfn", "--board", "qemu-m3,qemu-m3"), "twice"),
+        (2, ("hil", "net.bfn", "--data", "npz:data.npz", "--soak", "soon"), "no duration"),
+        (2, ("hil", "net.bfn", "--data", "npz:data.npz", "--report", "none/r.html"), "no such folder"),
         (2, ("flash", "net.bfn", "--board", "qemu-m0", "--runtime", "micropython"), "no MicroPython for board"),
     ],
 )

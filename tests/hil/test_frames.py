@@ -37,6 +37,12 @@ def test_frame_after_a_torn_one_arrives(torn: Frame, whole: Frame, data: st.Data
     assert Decoder().feed(cut + encode(whole))[-1] == whole
 
 
+def test_greeting_of_a_firmware_that_starts_is_no_damaged_frame() -> None:
+    decoder = Decoder()
+    assert decoder.feed(b"m-init-done\r\nm-ready\r\n" + encode(Frame(1, 2))) == [Frame(1, 2)]
+    assert decoder.damaged == 0
+
+
 def test_frame_on_the_line_is_as_documented() -> None:
     assert encode(Frame(8, 0x2A)).hex() == "00" + "07082a2151bb52" + "00"
 

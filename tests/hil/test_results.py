@@ -20,7 +20,7 @@ def test_facts_have_the_stable_keys() -> None:
 def test_junit_names_what_differs(tmp_path: Path) -> None:
     bad = replace(GOOD, mismatches=1, examples=(Mismatch(1, (1, 2), (1, 3)),))
     for result, failures in ((GOOD, 0), (bad, 1)):
-        write_junit(result, 0.1, tmp_path / "x.xml")
+        write_junit([(result, 0.1)], tmp_path / "x.xml")
         suite = ET.parse(tmp_path / "x.xml").getroot()
         assert suite.get("failures") == str(failures)
         assert len(suite.findall("testcase/failure")) == failures

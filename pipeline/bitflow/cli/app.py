@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import bitflow
-from bitflow.cli import bench, check, compare, device, emit, importing, micropython, model, output, romfs, train
+from bitflow.cli import bench, check, compare, device, emit, hil, importing, micropython, model, output, romfs, train
 from bitflow.errors import BitflowError
 
 __all__ = ["app", "main"]
@@ -51,7 +51,7 @@ app.command("generate")(emit.generate)
 app.command("build")(device.build)
 app.command("flash")(device.flash)
 app.command("emulate")(device.emulate)
-app.command("hil")(device.hil)
+app.command("hil")(hil.hil)
 app.add_typer(micropython.app, name="micropython")
 app.command("romfs")(romfs.romfs)
 app.command("bench")(bench.bench)

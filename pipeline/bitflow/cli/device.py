@@ -1,12 +1,11 @@
-"""The commands that build for a board and talk to one: build, flash, emulate, hil, boards, doctor."""
+"""The commands that build for a board and talk to one: build, flash, emulate, boards, doctor."""
 
 from __future__ import annotations
 
 import contextlib
 import shlex
 import sys
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,9 +15,7 @@ import numpy.typing as npt
 import typer
 
 from bitflow import project
-from bitflow.check.host import HostEngine
 from bitflow.cli import micropython, options, output
-from bitflow.cli import model as host
 from bitflow.deploy import boards as table
 from bitflow.deploy import build as builder
 from bitflow.deploy import doctor as examiner
@@ -26,12 +23,24 @@ from bitflow.deploy import flash as flasher
 from bitflow.deploy.boards import Board
 from bitflow.deploy.build import Built
 from bitflow.deploy.upload import Target
-from bitflow.errors import CheckFailed, InputError
+from bitflow.errors import InputError
 from bitflow.ir import PackedNetwork
 from bitflow.lower import image
 from bitflow.lower.choice import Wish
 
-__all__ = ["asked", "boards", "build", "connected", "doctor", "emulate", "flash", "hil", "scores_on"]
+__all__ = [
+    "Port",
+    "Runtime",
+    "asked",
+    "boards",
+    "build",
+    "built",
+    "connected",
+    "doctor",
+    "emulate",
+    "flash",
+    "scores_on",
+]
 
 Runtime = Annotated[Literal["firmware", "micropython"], typer.Option(help="What runs the network on the board.")]
 _PORT = "Serial port of a board that runs: a path, any pyserial URL, or labgrid:TAG=VALUE of a farm."
@@ -115,35 +124,6 @@ def emulate(model: options.Model = None, board_name: options.Board = None, runti
         emulator.wait()
 
 
-def hil(
-    model: options.Model = None,
-    board_name: options.Board = None,
-    data: options.Data = None,
-    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="Only the first N test images.")] = None,
-    port: Port = None,
-    runtime: Runtime = "firmware",
-    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the result as JUnit XML.")] = None,
-    as_json: options.Json = False,
-) -> None:
-    """Send test images to a board and compare every score with the host's, bit for bit. Exit 1 on a mismatch.
-
-    Without --port an emulated board is built and started. Example: bitflow hil builtin:digits --data digits
-    """
-    network, target = asked(model, board_name)
-    result, seconds = _check(network, target, data, limit, port, runtime)
-    if junit is not None:
-        from bitflow_hil.results import write_junit
-
-        write_junit(result, seconds, junit)
-    _show(result, seconds, None if port or runtime != "firmware" else _build(network, target), as_json)
-    if result.mismatches:
-        raise CheckFailed(f"{result.mismatches} of {result.images} images have other scores on {target.name}")
-    lost = (result.float_accuracy or 0) - result.accuracy
-    settings = project.find_project()
-    if lost > (settings.tolerance if settings else 0):
-        raise CheckFailed(f"{target.name} is less accurate than the float network by {lost:.2%}")
-
-
 def boards(as_json: options.Json = False) -> None:
     """List the boards, and how far each was tried."""
     if as_json:
@@ -188,10 +168,15 @@ def _folder() -> Path:
 def _build(network: PackedNetwork, target: Board, wish: Wish = "balanced", method: str | None = None) -> Built:
     from rich.console import Console
 
+    with Console(stderr=True).status(f"building {network.name} for {target.name}"):
+        return built(network, target, wish, method)
+
+
+def built(network: PackedNetwork, target: Board, wish: Wish = "balanced", method: str | None = None) -> Built:
+    """The firmware of a network for a board, within the project's budgets, without a word."""
     settings = project.find_project()
     budgets = (settings.flash_budget, settings.ram_budget) if settings else (0, 0)
-    with Console(stderr=True).status(f"building {network.name} for {target.name}"):
-        return builder.build(network, target, _folder(), *budgets, wish, method, settings.mlperf if settings else "")
+    return builder.build(network, target, _folder(), *budgets, wish, method, settings.mlperf if settings else "")
 
 
 def _flash(network: PackedNetwork, place: Target, wish: Wish, method: str) -> flasher.Flashed:
@@ -214,106 +199,19 @@ def _emulated(built: Built, target: Board) -> Any:
 @contextlib.contextmanager
 def connected(network: PackedNetwork, target: Board, port: str | None, wish: Wish = "balanced") -> Iterator[Any]:
     """The device at a port, or an emulated one that is built and started, and stopped afterwards."""
+    from bitflow_hil import reach
     from bitflow_hil.device import Device
     from bitflow_hil.transport import SerialTransport
 
-    with _at(network, target, port, wish) as url, Device(SerialTransport(url, target.baud)) as device:
+    def firmware() -> Path:
+        return _build(network, target, wish).elf
+
+    with reach.open_port(target, port, firmware) as url, Device(SerialTransport(url, target.baud)) as device:
         yield device
         device.reset()  # the next one at the port may speak text
-
-
-@contextlib.contextmanager
-def _resuming(network: PackedNetwork, target: Board, port: str | None) -> Iterator[Any]:
-    """The same, connected again whenever it is lost."""
-    from bitflow_hil.device import Device
-    from bitflow_hil.resume import ResumingDevice
-    from bitflow_hil.transport import SerialTransport
-
-    with (
-        _at(network, target, port, "balanced") as url,
-        ResumingDevice(lambda: Device(SerialTransport(url, target.baud))) as device,
-    ):
-        yield device
-        device.reset()
-
-
-@contextlib.contextmanager
-def _at(network: PackedNetwork, target: Board, port: str | None, wish: Wish) -> Iterator[str]:
-    """The port: as given, of the board that is plugged in, or of an emulated one that runs meanwhile."""
-    from bitflow_hil import ports
-
-    if port is not None and port.startswith("labgrid:"):
-        from bitflow_hil import labgrid
-
-        with labgrid.place(port) as url:
-            yield url
-    elif port is not None:
-        yield port
-    elif target.emulated:
-        with _emulated(_build(network, target, wish), target) as emulator:
-            yield emulator.port
-    elif target.buildable:
-        yield str(ports.find(target).device)
-    else:
-        raise InputError(f"{target.name} is no device ({target.says})")
 
 
 def scores_on(network: PackedNetwork, name: str, port: str | None, images: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
     """Scores int32 [N, classes] that a board gives for images [N, H, W, C]."""
     with connected(network, table.board(name), port) as device:
         return np.stack([run.scores for run in device.run(images)])
-
-
-def _ways(runtime: str) -> tuple[Any, Any]:
-    """How a board is reached and checked; what a runtime does not need is not imported."""
-    if runtime == "micropython":
-        from bitflow_hil import repl
-
-        return micropython.connected, repl.check
-    from bitflow_hil import runner
-
-    return _resuming, runner.check
-
-
-def _check(
-    network: PackedNetwork, target: Board, data: str | None, limit: int | None, port: str | None, runtime: str
-) -> tuple[Any, float]:
-    """The result of a check on a device, and the seconds that its images took."""
-    settings = project.find_project()
-    test = host.load_test(network, data, settings)
-    test = test.take(np.arange(min(limit or len(test), len(test))))
-    known = host.float_labels(network, test, None, settings)
-    float_accuracy = None if known is None else float(np.mean(known == test.labels))
-    images = np.asarray(test.images)
-    scores = HostEngine(network).scores(images)
-    reach, check = _ways(runtime)
-    with reach(network, target, port) as device:
-        start = time.monotonic()
-        result = check(device, target, network, images, test.labels, scores, float_accuracy, _progress)
-        return result, time.monotonic() - start
-
-
-def _progress(images: Iterable[Any]) -> Iterable[Any]:
-    """The images, with a bar on stderr while somebody looks at it."""
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console(stderr=True)
-    return track(images, "images", console=console, transient=True, disable=not console.is_terminal)
-
-
-def _show(result: Any, seconds: float, built: Built | None, as_json: bool) -> None:
-    facts = result.facts()
-    if built is not None:
-        facts |= {"flash_bytes": built.flash_bytes, "ram_bytes": built.ram_bytes}
-    if as_json:
-        output.print_json({**facts, "seconds": round(seconds, 3)})
-        return
-    for name in ("accuracy", "host_accuracy", "float_accuracy"):
-        facts[name] = "unknown" if facts[name] is None else f"{facts[name]:.2%}"
-    facts.pop("examples")
-    output.print_facts({**facts, "images_per_second": round(result.images / seconds)})
-    size = "" if built is None else f", flash {built.flash_bytes} bytes, RAM {built.ram_bytes} bytes"
-    typer.echo(
-        f"{result.board}: {result.images} images, accuracy {facts['accuracy']}, mismatches {result.mismatches}{size}"
-    )

@@ -1,0 +1,66 @@
+"""Results of runs as JSON lines, so that a run can be compared with the last one."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bitflow import __version__
+from bitflow.deploy import doctor, platformio
+from bitflow.errors import InputError
+
+__all__ = ["append", "last", "read", "surroundings"]
+
+_TOOLS = {platformio.COMPILER: "gcc", "qemu-system-arm": "qemu"}
+
+
+def surroundings() -> dict[str, Any]:
+    """When and with what a run was made: date, commit of the folder's repository (None: there is none), versions."""
+    tools = {_TOOLS[tool.name]: tool.found for tool in doctor.examine() if tool.name in _TOOLS}
+    versions = {"bitflow": __version__, "python": platform.python_version(), **tools}
+    return {"date": datetime.now(UTC).isoformat(timespec="seconds"), "commit": _commit(), "versions": versions}
+
+
+def _commit() -> str | None:
+    try:
+        found = subprocess.run(
+            ("git", "describe", "--always", "--dirty"), capture_output=True, text=True, check=False, timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return found.stdout.strip() or None
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """The records of a file, the oldest first; none where there is no file. Raises InputError that names the line."""
+    if not path.exists():
+        return []
+    records = []
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+        try:
+            record = json.loads(line)
+        except ValueError:
+            record = None
+        if not isinstance(record, dict):
+            raise InputError(f"{path}: line {number} is no JSON object; is it a file that --log wrote?")
+        records.append(record)
+    return records
+
+
+def append(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
+    """Add a line for each; runs that write at the same time do not mix."""
+    with path.open("a", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.write("".join(json.dumps(record) + "\n" for record in records))
+
+
+def last(records: Sequence[Mapping[str, Any]], **wanted: object) -> Mapping[str, Any] | None:
+    """The newest record that has these values, or None."""
+    matching = (record for record in reversed(records) if all(record.get(key) == wanted[key] for key in wanted))
+    return next(matching, None)
