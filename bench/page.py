@@ -114,9 +114,14 @@ def _code() -> list[str]:
 
 
 def _kernels(part: CodePart) -> str:
-    if len(part.kernels) == len(Kernel):
+    """Who needs it; where that is one form of a kernel, its name."""
+    if all(part.symbols & set(kernel.forms) for kernel in Kernel):
         return "every network"
-    return ", ".join(kernel.name.lower() for kernel in sorted(part.kernels))
+    found = []
+    for kernel in Kernel:
+        forms = [form for form in kernel.forms if form in part.symbols]
+        found += [kernel.name.lower()] if len(forms) == len(kernel.forms) else forms
+    return ", ".join(found)
 
 
 def write() -> str:

@@ -118,7 +118,7 @@ static void lists_must_add_up(uint32_t bits, uint32_t classes, uint32_t kind) {
     if (bits == 16u) {
         end = bf_add_lists16(planes, list, counted.count, start);
     } else {
-        end = bf_add_lists8(planes, (const uint8_t *)list, counted.count, start);
+        end = bf_add_lists8(planes, list, counted.count, start);
     }
     CHECK(end == to, "%u bits, %u classes", (unsigned)bits, (unsigned)classes);
     CHECK(counted.guard == GUARD, "%u bits, %u classes", (unsigned)bits, (unsigned)classes);
@@ -226,7 +226,7 @@ static void comparison_of_each_lane_must_hold(uint32_t width) {
         }
     }
     *(uint32_t *)&to[BF_GROUP] = GUARD;
-    bf_compare_each(counted.count, (const uint32_t (*)[3])limits, width, table, to);
+    bf_compare_each(counted.count, &limits[0][0], width, table, to);
     check_result(to, width);
 }
 

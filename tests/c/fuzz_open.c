@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "bitflow.h"
+#include "usual.h"
 
 #define MACS_LIMIT  300000u /* work of one run: the fuzzer should see many images, not large ones */
 #define ARENA_LIMIT 0x100000u
@@ -131,6 +132,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         if (small(&model)) {
             run(&model);
         }
+        /* On the forms for usual layers, where these cover all that their kernels run. */
+        const bf_kernel *const *kernels = model.kernels;
+        model.kernels = usual_kernels;
+        if (bf_check(&model) == BF_OK && small(&model)) {
+            run(&model);
+        }
+        model.kernels = kernels;
         model.layer_count++;
         if (bf_check(&model) == BF_OK) {
             abort();

@@ -124,10 +124,13 @@ static void list_must_name_all_inputs(uint32_t kernel_h, uint32_t kernel_w, uint
     model.base = (const uint8_t *)&image;
     random_weights(8, inputs);
     bf_geometry_of(&layer, 0, &k);
+    if (k.exact) {
+        bf_sets_of(&k);
+    }
     bf_count_classes(&model, &k, rows, size);
     memset(list, 0x5A, sizeof list);
     memset(seen, 0, sizeof seen);
-    end = bf_make_list(&model, &k, rows, size, list, record);
+    end = bf_make_list(&model, &k, rows, size, k.exact ? bf_exact_limits : bf_plain_limits, list, record);
     CHECK((uint32_t)(end - list) <= 2u * bf_list_words(&k) && *end == 0x5A5Au, "%u inputs", (unsigned)inputs);
     for (uint32_t i = 0; i < inputs; i++) {
         const uint32_t c = i % channels, kx = i / channels % kernel_w, ky = i / channels / kernel_w;

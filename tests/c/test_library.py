@@ -105,7 +105,7 @@ def test_library_must_need_no_libc_and_no_writable_memory(tmp_path):
 
 
 KERNEL_FILES = (
-    "class_lists.c", "class_maps.c", "conv.c", "conv_classes.c", "conv_set_bits.c", "filter_classes.c", "input_conv.c",
+    "class_lists.c", "class_maps.c", "conv.c", "conv_classes.c", "conv_set_bits.c", "filter_classes.c",
     "input_fast.c", "input_rows.c", "input_sums.c", "merge.c", "plan.c", "pool.c", "strings.c", "wide_conv.c",
 )  # fmt: skip
 

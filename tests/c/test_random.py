@@ -16,6 +16,7 @@ from tests.check.recipes import recipes
 
 from bitflow.check.random_networks import Recipe, cook, random_images, recipe_of
 from bitflow.check.reference import run_packed
+from bitflow.ir import PackedNetwork
 from bitflow.lower import image
 from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack
@@ -33,14 +34,17 @@ def stream(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return program
 
 
-def case(recipe: Recipe) -> bytes:
+def framed(network: PackedNetwork, seed: int, plan: bytes = b"") -> bytes:
     """A network with inputs and what they must give, as stream.c reads it."""
-    network = pack(fuse(cook(recipe)))
-    images = random_images(network.contract, IMAGES, recipe.seed)
+    images = random_images(network.contract, IMAGES, seed)
     trace = run_packed(network, images)
-    data = image.encode(network)
+    data = image.encode(network) + plan
     rows = [np.ascontiguousarray(a).view(np.uint32).reshape(IMAGES, -1) for a in (*trace.hidden, trace.scores)]
     return struct.pack("<II", len(data), IMAGES) + data + images.tobytes() + np.concatenate(rows, axis=1).tobytes()
+
+
+def case(recipe: Recipe) -> bytes:
+    return framed(pack(fuse(cook(recipe))), recipe.seed)
 
 
 def run(program: Path, cases: bytes) -> tuple[int, str]:

@@ -3,6 +3,9 @@
  */
 #include "internal.h"
 
+#define ONLY_USUAL
+#include "usual.h"
+
 size_t plan_library_model_size(void) {
     return sizeof(bf_model);
 }
@@ -17,13 +20,13 @@ int plan_library_has_plan(const bf_model *model) {
     return model->plan != NULL;
 }
 
-/* Bit k: kernel k covers the layer. */
-unsigned plan_library_covered(const bf_model *model, unsigned layer) {
+/* Bit k: kernel k covers the layer; its form for usual layers, if it has one. */
+unsigned plan_library_covered(const bf_model *model, unsigned layer, int is_usual) {
     const bf_layer *l = &model->layers[layer];
     unsigned found = 0;
     for (unsigned k = 0; k < BF_KERNELS; k++) {
-        const bf_kernel *kernel = bf_all_kernels[k];
-        if (kernel->kinds >> l->kind & 1u && (!kernel->covers || kernel->covers(l))) {
+        const bf_kernel *kernel = is_usual ? usual_kernels[k] : bf_all_kernels[k];
+        if (kernel && bf_covers(kernel, l)) {
             found |= 1u << k;
         }
     }

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, note, settings
-from tests.c.compiling import compile_c, sources
+from tests.c.compiling import HERE, compile_c, sources
 from tests.c.every_kind import every_kind
 from tests.c.planned import plan_of, planned_network
 from tests.check.specs import specs
@@ -21,12 +22,12 @@ from bitflow.check.random_networks import random_images, random_network
 from bitflow.check.reference import run_packed
 from bitflow.check.single_layers import Spec, random_spec, single_layer, typical_spec
 from bitflow.geometry import Pool, Shape, Window
-from bitflow.ir import LayerKind, PackedNetwork
+from bitflow.ir import LayerKind, PackedLayer, PackedNetwork
 from bitflow.lower import grouping, image, plan_image
 from bitflow.lower.choice import choose
 from bitflow.lower.cores import CORES
 from bitflow.lower.fuse import fuse
-from bitflow.lower.kernels import Kernel, candidates
+from bitflow.lower.kernels import Kernel, candidates, is_usual
 from bitflow.lower.pack import pack
 from bitflow.lower.plan import Plan, default_plan
 
@@ -54,8 +55,9 @@ class Library:
         self.bytes = words  # a model points into its image
         return int(self.code.plan_library_open(*map(_pointer, (self.model, words)), ctypes.c_size_t(words.nbytes)))
 
-    def covered(self, network: PackedNetwork, layer: int) -> tuple[Kernel, ...]:
-        found = self.code.plan_library_covered(_pointer(self.model), ctypes.c_uint(layer))
+    def covered(self, layer: int, usual: bool = False) -> tuple[Kernel, ...]:
+        """The kernels that cover a layer; those whose form for usual layers does."""
+        found = self.code.plan_library_covered(_pointer(self.model), ctypes.c_uint(layer), ctypes.c_int(usual))
         return tuple(kernel for kernel in Kernel if found >> kernel & 1)
 
 
@@ -68,7 +70,7 @@ def library(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     target = tmp_path_factory.mktemp("library") / "plan.so"
     flags = ("gcc", "-O1", "-fPIC", "-shared", f"-DBF_LANE_WORDS={request.param}")
     own = Path(__file__).with_name("plan_library.c")
-    compile_c(flags, target, [*sources(), str(own)], resources.c_library() / "src")
+    compile_c(flags, target, [*sources(), str(own)], resources.c_library() / "src", HERE)
     code = ctypes.CDLL(str(target))
     code.plan_library_model_size.restype = ctypes.c_size_t
     code.plan_library_open.restype = ctypes.c_longlong
@@ -107,15 +109,22 @@ def networks() -> list[PackedNetwork]:
     return [*random, *(every_kind(seed, 4 + 2 * seed) for seed in range(4)), *layers]
 
 
+def usual_of(layer: PackedLayer, covered: Sequence[Kernel]) -> tuple[Kernel, ...]:
+    """Whose forms for usual layers cover a layer that they cover."""
+    return tuple(kernel for kernel in covered if len(kernel.forms) > 1 and is_usual(layer, kernel))
+
+
 def test_sizes_and_kernels_without_a_plan_must_be_the_c_library_s(library):
-    seen: set[Kernel] = set()
+    seen: set[str] = set()
     for network in networks():
         assert library.open(network) == default_plan(network, library.lane_words).arena_bytes, network.name
         for index, layer in enumerate(network.layers):
-            covered = library.covered(network, index)
+            covered = library.covered(index)
             assert candidates(layer, library.lane_words) == covered, (network.name, layer.name)
-            seen |= set(covered)
-    assert seen == set(Kernel)
+            usual = library.covered(index, usual=True)
+            assert usual_of(layer, covered) == usual, (network.name, layer.name)
+            seen |= {form for kernel in covered for form in kernel.forms[: 1 + (kernel in usual)]}
+    assert seen == {form for kernel in Kernel for form in kernel.forms}
 
 
 def planned_right(library: Library, network: PackedNetwork, plan: Plan) -> None:
@@ -148,7 +157,9 @@ def test_any_layer_must_be_covered_as_the_c_library_says(library, spec):
     note(str(spec))
     assert library.open(network) == default_plan(network, library.lane_words).arena_bytes
     for index, layer in enumerate(network.layers):
-        assert candidates(layer, library.lane_words) == library.covered(network, index)
+        covered = library.covered(index)
+        assert candidates(layer, library.lane_words) == covered
+        assert usual_of(layer, covered) == library.covered(index, usual=True)
 
 
 def test_engine_with_a_plan_must_give_the_reference_s_words():

@@ -13,6 +13,7 @@ from bitflow.emit.plan_view import PlanView, plan_view
 from bitflow.emit.text import ArrayView, comment, escape, identifier, number, rows
 from bitflow.ir import LayerKind, PackedLayer, PackedNetwork
 from bitflow.lower import image
+from bitflow.lower.kernels import symbols
 from bitflow.lower.layout import PIXELS, ROLES, TRANSIENT
 from bitflow.lower.plan import Plan, default_plan
 
@@ -153,7 +154,7 @@ def model_view(network: PackedNetwork, prefix: str | None = None, plan: Plan | N
         getattr(layer, role).nbytes for layer, roles in zip(network.layers, left_out, strict=True) for role in roles
     )
     shape = network.contract.shape
-    kernels = {p.kernel for p in planned.layers}
+    kernels = symbols(network, [p.kernel for p in planned.layers])
     strings = (network.name, *(layer.name for layer in network.layers), *network.labels)
     return ModelView(
         version=__version__,
@@ -172,7 +173,7 @@ def model_view(network: PackedNetwork, prefix: str | None = None, plan: Plan | N
         classes=network.classes,
         labels=tuple(map(comment, network.labels)),
         layers=tuple(_layer(network, placed, index, left_out[index]) for index in range(len(network.layers))),
-        kernels=tuple((f"BF_USE_{kernel.name}", kernel.symbol) for kernel in sorted(kernels)),
+        kernels=tuple((f"BF_USE_{kernel.name}", symbol) for kernel, symbol in kernels.items()),
         input_bytes=shape.size,
         arena_bytes=planned.arena_bytes,
         kept_bytes=planned.kept_bytes,

@@ -177,6 +177,11 @@ def _copies(layer: PackedLayer) -> int:
     return 0
 
 
+def reads_input(layer: PackedLayer) -> bool:
+    """Whether all taps count and are read in the input itself: no copies, no exact zero padding."""
+    return _copies(layer) == 0 and not (any(layer.window.padding) and layer.pad_value == 0)
+
+
 def _copies_words(layer: PackedLayer, lane_words: int) -> int:
     rows = -(-layer.source.height // layer.window.stride[0])
     return string_words(rows * layer.conv.width, lane_words) * layer.source.channels * _copies(layer)

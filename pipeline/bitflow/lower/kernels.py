@@ -5,6 +5,7 @@ Sizes repeat the C library's own arithmetic (the `covers` and `scratch` of each 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -13,7 +14,18 @@ from bitflow.accumulation import LayerKind, Values
 from bitflow.lower import classes, input_sums, set_bits
 from bitflow.packed import INPUT, PackedLayer, PackedNetwork
 
-__all__ = ["LIST_MEMORY", "Job", "Kernel", "candidates", "gives_strings", "scratch", "stored_bytes", "takes_strings"]
+__all__ = [
+    "LIST_MEMORY",
+    "Job",
+    "Kernel",
+    "candidates",
+    "gives_strings",
+    "is_usual",
+    "scratch",
+    "stored_bytes",
+    "symbols",
+    "takes_strings",
+]
 
 LIST_MEMORY = 16384
 """BF_LIST_MEMORY: bytes that a convolution without a plan takes to make its lists."""
@@ -40,6 +52,12 @@ class Kernel(IntEnum):
     def symbol(self) -> str:
         """Its name in bitflow.h."""
         return _SYMBOLS[self]
+
+    @property
+    def forms(self) -> tuple[str, ...]:
+        """Its names in bitflow.h: of the kernel itself, and of what links less code and covers only usual layers."""
+        usual = self.by_classes or self in (Kernel.INPUT_SUMS, Kernel.CONV_PLAIN)
+        return (self.symbol, f"{self.symbol}_usual") if usual else (self.symbol,)
 
     @property
     def planned(self) -> bool:
@@ -73,6 +91,24 @@ _BY_KIND = {
     LayerKind.CONCAT: (Kernel.CONCAT,),
     LayerKind.TOTAL: (Kernel.TOTAL,),
 }
+
+
+def symbols(network: PackedNetwork, kernels: Sequence[Kernel]) -> dict[Kernel, str]:
+    """Who runs the layers, as bitflow.h calls it: the form with less code where all layers of a kernel are usual."""
+    unusual = {kernel for layer, kernel in zip(network.layers, kernels, strict=True) if not is_usual(layer, kernel)}
+    return {kernel: kernel.forms[0 if kernel in unusual else -1] for kernel in sorted(set(kernels))}
+
+
+def is_usual(layer: PackedLayer, kernel: Kernel) -> bool:
+    """Whether the form for usual layers runs a layer that the kernel covers."""
+    if kernel is Kernel.CONV_PLAIN:
+        return layer.kind is LayerKind.DENSE and layer.pool is None
+    if layer.pool:
+        window, (height, width) = layer.pool.window, (layer.conv.height, layer.conv.width)
+        inside = 2 * layer.target.height <= height and 2 * layer.target.width <= width
+        if window.kernel != (2, 2) or window.stride != (2, 2) or any(window.padding[:2]) or not inside:
+            return False
+    return kernel is Kernel.INPUT_SUMS or (kernel.by_classes and classes.reads_input(layer))
 
 
 def takes_strings(kernel: Kernel) -> bool:

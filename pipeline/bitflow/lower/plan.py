@@ -20,6 +20,7 @@ from bitflow.lower.kernels import (
     gives_strings,
     scratch,
     stored_bytes,
+    symbols,
     takes_strings,
 )
 
@@ -38,51 +39,61 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class CodePart:
-    """A part of the C library's code: the kernels that need it; bytes, at most, on cores with the assembly of v6m, of
-    v7m, of mve.
+    """A part of the C library's code: the kernels that need it, as bitflow.h calls them; bytes, at most, on cores with
+    the assembly of v6m, of v7m, of mve.
     """
 
     name: str
     bytes: tuple[int, int, int]
-    kernels: frozenset[Kernel]
+    symbols: frozenset[str]
 
 
-_CLASSES = (Kernel.CLASSES_16, Kernel.CLASSES_8, Kernel.CLASSES_1)
-_MERGING = (Kernel.SUM, Kernel.TOTAL)
 _BY_POSITION = (Kernel.INPUT_PLAIN, Kernel.SET_BITS, Kernel.CONV_PLAIN, Kernel.WIDE_CONV)
+_SINKING = (Kernel.INPUT_PLAIN, Kernel.CONV_PLAIN, Kernel.WIDE_CONV, Kernel.SUM, Kernel.TOTAL)
+_CLASSES = (Kernel.CLASSES_16, Kernel.CLASSES_8, Kernel.CLASSES_1)
 
 
-def _part(name: str, v6m: int, v7m: int, mve: int, *kernels: Kernel) -> CodePart:
-    return CodePart(name, (v6m, v7m, mve), frozenset(kernels))
+def _part(name: str, v6m: int, v7m: int, mve: int, *kernels: Kernel, usual: bool = True) -> CodePart:
+    """usual: whether the forms of these kernels for usual layers need it, too."""
+    symbols = {form for kernel in kernels for form in kernel.forms if usual or form == kernel.symbol}
+    return CodePart(name, (v6m, v7m, mve), frozenset(symbols))
 
 
-def code_bytes(kernels: Iterable[Kernel]) -> int:
-    """Code that a network with these kernels links, at most, on any supported core."""
-    used = set(kernels)
-    parts = [part.bytes for part in CODE_PARTS if part.kernels & used]
+def code_bytes(symbols: Iterable[str]) -> int:
+    """Code that a network links which names these kernels of bitflow.h, at most, on any supported core."""
+    used = set(symbols)
+    parts = [part.bytes for part in CODE_PARTS if part.symbols & used]
     return max(sum(part[core] for part in parts) for core in range(3))
 
 
 # A test measures all parts on all cores, and prints what it finds beside these numbers.
 CODE_PARTS = (
-    _part("the run of a network", 1152, 992, 1024, *Kernel),
+    _part("the run of a network", 1152, 1024, 1040, *Kernel),
     _part("division", 288, 0, 0, Kernel.INPUT_SUMS, *_CLASSES, *_BY_POSITION),
-    _part("strings", 2368, 2080, 2128, Kernel.INPUT_SUMS, *_CLASSES),
-    _part("pool and bits of a position", 576, 496, 528, *_BY_POSITION, *_MERGING),
-    _part("filter classes", 6448, 6848, 7008, *_CLASSES),
-    _part("adder of 16-bit lists", 704, 704, 1312, Kernel.CLASSES_16, Kernel.CLASSES_1, Kernel.SET_BITS),
-    _part("sums of maps", 368, 352, 368, *_MERGING),
+    _part("strings", 1856, 1600, 1664, Kernel.INPUT_SUMS, *_CLASSES),
+    _part("pools of any windows", 448, 464, 464, Kernel.INPUT_SUMS, *_CLASSES, usual=False),
+    _part("bits before a pool", 48, 48, 48, *_BY_POSITION, Kernel.SUM, Kernel.TOTAL),
+    _part("pool of positions", 512, 416, 432, *_BY_POSITION, Kernel.SUM, Kernel.TOTAL, usual=False),
+    _part("bits of a position", 224, 224, 240, *_SINKING),
+    _part("strings of bits put together", 144, 112, 112, Kernel.CONV_PLAIN, Kernel.CONCAT),
+    _part("filter classes", 3600, 3088, 3616, *_CLASSES),
+    _part("copies of the input, exact zeros", 2640, 3600, 3264, *_CLASSES, usual=False),
+    _part("adder of 16-bit lists", 720, 720, 1328, Kernel.CLASSES_16, Kernel.CLASSES_1, Kernel.SET_BITS),
+    _part("sums of maps", 208, 192, 208, Kernel.SUM, Kernel.TOTAL),
     _part("sums of pixels", 3024, 3392, 2896, Kernel.INPUT_SUMS),
-    _part("plain first layer", 1024, 896, 928, Kernel.INPUT_PLAIN),
-    _part("16-bit lists of a plan", 64, 48, 48, Kernel.CLASSES_16),
-    _part("8-bit lists of a plan and their adder", 800, 976, 1648, Kernel.CLASSES_8),
-    _part("set bits", 1344, 1344, 1408, Kernel.SET_BITS),
-    _part("lists made in RAM", 3104, 2672, 2880, Kernel.CLASSES_1),
-    _part("plain convolution", 1136, 1024, 1056, Kernel.CONV_PLAIN),
-    _part("wide convolution", 1184, 1184, 1200, Kernel.WIDE_CONV),
+    _part("plain first layer, wide convolution", 1216, 1136, 1136, Kernel.INPUT_PLAIN, Kernel.WIDE_CONV),
+    _part("plain first layer", 32, 32, 32, Kernel.INPUT_PLAIN),
+    _part("16-bit lists of a plan", 64, 64, 64, Kernel.CLASSES_16),
+    _part("8-bit lists of a plan and their adder", 800, 1008, 1664, Kernel.CLASSES_8),
+    _part("set bits", 1312, 1280, 1344, Kernel.SET_BITS),
+    _part("lists made in RAM", 2416, 1984, 2208, Kernel.CLASSES_1),
+    _part("their limits, exact zeros", 1056, 1008, 992, Kernel.CLASSES_1, usual=False),
+    _part("plain convolution", 624, 592, 608, Kernel.CONV_PLAIN, usual=False),
+    _part("plain dense layer", 432, 400, 400, Kernel.CONV_PLAIN),
+    _part("wide convolution", 32, 32, 32, Kernel.WIDE_CONV),
     _part("sum", 176, 160, 160, Kernel.SUM),
-    _part("concatenation", 336, 304, 288, Kernel.CONCAT),
-    _part("total", 144, 144, 144, Kernel.TOTAL),
+    _part("concatenation", 208, 208, 192, Kernel.CONCAT),
+    _part("total", 128, 128, 128, Kernel.TOTAL),
 )
 """What a generated network links: the parts that its kernels need."""
 BASE_BYTES = max(CODE_PARTS[0].bytes)
@@ -114,20 +125,22 @@ class LayerPlan:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """arena_bytes: kept_bytes, and the largest need of any layer for the other maps and scratch together. kept_bytes:
-    of the maps that others than the next layer read. core, wish: what it was made for, "": the C library's own choice.
+    of the maps that others than the next layer read. symbols: the kernels as bitflow.h calls them. core, wish: what it
+    was made for, "": the C library's own choice.
     """
 
     layers: tuple[LayerPlan, ...]
     arena_bytes: int
     kept_bytes: int
     lane_words: int
+    symbols: tuple[str, ...]
     core: str = ""
     wish: str = ""
 
     @property
     def code_bytes(self) -> int:
         """Code of the C library that the network links, at most."""
-        return code_bytes(layer.kernel for layer in self.layers)
+        return code_bytes(self.symbols)
 
 
 def default_plan(network: PackedNetwork, lane_words: int = 1) -> Plan:
@@ -167,7 +180,8 @@ def planned(
         needs.append(had + here + bytes_scratch)
         had = here
     guards = 2 * 4 * _GUARD_WORDS * lane_words
-    return Plan(tuple(layers), arena.kept_bytes + max(needs) + guards, arena.kept_bytes, lane_words)
+    names = tuple(symbols(network, kernels).values())
+    return Plan(tuple(layers), arena.kept_bytes + max(needs) + guards, arena.kept_bytes, lane_words, names)
 
 
 def layer_jobs(network: PackedNetwork, plan: Plan) -> tuple[Job, ...]:

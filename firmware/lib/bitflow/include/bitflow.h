@@ -196,6 +196,14 @@ BF_KERNEL_LIST(BF_KERNEL_DECLARE)
 extern const bf_kernel *const bf_all_kernels[BF_KERNELS];
 
 /*
+ * Less code in their places, where they run nothing but usual layers: of stride 1 whose map is as wide as the input,
+ * padding -1, no pool or one of 2 x 2 windows side by side; bf_input_sums_usual: any layer with such a pool;
+ * bf_conv_plain_usual: dense layers without a pool.
+ */
+extern const bf_kernel bf_input_sums_usual, bf_conv_classes_16_usual, bf_conv_classes_8_usual, bf_conv_classes_1_usual,
+    bf_conv_plain_usual;
+
+/*
  * A plan says which kernel runs each layer on a certain kind of core, and holds what the kernels need beside the image.
  * It may follow an image: bf_open() takes one that was made for this image and for cores like this, and leaves any
  * other alone. Without a plan each layer gets the first kernel that covers it and needs none. SPEC.md gives it byte by

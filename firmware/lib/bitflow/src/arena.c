@@ -25,8 +25,7 @@ BF_COLD static const bf_kernel *kernel_of(const bf_model *model, unsigned index)
     }
     for (unsigned k = 0; k < BF_KERNELS; k++) {
         const bf_kernel *kernel = model->kernels[k];
-        if (kernel && !(kernel->flags & BF_NEEDS_PLAN) && kernel->kinds >> layer->kind & 1u &&
-            (!kernel->covers || kernel->covers(layer))) {
+        if (kernel && !(kernel->flags & BF_NEEDS_PLAN) && bf_covers(kernel, layer)) {
             return kernel;
         }
     }

@@ -66,7 +66,7 @@ BF_COLD const void *bf_run_passes(const bf_block *b, const bf_group *group, cons
         const uint32_t *pack = pack_of(b, group, p);
         const bf_lanes mine = table[BF_TABLE - 1u];
         bf_lanes more[BF_GROUP];
-        bf_compare_each(b->counts, (const uint32_t (*)[3])(const void *)(pack + 3), b->k->width, table, more);
+        bf_compare_each(b->counts, pack + 3, b->k->width, table, more);
         if (group->first) {
             more[0] = less_than_each(b, pack, table);
         }

@@ -8,15 +8,15 @@
 #include "classes.h"
 
 /* Filters of a group: where their weights are, and what the list says of them. */
-typedef struct group {
+struct bf_filters {
     const bf_geometry *k;
     const uint32_t *weights[BF_GROUP];
     const uint16_t *size;     /* of the classes, in order */
     uint32_t other[BF_GROUP]; /* inputs in whose class it differs from filter 0 */
-} group;
+};
 
 /* n <= 32 weights from number `at` on. The word behind is read only where there is one. */
-BF_COLD static uint32_t weights_at(const group *g, uint32_t f, uint32_t at, uint32_t n) {
+BF_COLD static uint32_t weights_at(const bf_filters *g, uint32_t f, uint32_t at, uint32_t n) {
     const uint32_t *word = g->weights[f] + at / BF_WORD_BITS;
     const uint32_t shift = at % BF_WORD_BITS;
     uint32_t found = word[0] >> shift;
@@ -24,13 +24,6 @@ BF_COLD static uint32_t weights_at(const group *g, uint32_t f, uint32_t at, uint
         found |= word[1] << (BF_WORD_BITS - shift);
     }
     return found & bf_tail_mask(n);
-}
-
-/* The same of all four filters. */
-BF_COLD static void weights_of(const group *g, uint32_t at, uint32_t n, uint32_t *weights) {
-    for (uint32_t j = 0; j < BF_GROUP; j++) {
-        weights[j] = weights_at(g, j, at, n);
-    }
 }
 
 /* Which of 32 inputs are in each class, in the order of lists. mask: inputs that there are; weights of others are 0. */
@@ -49,7 +42,7 @@ static void classify(const uint32_t *weights, uint32_t mask, uint32_t *of) {
     of[7] = a & ~b & ~c;
 }
 
-BF_COLD static void begin(const bf_model *model, const bf_geometry *k, const uint16_t *rows, group *g) {
+static void begin(const bf_model *model, const bf_geometry *k, const uint16_t *rows, bf_filters *g) {
     const uint32_t *weights = (const uint32_t *)bf_at(model, k->layer->weights);
     g->k = k;
     for (uint32_t j = 0; j < BF_GROUP; j++) {
@@ -57,15 +50,17 @@ BF_COLD static void begin(const bf_model *model, const bf_geometry *k, const uin
     }
 }
 
-BF_COLD void bf_count_classes(const bf_model *model, const bf_geometry *k, const uint16_t *rows, uint16_t *size) {
-    group g;
+void bf_count_classes(const bf_model *model, const bf_geometry *k, const uint16_t *rows, uint16_t *size) {
+    bf_filters g;
     begin(model, k, rows, &g);
     bf_fill(size, 0, BF_CLASSES * sizeof *size);
-    for (uint32_t at = 0; at < k->inputs; at += BF_WORD_BITS) {
-        const uint32_t n = k->inputs - at < BF_WORD_BITS ? k->inputs - at : BF_WORD_BITS;
+    for (uint32_t i = 0; i < bf_words(k->inputs); i++) {
+        const uint32_t mask = i + 1u < bf_words(k->inputs) ? 0xFFFFFFFFu : bf_tail_mask(k->inputs);
         uint32_t weights[BF_GROUP], of[BF_CLASSES];
-        weights_of(&g, at, n, weights);
-        classify(weights, bf_tail_mask(n), of);
+        for (uint32_t j = 0; j < BF_GROUP; j++) {
+            weights[j] = g.weights[j][i] & mask;
+        }
+        classify(weights, mask, of);
         for (uint32_t c = 0; c < BF_CLASSES; c++) {
             size[c] = (uint16_t)(size[c] + bf_popcount(of[c]));
         }
@@ -106,7 +101,7 @@ void bf_append_words(bf_entries *e, uint32_t taps) {
 #endif
 
 /* A tap whose weights do not begin on words. */
-BF_COLD static void append_tap(const group *g, uint32_t at, bf_entries *e) {
+BF_COLD static void append_tap(const bf_filters *g, uint32_t at, bf_entries *e) {
     uint32_t weights[BF_GROUP];
     uint32_t left = g->k->layer->in_c;
     for (uint32_t j = 0; j < BF_GROUP; j++) {
@@ -114,7 +109,9 @@ BF_COLD static void append_tap(const group *g, uint32_t at, bf_entries *e) {
     }
     while (left) {
         const uint32_t n = left < BF_WORD_BITS ? left : BF_WORD_BITS;
-        weights_of(g, at, n, weights);
+        for (uint32_t j = 0; j < BF_GROUP; j++) {
+            weights[j] = weights_at(g, j, at, n);
+        }
         e->mask = bf_tail_mask(n);
         e->at = 0;
         bf_append_words(e, 1);
@@ -123,7 +120,7 @@ BF_COLD static void append_tap(const group *g, uint32_t at, bf_entries *e) {
     }
 }
 
-BF_COLD static void append_inputs(const group *g, bf_entries *e) {
+BF_COLD static void append_inputs(const bf_filters *g, bf_entries *e) {
     const bf_geometry *k = g->k;
     const bf_layer *l = k->layer;
     const uint32_t words =
@@ -146,7 +143,7 @@ BF_COLD static void append_inputs(const group *g, bf_entries *e) {
     }
 }
 
-BF_COLD static uint16_t *fill_list(const group *g, uint16_t *list) {
+BF_COLD static uint16_t *fill_list(const bf_filters *g, uint16_t *list) {
     const bf_geometry *k = g->k;
     const uint16_t filler = (uint16_t)(k->filler * sizeof(bf_lanes));
     uint16_t *end[BF_CLASSES];
@@ -176,7 +173,7 @@ BF_COLD static uint16_t *fill_list(const group *g, uint16_t *list) {
 /* ---- Limits. ---- */
 
 /* Weights of +1 of a tap of a filter, which begin at number `at`. */
-BF_COLD static uint32_t ones_of(const group *g, uint32_t f, uint32_t at) {
+BF_COLD static uint32_t ones_of(const bf_filters *g, uint32_t f, uint32_t at) {
     uint32_t left = g->k->layer->in_c, ones = 0;
     while (left) {
         const uint32_t n = left < BF_WORD_BITS ? left : BF_WORD_BITS;
@@ -192,7 +189,7 @@ BF_COLD static uint32_t ones_of(const group *g, uint32_t f, uint32_t at) {
  * A filter's bit is 1 if no more planes disagree than this: accumulator = valid - 2 * disagreements of valid taps, and
  * at a padded tap, whose plane is 0, those weights disagree that are +1. From -1, never, to `inputs`, always.
  */
-BF_COLD static int32_t most_disagreements(const group *g, int32_t shift, uint32_t valid, uint32_t padded_ones) {
+BF_COLD static int32_t most_disagreements(const bf_filters *g, int32_t shift, uint32_t valid, uint32_t padded_ones) {
     const int32_t inputs = (int32_t)g->k->inputs;
     const int32_t sum = (int32_t)(valid + (uint32_t)shift); /* an image may have been changed: nothing overflows */
     const int32_t most = (sum - (sum & 1)) / 2 + (int32_t)padded_ones;
@@ -205,12 +202,13 @@ BF_COLD static int32_t start_for(const bf_geometry *k, int32_t most) {
     return most < half && most >= (int32_t)k->inputs - half ? half - 1 - most : -1;
 }
 
-BF_COLD static uint16_t limit_of(const group *g, uint32_t j, int32_t most, int32_t start) {
+BF_COLD static uint16_t limit_of(const bf_filters *g, uint32_t j, int32_t most, int32_t start) {
     const int32_t limit = most + start - (int32_t)g->other[j];
     return (uint16_t)BF_LIMIT(limit, g->k->width);
 }
 
-BF_COLD static void plain_limits(const group *g, const int32_t *shift, bf_group *record) {
+BF_COLD void bf_plain_limits(const bf_filters *g, const int32_t *shift, uint32_t *to) {
+    bf_group *record = (bf_group *)(void *)to;
     const bf_geometry *k = g->k;
     int32_t most[BF_GROUP], start;
     for (uint32_t j = 0; j < BF_GROUP; j++) {
@@ -229,7 +227,7 @@ BF_COLD static void plain_limits(const group *g, const int32_t *shift, bf_group 
 /*
  * What most_disagreements() says of filter f at positions of each pattern of rows and of columns: in the order of rows.
  */
-BF_COLD static void most_of_patterns(const group *g, uint32_t f, int32_t shift, int16_t *most) {
+BF_COLD static void most_of_patterns(const bf_filters *g, uint32_t f, int32_t shift, int16_t *most) {
     const bf_geometry *k = g->k;
     const bf_layer *l = k->layer;
     const uint32_t columns = k->x.count;
@@ -275,7 +273,7 @@ BF_COLD static void put_bits(uint32_t *words, uint32_t set, uint32_t coded) {
     }
 }
 
-BF_COLD static void exact_limits(const group *g, const int32_t *shift, uint32_t *record) {
+BF_COLD void bf_exact_limits(const bf_filters *g, const int32_t *shift, uint32_t *record) {
     const bf_geometry *k = g->k;
     const uint32_t patterns = k->y.count * k->x.count;
     const uint32_t sets = BF_SETS / k->x.count * k->x.count;
@@ -312,7 +310,7 @@ BF_COLD static void exact_limits(const group *g, const int32_t *shift, uint32_t 
 }
 
 /* Filter j differs from filter 0 in the classes of half of the order. */
-BF_COLD static void count_others(group *g) {
+BF_COLD static void count_others(bf_filters *g) {
     const uint16_t *n = g->size;
     g->other[1] = (uint32_t)n[4] + n[5] + n[6] + n[7];
     g->other[2] = (uint32_t)n[2] + n[3] + n[4] + n[5];
@@ -320,20 +318,16 @@ BF_COLD static void count_others(group *g) {
 }
 
 BF_COLD uint16_t *bf_make_list(const bf_model *model, const bf_geometry *k, const uint16_t *rows, const uint16_t *size,
-                               uint16_t *list, uint32_t *record) {
+                               bf_limits *limits, uint16_t *list, uint32_t *record) {
     const int32_t *shifts = (const int32_t *)bf_at(model, k->layer->shift);
     int32_t shift[BF_GROUP];
-    group g;
+    bf_filters g;
     begin(model, k, rows, &g);
     g.size = size;
     count_others(&g);
     for (uint32_t j = 0; j < BF_GROUP; j++) {
         shift[j] = shifts[rows[j]];
     }
-    if (k->exact) {
-        exact_limits(&g, shift, record);
-    } else {
-        plain_limits(&g, shift, (bf_group *)(void *)record);
-    }
+    limits(&g, shift, record);
     return fill_list(&g, list);
 }

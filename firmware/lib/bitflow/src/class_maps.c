@@ -18,7 +18,7 @@ BF_COLD static void note(bf_axis *axis, int32_t position, int32_t first, int32_t
     axis->count++;
 }
 
-/* Only positions near the ends are looked at one by one: bf_geometry_of() knows that they are few. */
+/* Only positions near the ends are looked at one by one: bf_classes_cover() knows that they are few. */
 BF_COLD static void axis_of(bf_axis *axis, int32_t in, int32_t out, int32_t kernel, int32_t stride, int32_t dilation,
                             int32_t before) {
     axis->count = 0;
@@ -41,7 +41,7 @@ BF_COLD static void axis_of(bf_axis *axis, int32_t in, int32_t out, int32_t kern
 }
 
 /* Packs hold as many neighbouring patterns of rows as there is room for beside all patterns of columns. */
-BF_COLD static void sets_of(bf_geometry *k) {
+BF_COLD void bf_sets_of(bf_geometry *k) {
     const bf_layer *l = k->layer;
     uint32_t together;
     axis_of(&k->y, l->in_h, l->conv_h, l->kernel_h, l->stride_h, l->dilation_h, l->pad_top);
@@ -87,27 +87,6 @@ BF_COLD static uint32_t source_words_of(const bf_layer *l, uint32_t source) {
     return bf_string_words(source != BF_INPUT ? rows * l->conv_w : (uint32_t)l->in_h * l->in_w);
 }
 
-BF_COLD int bf_classes_cover(const bf_layer *l, uint32_t chunk) {
-    const uint32_t padding = padding_of(l);
-    const uint32_t source = source_of(l, padding);
-    if (l->output != BF_BITS || l->groups != 1 || l->invert || l->out_c % BF_GROUP || l->stride_h > 2 ||
-        l->stride_w > 2 || l->kernel_h > BF_KERNEL_SIDE || l->kernel_w > BF_KERNEL_SIDE ||
-        bf_taps(l) >> BF_COUNT_PLANES) {
-        return 0;
-    }
-    /* At most as many patterns as there are positions at an end, and one more. */
-    if (padding && l->pad_value == 0 &&
-        (l->pad_left + l->pad_right >= (int)BF_SETS || l->pad_top + l->pad_bottom >= (int)BF_PATTERNS)) {
-        return 0;
-    }
-    /* A list entry is a byte offset of 16 bits. Nothing that lies in scratch may be larger than a map. */
-    return row_planes_of(l, chunk ? chunk : l->in_c) * l->kernel_h * (uint32_t)sizeof(bf_lanes) <= 0x10000u &&
-           bf_strings_fit((uint32_t)l->in_h * l->in_w, l->in_c) &&
-           bf_strings_fit((uint32_t)l->conv_h * l->conv_w, l->out_c) &&
-           bf_strings_fit((uint32_t)l->out_h * l->out_w, l->out_c) &&
-           (uint64_t)source_words_of(l, source) * l->in_c * copies_of(l, source) <= BF_MAP_LIMIT / 16u;
-}
-
 BF_COLD void bf_geometry_of(const bf_layer *l, uint32_t chunk, bf_geometry *k) {
     const uint32_t padding = padding_of(l);
     bf_fill(k, 0, sizeof *k);
@@ -127,9 +106,23 @@ BF_COLD void bf_geometry_of(const bf_layer *l, uint32_t chunk, bf_geometry *k) {
     k->copy_words = k->source_words * l->in_c;
     k->copies_words = k->copy_words * copies_of(l, k->source);
     k->record = sizeof(bf_group) / sizeof(uint32_t);
-    if (k->exact) {
-        sets_of(k);
+}
+
+BF_COLD int bf_classes_cover(const bf_layer *l, uint32_t chunk, bf_geometry *k) {
+    if (l->output != BF_BITS || l->groups != 1 || l->invert || l->out_c % BF_GROUP || l->stride_h > 2 ||
+        l->stride_w > 2 || l->kernel_h > BF_KERNEL_SIDE || l->kernel_w > BF_KERNEL_SIDE ||
+        bf_taps(l) >> BF_COUNT_PLANES) {
+        return 0;
     }
+    bf_geometry_of(l, chunk, k);
+    /* At most as many patterns as there are positions at an end, and one more. */
+    if (k->exact && (l->pad_left + l->pad_right >= (int)BF_SETS || l->pad_top + l->pad_bottom >= (int)BF_PATTERNS)) {
+        return 0;
+    }
+    /* A list entry is a byte offset of 16 bits. Nothing that lies in scratch may be larger than a map. */
+    return k->planes * (uint32_t)sizeof(bf_lanes) <= 0x10000u && bf_strings_fit((uint32_t)l->in_h * l->in_w, l->in_c) &&
+           bf_strings_fit_behind(l) &&
+           (uint64_t)k->source_words * l->in_c * copies_of(l, k->source) <= BF_MAP_LIMIT / 16u;
 }
 
 /* ---- Copies of the input, row by row as wide as the map of accumulators. ---- */

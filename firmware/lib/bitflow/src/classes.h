@@ -96,8 +96,11 @@ typedef struct bf_sizes {
 } bf_sizes;
 
 /* Whether a layer is covered, with chunks of so many channels (0: all); its geometry, where it is. */
-int bf_classes_cover(const bf_layer *layer, uint32_t chunk);
+int bf_classes_cover(const bf_layer *layer, uint32_t chunk, bf_geometry *geometry);
 void bf_geometry_of(const bf_layer *layer, uint32_t chunk, bf_geometry *geometry);
+
+/* What there is besides where limits differ from lane to lane: axes, packs, passes; a record has room for these. */
+void bf_sets_of(bf_geometry *geometry);
 
 /* Are all bits of the copies inverted, so that 0 stands for a padding of +1? */
 static inline int bf_is_flipped(const bf_geometry *k) {
@@ -140,13 +143,10 @@ bf_lanes bf_lanes_in_columns(const bf_geometry *k, int32_t from, int32_t to, uin
 
 /* ---- class_limits.c ---- */
 
-/* Adds the planes that a list names, as bf_add_lists16() does; returns its end. */
-typedef const void *(*bf_adder)(const bf_lanes *planes, const void *list, bf_count *counts, uint32_t start);
-
 /* A block of positions, whose groups run one after the other. */
 typedef struct bf_block {
     const bf_geometry *k;
-    bf_adder add;
+    bf_adder *add;
     const bf_lanes *planes;
     bf_count *counts;
     bf_lanes *tables;          /* of lanes by sets, one for each pass; where exact */
@@ -199,11 +199,17 @@ typedef struct bf_entries {
 /* Append the entries of some taps, at least one; first those of the highest bit of a word. */
 void bf_append_words(bf_entries *entries, uint32_t taps);
 
+/* Limits of four filters, of their weights and shifts, to the record of their group: one for all lanes; or packs. */
+typedef struct bf_filters bf_filters;
+typedef void bf_limits(const bf_filters *filters, const int32_t *shift, uint32_t *record);
+bf_limits bf_plain_limits;
+bf_limits bf_exact_limits;
+
 /*
  * The list of four filters, of the 1-bit weights, and the record of their group but its rows. Returns the end of the
  * list. size: what bf_count_classes() says.
  */
 uint16_t *bf_make_list(const bf_model *model, const bf_geometry *k, const uint16_t *rows, const uint16_t *size,
-                       uint16_t *list, uint32_t *record);
+                       bf_limits *limits, uint16_t *list, uint32_t *record);
 
 #endif

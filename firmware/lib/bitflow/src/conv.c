@@ -15,7 +15,21 @@ BF_COLD static size_t conv_scratch(const bf_job *job) {
     return bf_unpooled_size(layer) + 2u * (size_t)bf_words(bf_taps(layer)) * sizeof(uint32_t);
 }
 
-/* bf_append() with n bits that are all 1. */
+BF_COLD void bf_append(uint32_t *to, uint32_t to_at, const uint32_t *from, uint32_t at, uint32_t n) {
+    while (n) {
+        const uint32_t shift = at % BF_WORD_BITS;
+        const uint32_t to_shift = to_at % BF_WORD_BITS;
+        const uint32_t room = BF_WORD_BITS - (shift > to_shift ? shift : to_shift);
+        const uint32_t step = n < room ? n : room;
+        const uint32_t bits = from[at / BF_WORD_BITS] >> shift & bf_tail_mask(step);
+        to[to_at / BF_WORD_BITS] |= bits << to_shift;
+        at += step;
+        to_at += step;
+        n -= step;
+    }
+}
+
+/* The same with n bits that are all 1. */
 BF_COLD static void append_ones(uint32_t *to, uint32_t to_at, uint32_t n) {
     while (n) {
         const uint32_t to_shift = to_at % BF_WORD_BITS;
@@ -64,24 +78,60 @@ uint32_t bf_count_differences(const uint32_t *a, const uint32_t *w, const uint32
     return count;
 }
 
-BF_COLD static void conv_run(const bf_job *job) {
+/* The accumulators of the channels c .. end - 1, of a window of which `valid` taps count. */
+BF_COLD static void put_filters(bf_sink *sink, uint32_t c, uint32_t end, const uint32_t *window, const uint32_t *mask,
+                                const uint32_t *weights, uint32_t words, uint32_t valid) {
+    for (; c < end; c++, weights += words) {
+        bf_put(sink, c, (int32_t)(valid - 2u * bf_count_differences(window, weights, mask, words)));
+    }
+}
+
+/* ---- Dense layers without a pool: all of the map counts, and is the window where no channel is unused. ---- */
+
+BF_COLD static int is_usual(const bf_kernel *kernel, const bf_layer *layer) {
+    (void)kernel;
+    return layer->kind == BF_DENSE && !layer->pool_h;
+}
+
+BF_COLD static void run_usual(const bf_job *job) {
+    const bf_layer *layer = job->layer;
+    const uint32_t taps = bf_taps(layer), words = bf_words(taps);
+    const uint32_t *window = (const uint32_t *)job->inputs[0];
+    uint32_t *mask = job->scratch + words;
+    bf_sink sink = bf_sink_of(job);
+    if (layer->in_c % BF_WORD_BITS) {
+        bf_fill(job->scratch, 0, words * sizeof *window);
+        for (uint32_t at = 0; at < taps; at += layer->in_c, window += bf_words(layer->in_c)) {
+            bf_append(job->scratch, at, window, 0, layer->in_c);
+        }
+        window = job->scratch;
+    }
+    bf_fill(mask, 0xFF, words * sizeof *mask);
+    put_filters(&sink, 0, layer->out_c, window, mask, (const uint32_t *)bf_at(job->model, layer->weights), words, taps);
+    bf_put_end(&sink, layer->out_c);
+}
+
+/* ---- All layers. ---- */
+
+BF_COLD static void run(const bf_job *job) {
     const bf_layer *layer = job->layer;
     const uint32_t words = bf_words(bf_taps(layer));
     const uint32_t filters = (uint32_t)(layer->out_c / layer->groups);
     uint32_t *window = job->scratch + bf_unpooled_size(layer) / sizeof(uint32_t);
     uint32_t *mask = window + words;
     bf_sink sink = bf_sink_of(job);
+    if (is_usual(job->kernel, layer)) {
+        run_usual(job);
+        return;
+    }
     for (int32_t y = 0; y < layer->conv_h; y++) {
         for (int32_t x = 0; x < layer->conv_w; x++) {
             const uint32_t *weights = (const uint32_t *)bf_at(job->model, layer->weights);
-            for (uint32_t group = 0, c = 0; group < layer->groups; group++) {
+            for (uint32_t c = 0; c < layer->out_c; c += filters, weights += (size_t)filters * words) {
                 uint32_t valid;
                 bf_fill(window, 0, 2u * (size_t)words * sizeof *window);
-                valid = gather(job, y, x, group, window, mask);
-                for (uint32_t f = 0; f < filters; f++, c++, weights += words) {
-                    const uint32_t differences = bf_count_differences(window, weights, mask, words);
-                    bf_put(&sink, c, (int32_t)valid - 2 * (int32_t)differences);
-                }
+                valid = gather(job, y, x, c / filters, window, mask);
+                put_filters(&sink, c, c + filters, window, mask, weights, words, valid);
             }
             bf_put_end(&sink, layer->out_c);
         }
@@ -89,4 +139,5 @@ BF_COLD static void conv_run(const bf_job *job) {
     bf_pool(job);
 }
 
-const bf_kernel bf_conv_plain = {1u << BF_CONV | 1u << BF_DENSE, 0, NULL, conv_scratch, conv_run};
+const bf_kernel bf_conv_plain = {1u << BF_CONV | 1u << BF_DENSE, 0, NULL, conv_scratch, run, NULL};
+const bf_kernel bf_conv_plain_usual = {1u << BF_DENSE, 0, is_usual, conv_scratch, run_usual, NULL};

@@ -35,31 +35,25 @@ BF_COLD static void share(const bf_geometry *k, size_t words, memory *m) {
     }
 }
 
-BF_COLD static void memory_of(const bf_job *job, const bf_geometry *k, int makes_lists, memory *m) {
-    const size_t wanted = job->choice ? job->choice->memory : BF_LIST_MEMORY;
+/* Where lists lie in a plan. */
+BF_COLD static void memory_of(const bf_job *job, const bf_geometry *k, memory *m) {
     m->copies = bf_strings_scratch(job);
     m->counts = m->copies + k->copies_words;
     m->tables = m->counts + (BF_CLASSES + 1u) * COUNT_WORDS;
     m->planes = m->tables + (size_t)k->passes * BF_TABLE * LANES_WORDS;
-    m->blocks = 1;
-    m->part = 0;
-    if (makes_lists) {
-        share(k, wanted / sizeof(uint32_t), m);
-    }
+    m->end = m->planes + (size_t)k->planes * LANES_WORDS;
+}
+
+/* Where they are made. */
+BF_COLD static void memory_for_lists(const bf_job *job, const bf_geometry *k, memory *m) {
+    memory_of(job, k, m);
+    share(k, (job->choice ? job->choice->memory : BF_LIST_MEMORY) / sizeof(uint32_t), m);
     m->records = m->planes + (size_t)m->blocks * k->planes * LANES_WORDS;
     m->lists = m->records + (size_t)m->part * k->record;
     m->end = m->lists + (size_t)m->part * bf_list_words(k);
 }
 
 /* ---- The kernels. ---- */
-
-static const void *add_16(const bf_lanes *planes, const void *list, bf_count *counts, uint32_t start) {
-    return bf_add_lists16(planes, (const uint16_t *)list, counts, start);
-}
-
-static const void *add_8(const bf_lanes *planes, const void *list, bf_count *counts, uint32_t start) {
-    return bf_add_lists8(planes, (const uint8_t *)list, counts, start);
-}
 
 /* The bits of a group's filters to their channels. stride: words from channel to channel. */
 static inline void put(uint32_t *page, uint32_t stride, const bf_group *group, const bf_lanes *bits) {
@@ -75,7 +69,7 @@ static const void *run_plain(const bf_block *b, const uint32_t *record, const vo
     const bf_group *group = (const bf_group *)(const void *)record;
     const bf_group *const end = group + groups;
     const bf_lanes *const planes = b->planes;
-    const bf_adder add = b->add;
+    bf_adder *const add = b->add;
     bf_count *const counts = b->counts;
     uint32_t *const page = b->page;
     for (; group != end; group++) {
@@ -106,23 +100,39 @@ static const void *run_exact(const bf_block *b, const uint32_t *record, const vo
         } else {
             bf_look_up(pack, tables, width, counts[0].plane);
             list = b->add(b->planes, list, counts, BF_START(0, BF_CLASSES) | BF_START_IS_SET);
-            bf_compare_each(counts, (const uint32_t (*)[3])(const void *)(pack + 3), width, tables, bits);
+            bf_compare_each(counts, pack + 3, width, tables, bits);
         }
         put(page, stride, group, bits);
     }
     return list;
 }
 
-/* Groups from number `first` on. */
-BF_COLD static void run_groups(bf_block *b, const uint32_t *record, const void *list, uint32_t first, uint32_t groups) {
-    while (groups) {
-        const uint32_t room = BF_PAGE - first % BF_PAGE;
-        const uint32_t n = groups < room ? groups : room;
-        b->page = b->to + (size_t)(first / BF_PAGE * BF_PAGE * BF_GROUP) * b->stride;
-        list = b->k->exact ? run_exact(b, record, list, n) : run_plain(b, record, list, n);
-        record += (size_t)n * b->k->record;
-        first += n;
-        groups -= n;
+/*
+ * What usual layers do without: those whose taps all count and are read in the input itself, with the pool that most
+ * networks have. It hangs on a pointer, which kernels of usual layers do not have, so that it is not linked with them.
+ */
+typedef struct unusual {
+    void (*sets)(bf_geometry *k);
+    void (*copy)(const bf_geometry *k, const uint32_t *strings, uint32_t *copies);
+    void (*find_packs)(bf_block *b, uint32_t number);
+    const void *(*run_exact)(const bf_block *b, const uint32_t *record, const void *list, uint32_t groups);
+    bf_string_pool *pool;
+} unusual;
+
+static const unusual all_else = {bf_sets_of, bf_copy_input, bf_find_packs, run_exact, bf_pool_windows};
+
+/* In what the kernels differ. */
+typedef struct form {
+    uint32_t chunk; /* channels between fillers in lists, 0: all */
+    bf_adder *add;
+    const unusual *more; /* NULL: for usual layers only */
+    bf_limits *limits;   /* of lists that are made, where exact */
+} form;
+
+BF_COLD static void geometry_of(const form *own, const bf_layer *layer, bf_geometry *k) {
+    bf_geometry_of(layer, own->chunk, k);
+    if (k->exact) {
+        own->more->sets(k);
     }
 }
 
@@ -131,49 +141,68 @@ typedef struct convolution {
     bf_geometry k;
     memory m;
     bf_block b;
+    const form *form;
     const uint32_t *from; /* the input as strings, or copies of it */
     bf_lanes *planes;
 } convolution;
 
-BF_COLD static void begin(const bf_job *job, uint32_t chunk, int makes_lists, convolution *c) {
-    bf_geometry_of(job->layer, chunk, &c->k);
-    memory_of(job, &c->k, makes_lists, &c->m);
+/* Groups from number `first` on. */
+BF_COLD static void run_groups(convolution *c, const uint32_t *record, const void *list, uint32_t first,
+                               uint32_t groups) {
+    bf_block *b = &c->b;
+    while (groups) {
+        const uint32_t room = BF_PAGE - first % BF_PAGE;
+        const uint32_t n = groups < room ? groups : room;
+        b->page = b->to + (size_t)(first / BF_PAGE * BF_PAGE * BF_GROUP) * b->stride;
+        list = (b->k->exact ? c->form->more->run_exact : run_plain)(b, record, list, n);
+        record += (size_t)n * b->k->record;
+        first += n;
+        groups -= n;
+    }
+}
+
+BF_COLD static void begin(const bf_job *job, convolution *c) {
+    c->form = (const form *)job->kernel->form;
+    geometry_of(c->form, job->layer, &c->k);
+    memory_of(job, &c->k, &c->m);
     c->from = bf_strings_of(job);
     if (c->k.source != BF_INPUT) {
-        bf_copy_input(&c->k, c->from, job->scratch + c->m.copies);
+        c->form->more->copy(&c->k, c->from, job->scratch + c->m.copies);
         c->from = job->scratch + c->m.copies;
     }
     c->planes = (bf_lanes *)(void *)(job->scratch + c->m.planes);
-    for (uint32_t i = 0; i < c->m.blocks; i++) {
-        bf_zero_fillers(&c->k, c->planes + (size_t)i * c->k.planes);
-    }
     c->b.k = &c->k;
+    c->b.add = c->form->add;
     c->b.counts = (bf_count *)(void *)(job->scratch + c->m.counts);
     c->b.tables = (bf_lanes *)(void *)(job->scratch + c->m.tables);
     c->b.stride = bf_string_words(c->k.positions);
     c->b.whole = c->b.passes = 0;
 }
 
+BF_COLD static void done(const bf_job *job, const convolution *c) {
+    bf_strings_done(job, c->form->more ? c->form->more->pool : NULL);
+}
+
 BF_COLD static void begin_block(convolution *c, uint32_t *to, uint32_t number) {
     c->b.to = to + (size_t)number * LANES_WORDS;
     if (c->k.exact) {
-        bf_find_packs(&c->b, number);
+        c->form->more->find_packs(&c->b, number);
     }
 }
 
-BF_COLD static void run_planned(const bf_job *job, uint32_t chunk, bf_adder add) {
+BF_COLD static void run_planned(const bf_job *job) {
     const uint32_t *records = (const uint32_t *)bf_plan_data(job);
     uint32_t *to = bf_strings_to(job);
     convolution c;
-    begin(job, chunk, 0, &c);
-    c.b.add = add;
+    begin(job, &c);
+    bf_zero_fillers(&c.k, c.planes);
     c.b.planes = c.planes;
     for (uint32_t i = 0; i < c.k.blocks; i++) {
         begin_block(&c, to, i);
         bf_planes_of_block(&c.k, c.from, i, c.planes);
-        run_groups(&c.b, records, records + (size_t)c.k.groups * c.k.record, 0, c.k.groups);
+        run_groups(&c, records, records + (size_t)c.k.groups * c.k.record, 0, c.k.groups);
     }
-    bf_strings_done(job);
+    done(job, &c);
 }
 
 /* Lists and records of `groups` groups from number `first` on. */
@@ -191,15 +220,19 @@ BF_COLD static void make_lists(const bf_job *job, const convolution *c, uint32_t
         if (!sizes) {
             bf_count_classes(job->model, &c->k, rows, counted);
         }
-        list = bf_make_list(job->model, &c->k, rows, sizes ? sizes[g].size : counted, list, record);
+        list = bf_make_list(job->model, &c->k, rows, sizes ? sizes[g].size : counted,
+                            c->k.exact ? c->form->limits : bf_plain_limits, list, record);
     }
 }
 
-BF_COLD static void run_1(const bf_job *job) {
+BF_COLD static void run_made(const bf_job *job) {
     uint32_t *to = bf_strings_to(job);
     convolution c;
-    begin(job, 0, 1, &c);
-    c.b.add = add_16;
+    begin(job, &c);
+    memory_for_lists(job, &c.k, &c.m);
+    for (uint32_t i = 0; i < c.m.blocks; i++) {
+        bf_zero_fillers(&c.k, c.planes + (size_t)i * c.k.planes);
+    }
     for (uint32_t g = 0; g < c.k.groups; g += c.m.part) {
         const uint32_t groups = c.k.groups - g < c.m.part ? c.k.groups - g : c.m.part;
         make_lists(job, &c, g, groups);
@@ -210,55 +243,50 @@ BF_COLD static void run_1(const bf_job *job) {
                 bf_planes_of_block(&c.k, c.from, i, planes);
             }
             c.b.planes = planes;
-            run_groups(&c.b, job->scratch + c.m.records, job->scratch + c.m.lists, g, groups);
+            run_groups(&c, job->scratch + c.m.records, job->scratch + c.m.lists, g, groups);
         }
     }
-    bf_strings_done(job);
+    done(job, &c);
 }
 
-BF_COLD static int covers_16(const bf_layer *layer) {
-    return bf_classes_cover(layer, 0);
+/* Lists that are made anew in every run pay from some positions on. */
+BF_COLD static int covers(const bf_kernel *kernel, const bf_layer *layer) {
+    const form *own = (const form *)kernel->form;
+    bf_geometry k;
+    if (!(kernel->flags & BF_NEEDS_PLAN) && (uint32_t)layer->conv_h * layer->conv_w < BF_MAKING_PAYS) {
+        return 0;
+    }
+    return bf_classes_cover(layer, own->chunk, &k) &&
+           (own->more || (k.source == BF_INPUT && !k.exact && bf_is_by_two(layer)));
 }
 
-BF_COLD static int covers_8(const bf_layer *layer) {
-    return bf_classes_cover(layer, BF_LIST8_CHANNELS);
-}
-
-/* Lists are made anew in every run: that pays from some positions on. */
-BF_COLD static int covers_1(const bf_layer *layer) {
-    return (uint32_t)layer->conv_h * layer->conv_w >= BF_MAKING_PAYS && bf_classes_cover(layer, 0);
-}
-
-BF_COLD static size_t scratch_of(const bf_job *job, uint32_t chunk, int makes_lists) {
+BF_COLD static size_t scratch_planned(const bf_job *job) {
     bf_geometry k;
     memory m;
-    bf_geometry_of(job->layer, chunk, &k);
-    memory_of(job, &k, makes_lists, &m);
+    geometry_of((const form *)job->kernel->form, job->layer, &k);
+    memory_of(job, &k, &m);
     return m.end * sizeof(uint32_t);
 }
 
-BF_COLD static size_t scratch_16(const bf_job *job) {
-    return scratch_of(job, 0, 0);
+BF_COLD static size_t scratch_made(const bf_job *job) {
+    bf_geometry k;
+    memory m;
+    geometry_of((const form *)job->kernel->form, job->layer, &k);
+    memory_for_lists(job, &k, &m);
+    return m.end * sizeof(uint32_t);
 }
 
-BF_COLD static size_t scratch_8(const bf_job *job) {
-    return scratch_of(job, BF_LIST8_CHANNELS, 0);
-}
+#define PLANNED (BF_TAKES_STRINGS | BF_GIVES_STRINGS | BF_NEEDS_PLAN)
+#define MADE    (BF_TAKES_STRINGS | BF_GIVES_STRINGS)
 
-BF_COLD static size_t scratch_1(const bf_job *job) {
-    return scratch_of(job, 0, 1);
-}
+static const form any_16 = {0, bf_add_lists16, &all_else, NULL}, usual_16 = {0, bf_add_lists16, NULL, NULL};
+static const form any_8 = {BF_LIST8_CHANNELS, bf_add_lists8, &all_else, NULL};
+static const form usual_8 = {BF_LIST8_CHANNELS, bf_add_lists8, NULL, NULL};
+static const form any_1 = {0, bf_add_lists16, &all_else, bf_exact_limits};
 
-BF_COLD static void run_16(const bf_job *job) {
-    run_planned(job, 0, add_16);
-}
-
-BF_COLD static void run_8(const bf_job *job) {
-    run_planned(job, BF_LIST8_CHANNELS, add_8);
-}
-
-const bf_kernel bf_conv_classes_16 = {1u << BF_CONV, BF_TAKES_STRINGS | BF_GIVES_STRINGS | BF_NEEDS_PLAN, covers_16,
-                                      scratch_16, run_16};
-const bf_kernel bf_conv_classes_8 = {1u << BF_CONV, BF_TAKES_STRINGS | BF_GIVES_STRINGS | BF_NEEDS_PLAN, covers_8,
-                                     scratch_8, run_8};
-const bf_kernel bf_conv_classes_1 = {1u << BF_CONV, BF_TAKES_STRINGS | BF_GIVES_STRINGS, covers_1, scratch_1, run_1};
+const bf_kernel bf_conv_classes_16 = {1u << BF_CONV, PLANNED, covers, scratch_planned, run_planned, &any_16};
+const bf_kernel bf_conv_classes_8 = {1u << BF_CONV, PLANNED, covers, scratch_planned, run_planned, &any_8};
+const bf_kernel bf_conv_classes_1 = {1u << BF_CONV, MADE, covers, scratch_made, run_made, &any_1};
+const bf_kernel bf_conv_classes_16_usual = {1u << BF_CONV, PLANNED, covers, scratch_planned, run_planned, &usual_16};
+const bf_kernel bf_conv_classes_8_usual = {1u << BF_CONV, PLANNED, covers, scratch_planned, run_planned, &usual_8};
+const bf_kernel bf_conv_classes_1_usual = {1u << BF_CONV, MADE, covers, scratch_made, run_made, &usual_16};

@@ -42,7 +42,8 @@ BF_COLD uint32_t bf_set_bits_size(const bf_layer *layer) {
     return blocks_of(layer) * block_lanes(layer) * (uint32_t)sizeof(bf_lanes);
 }
 
-BF_COLD static int covers(const bf_layer *layer) {
+BF_COLD static int covers(const bf_kernel *kernel, const bf_layer *layer) {
+    (void)kernel;
     const uint32_t padding = (uint32_t)layer->pad_top | layer->pad_left | layer->pad_bottom | layer->pad_right;
     /* A count stays below start_of() and most_listed() together; an entry is a byte offset of 16 bits. */
     return layer->output == BF_BITS && layer->groups == 1 && !layer->invert && !(padding && layer->pad_value == 0) &&
@@ -174,4 +175,4 @@ static void run(const bf_job *job) {
     bf_pool(job);
 }
 
-const bf_kernel bf_conv_set_bits = {1u << BF_CONV | 1u << BF_DENSE, BF_NEEDS_PLAN, covers, scratch, run};
+const bf_kernel bf_conv_set_bits = {1u << BF_CONV | 1u << BF_DENSE, BF_NEEDS_PLAN, covers, scratch, run, NULL};

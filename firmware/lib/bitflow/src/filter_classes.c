@@ -106,7 +106,8 @@ static inline const uint16_t *add_runs16(bf_lanes *low, bf_count *count, const b
 }
 
 #if !defined(BF_ARM_V6M)
-const uint16_t *bf_add_lists16(const bf_lanes *planes, const uint16_t *list, bf_count *counts, uint32_t start) {
+const void *bf_add_lists16(const bf_lanes *planes, const void *lists, bf_count *counts, uint32_t start) {
+    const uint16_t *list = (const uint16_t *)lists;
     bf_lanes low[LOW_PLANES];
     begin(low, counts, start);
     for (uint32_t classes = start >> 16 & 15u; classes; classes--, counts++) {
@@ -118,7 +119,8 @@ const uint16_t *bf_add_lists16(const bf_lanes *planes, const uint16_t *list, bf_
 }
 #endif
 
-const uint8_t *bf_add_lists8(const bf_lanes *planes, const uint8_t *list, bf_count *counts, uint32_t start) {
+const void *bf_add_lists8(const bf_lanes *planes, const void *lists, bf_count *counts, uint32_t start) {
+    const uint8_t *list = (const uint8_t *)lists;
     bf_lanes low[LOW_PLANES];
     begin(low, counts, start);
     for (uint32_t classes = start >> 16 & 15u; classes; classes--, counts++) {
@@ -191,14 +193,14 @@ void bf_compare(const bf_count *counts, const uint16_t *limits, uint32_t width, 
 }
 #endif
 
-void bf_compare_each(const bf_count *counts, const uint32_t limits[3][3], uint32_t width, const bf_lanes *table,
+void bf_compare_each(const bf_count *counts, const uint32_t *limits, uint32_t width, const bf_lanes *table,
                      bf_lanes *to) {
     const bf_lanes none = {0};
     to[0] = ~counts[7].plane[width - 1u];
     for (uint32_t j = 1; j < BF_GROUP; j++) {
         bf_lanes value[BF_COUNT_PLANES + 1u];
         bf_lanes within = ~none;
-        const uint32_t *word = limits[j - 1u];
+        const uint32_t *word = limits + 3u * (j - 1u);
         uint32_t bits = 0;
         uint32_t groups = 0;
         bf_value_of(value, counts, j, width);

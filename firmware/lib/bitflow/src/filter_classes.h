@@ -55,20 +55,23 @@ typedef struct bf_count {
 #define BF_START_IS_SET          0x80000000u /* counts[0] holds the start, another one in each lane */
 
 /*
- * Add the planes that lists name. counts: classes + 1 of them, the last is left with no meaning. Where all counts are
+ * Adds the planes that lists name. counts: classes + 1 of them, the last is left with no meaning. Where all counts are
  * below 2^width, the planes from `width` on may be left out of a start that is set: they have no meaning then. Returns
  * the list's end.
- *
+ */
+typedef const void *bf_adder(const bf_lanes *planes, const void *list, bf_count *counts, uint32_t start);
+
+/*
  * A list of 16 bits: for each class the number of runs, then 8 entries a run: the byte offset of a plane.
  */
-const uint16_t *bf_add_lists16(const bf_lanes *planes, const uint16_t *list, bf_count *counts, uint32_t start);
+bf_adder bf_add_lists16;
 
 /*
  * A list of 8 bits, on 2 bytes: for each class the number of runs of bytes, the number of runs of 16 bits; then these.
  * A byte is the distance, in planes, from the base; the base is the first plane at the beginning of each class, and
  * after a run of 8 the plane of its last entry. The 16-bit entries are as above, counted from the first plane.
  */
-const uint8_t *bf_add_lists8(const bf_lanes *planes, const uint8_t *list, bf_count *counts, uint32_t start);
+bf_adder bf_add_lists8;
 
 /*
  * Lanes where Vj <= limit, for the filters 1 to 3, and C7 < 2^(width - 1), for filter 0: to[0 .. 3]. All counts are
@@ -83,7 +86,7 @@ void bf_compare(const bf_count *counts, const uint16_t *limits, uint32_t width, 
  * bits are 0. table[x]: the lanes of all sets k whose bit is 1 in x, so that table[six bits] is plane i of the coded
  * limits.
  */
-void bf_compare_each(const bf_count *counts, const uint32_t limits[3][3], uint32_t width, const bf_lanes *table,
+void bf_compare_each(const bf_count *counts, const uint32_t *limits, uint32_t width, const bf_lanes *table,
                      bf_lanes *to);
 
 /*

@@ -5,10 +5,14 @@
 #include "input_sums.h"
 #include "strings.h"
 
-BF_COLD static int covers(const bf_layer *layer) {
-    return bf_input_sums_scratch(layer, 0) != BF_NOT_COVERED &&
-           bf_strings_fit((uint32_t)layer->conv_h * layer->conv_w, layer->out_c) &&
-           bf_strings_fit((uint32_t)layer->out_h * layer->out_w, layer->out_c);
+/* How windows are pooled that are not 2 x 2 side by side; NULL: layers that have such are not covered. */
+typedef struct form {
+    bf_string_pool *pool;
+} form;
+
+BF_COLD static int covers(const bf_kernel *kernel, const bf_layer *layer) {
+    return (((const form *)kernel->form)->pool || bf_is_by_two(layer)) &&
+           bf_input_sums_scratch(layer, 0) != BF_NOT_COVERED && bf_strings_fit_behind(layer);
 }
 
 BF_COLD static size_t scratch(const bf_job *job) {
@@ -18,7 +22,10 @@ BF_COLD static size_t scratch(const bf_job *job) {
 BF_COLD static void run(const bf_job *job) {
     const uint32_t positions = (uint32_t)job->layer->conv_h * job->layer->conv_w;
     bf_input_sums_run(job, job->scratch + bf_strings_scratch(job), bf_strings_to(job), bf_string_words(positions));
-    bf_strings_done(job);
+    bf_strings_done(job, ((const form *)job->kernel->form)->pool);
 }
 
-const bf_kernel bf_input_sums = {1u << BF_INPUT_CONV, BF_GIVES_STRINGS, covers, scratch, run};
+static const form any = {bf_pool_windows}, usual = {NULL};
+
+const bf_kernel bf_input_sums = {1u << BF_INPUT_CONV, BF_GIVES_STRINGS, covers, scratch, run, &any};
+const bf_kernel bf_input_sums_usual = {1u << BF_INPUT_CONV, BF_GIVES_STRINGS, covers, scratch, run, &usual};

@@ -48,10 +48,7 @@ static inline size_t bf_map_size(const bf_layer *layer) {
 }
 
 /* Bytes of that map before its pool, 0 where there is none. */
-static inline size_t bf_unpooled_size(const bf_layer *layer) {
-    const size_t words = bf_position_words(layer->output, layer->out_c);
-    return layer->pool_h ? (size_t)layer->conv_h * layer->conv_w * words * sizeof(uint32_t) : 0;
-}
+size_t bf_unpooled_size(const bf_layer *layer);
 
 /* What a source of a layer holds: BF_BITS, BF_INTEGERS, or BF_PIXELS. */
 static inline uint32_t bf_source_values(const bf_layer *layers, const bf_layer *layer, unsigned k) {
@@ -82,10 +79,15 @@ enum { BF_TAKES_STRINGS = 1, BF_GIVES_STRINGS = 2, BF_NEEDS_PLAN = 4 }; /* bf_ke
 struct bf_kernel {
     uint16_t kinds; /* bit k: layers of kind k */
     uint16_t flags;
-    int (*covers)(const bf_layer *layer); /* NULL: all layers of its kinds */
+    int (*covers)(const bf_kernel *kernel, const bf_layer *layer); /* NULL: all layers of its kinds */
     size_t (*scratch)(const bf_job *job); /* bytes of scratch, a multiple of 4; inputs, output, scratch are not set */
     void (*run)(const bf_job *job);
+    const void *form; /* in what it differs from others that share its functions; NULL: there are none */
 };
+
+static inline int bf_covers(const bf_kernel *kernel, const bf_layer *layer) {
+    return kernel->kinds >> layer->kind & 1u && (!kernel->covers || kernel->covers(kernel, layer));
+}
 
 /* Who runs layer `index` and how its maps lie; 0 if no kernel is linked in. inputs, output, scratch are not set. */
 int bf_job_of(const bf_model *model, unsigned index, bf_job *job);
@@ -116,19 +118,7 @@ size_t bf_place_of(const bf_model *model, unsigned index, int *strings);
 bf_status bf_arrange(const bf_model *model, uint32_t *arena, uint32_t *kept);
 
 /* Copy n bits from bit `at` of `from` to bit `to_at` of `to`, whose bits from there on are 0. */
-static inline void bf_append(uint32_t *to, uint32_t to_at, const uint32_t *from, uint32_t at, uint32_t n) {
-    while (n) {
-        const uint32_t shift = at % BF_WORD_BITS;
-        const uint32_t to_shift = to_at % BF_WORD_BITS;
-        const uint32_t room = BF_WORD_BITS - (shift > to_shift ? shift : to_shift);
-        const uint32_t step = n < room ? n : room;
-        const uint32_t bits = from[at / BF_WORD_BITS] >> shift & bf_tail_mask(step);
-        to[to_at / BF_WORD_BITS] |= bits << to_shift;
-        at += step;
-        to_at += step;
-        n -= step;
-    }
-}
+void bf_append(uint32_t *to, uint32_t to_at, const uint32_t *from, uint32_t at, uint32_t n);
 
 /*
  * Where the accumulators of a position go, channel after channel: the next word of bits, integer or score. The map
@@ -145,30 +135,11 @@ typedef struct bf_sink {
 
 bf_sink bf_sink_of(const bf_job *job);
 
-/* The bits of the word that channel c ends. */
-static inline void bf_put_word(bf_sink *sink, uint32_t c) {
-    *sink->to++ = sink->invert ? sink->word ^ sink->invert[c / BF_WORD_BITS] : sink->word;
-    sink->word = 0;
-}
-
-/* Unsigned arithmetic, so that not even an image that was changed after bf_open() makes anything overflow. */
-static inline void bf_put(bf_sink *sink, uint32_t c, int32_t accumulator) {
-    if (sink->bits) {
-        sink->word |= (uint32_t)(accumulator >= (int32_t)(0u - sink->shift[c])) << (c % BF_WORD_BITS);
-        if (c % BF_WORD_BITS == BF_WORD_BITS - 1u) {
-            bf_put_word(sink, c);
-        }
-    } else {
-        *sink->to++ = sink->shift ? sink->shift[c] * (uint32_t)accumulator + sink->offset[c] : (uint32_t)accumulator;
-    }
-}
+/* The accumulator of channel c. */
+void bf_put(bf_sink *sink, uint32_t c, int32_t accumulator);
 
 /* All channels of a position are there. */
-static inline void bf_put_end(bf_sink *sink, uint32_t channels) {
-    if (sink->bits && channels % BF_WORD_BITS) {
-        bf_put_word(sink, channels);
-    }
-}
+void bf_put_end(bf_sink *sink, uint32_t channels);
 
 /* Max-pool of the map in scratch, where the layer has one. */
 void bf_pool(const bf_job *job);
@@ -178,7 +149,7 @@ void bf_pool(const bf_job *job);
  * for a cold one.
  */
 uint32_t bf_count_differences(const uint32_t *a, const uint32_t *w, const uint32_t *mask, uint32_t n);
-int32_t bf_add_signed(const int16_t *taps, uint32_t count, const uint32_t *weights, int32_t sum);
+uint32_t bf_add_signed(const int16_t *taps, const uint32_t *weights, uint32_t count, uint32_t sum);
 uint32_t bf_narrow_sum(const int16_t *values, const int8_t *weights, uint32_t taps);
 uint32_t bf_wide_sum(const uint32_t *values, const int8_t *weights, uint32_t taps);
 uint32_t bf_signed_sum(const uint32_t *values, const uint32_t *weights, uint32_t taps);

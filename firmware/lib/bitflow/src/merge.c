@@ -87,6 +87,6 @@ BF_COLD static void concat_run(const bf_job *job) {
     }
 }
 
-const bf_kernel bf_sum = {1u << BF_SUM, 0, NULL, sums_scratch, sum_run};
-const bf_kernel bf_concat = {1u << BF_CONCAT, 0, NULL, concat_scratch, concat_run};
-const bf_kernel bf_total = {1u << BF_TOTAL, 0, NULL, sums_scratch, total_run};
+const bf_kernel bf_sum = {1u << BF_SUM, 0, NULL, sums_scratch, sum_run, NULL};
+const bf_kernel bf_concat = {1u << BF_CONCAT, 0, NULL, concat_scratch, concat_run, NULL};
+const bf_kernel bf_total = {1u << BF_TOTAL, 0, NULL, sums_scratch, total_run, NULL};

@@ -141,6 +141,9 @@ static bf_status check_classes(const bf_layer *l, int bytes, const uint8_t *data
     const uint8_t *end = data + size;
     const uint8_t *list;
     bf_geometry_of(l, bytes ? BF_LIST8_CHANNELS : 0u, &k);
+    if (k.exact) {
+        bf_sets_of(&k);
+    }
     BF_CHECK((uint64_t)k.groups * k.record * sizeof(uint32_t) <= size, BF_ERR_PLAN);
     list = data + (size_t)k.groups * k.record * sizeof(uint32_t);
     for (uint32_t g = 0; g < k.groups; g++) {
@@ -205,7 +208,7 @@ static bf_status check_choice(const bf_model *model, const bf_choice *choice, co
     const bf_kernel *kernel;
     BF_CHECK(choice->kernel < BF_KERNELS && model->kernels[choice->kernel], BF_ERR_PLAN);
     kernel = model->kernels[choice->kernel];
-    BF_CHECK(kernel->kinds >> l->kind & 1u && (!kernel->covers || kernel->covers(l)), BF_ERR_PLAN);
+    BF_CHECK(bf_covers(kernel, l), BF_ERR_PLAN);
     BF_CHECK(choice->memory <= (choice->kernel == BF_USE_CLASSES_1 ? BF_MAP_LIMIT : 0u), BF_ERR_PLAN);
     if (!(kernel->flags & BF_NEEDS_PLAN) && choice->size == 0) {
         BF_CHECK(choice->data == 0, BF_ERR_PLAN);

@@ -20,6 +20,35 @@ BF_COLD bf_sink bf_sink_of(const bf_job *job) {
     return sink;
 }
 
+/* The bits of the word that channel c ends. */
+BF_COLD static void put_word(bf_sink *sink, uint32_t c) {
+    *sink->to++ = sink->invert ? sink->word ^ sink->invert[c / BF_WORD_BITS] : sink->word;
+    sink->word = 0;
+}
+
+/* Unsigned arithmetic, so that not even an image that was changed after bf_open() makes anything overflow. */
+BF_COLD void bf_put(bf_sink *sink, uint32_t c, int32_t accumulator) {
+    if (sink->bits) {
+        sink->word |= (uint32_t)(accumulator >= (int32_t)(0u - sink->shift[c])) << (c % BF_WORD_BITS);
+        if (c % BF_WORD_BITS == BF_WORD_BITS - 1u) {
+            put_word(sink, c);
+        }
+    } else {
+        *sink->to++ = sink->shift ? sink->shift[c] * (uint32_t)accumulator + sink->offset[c] : (uint32_t)accumulator;
+    }
+}
+
+BF_COLD void bf_put_end(bf_sink *sink, uint32_t channels) {
+    if (sink->bits && channels % BF_WORD_BITS) {
+        put_word(sink, channels);
+    }
+}
+
+BF_COLD size_t bf_unpooled_size(const bf_layer *layer) {
+    const size_t words = bf_position_words(layer->output, layer->out_c);
+    return layer->pool_h ? (size_t)layer->conv_h * layer->conv_w * words * sizeof(uint32_t) : 0;
+}
+
 /* The part of a window that lies inside the map, on one axis: [from, to). */
 typedef struct span {
     int32_t from, to;

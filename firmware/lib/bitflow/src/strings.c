@@ -4,6 +4,11 @@
  */
 #include "strings.h"
 
+BF_COLD int bf_strings_fit_behind(const bf_layer *l) {
+    return bf_strings_fit((uint32_t)l->conv_h * l->conv_w, l->out_c) &&
+           bf_strings_fit((uint32_t)l->out_h * l->out_w, l->out_c);
+}
+
 BF_COLD uint32_t bf_columns_at(const uint32_t *string, int32_t width, int32_t y, int32_t x, uint32_t flip) {
     const int32_t from = x < 0 ? 0 : x;
     const int32_t n = width - from;
@@ -16,6 +21,30 @@ BF_COLD uint32_t bf_columns_at(const uint32_t *string, int32_t width, int32_t y,
         bits &= (1u << n) - 1u;
     }
     return bits << (from - x);
+}
+
+BF_COLD void bf_write(bf_writer *w, uint32_t bits, uint32_t n) {
+    w->word |= bits << w->filled;
+    w->filled += n;
+    if (w->filled >= BF_WORD_BITS) {
+        *w->to++ = w->word;
+        w->filled -= BF_WORD_BITS;
+        w->word = w->filled ? bits >> (n - w->filled) : 0;
+    }
+}
+
+BF_COLD void bf_write_end(bf_writer *w) {
+    if (w->filled) {
+        *w->to = w->word;
+    }
+}
+
+BF_COLD uint32_t bf_even_bits(uint32_t x) {
+    x &= 0x55555555u;
+    x = (x | x >> 1) & 0x33333333u;
+    x = (x | x >> 2) & 0x0F0F0F0Fu;
+    x = (x | x >> 4) & 0x00FF00FFu;
+    return (x | x >> 8) & 0x0000FFFFu;
 }
 
 /* The bits of a that `mask` says, `by` above those of b, change places with these (Warren, Hacker's Delight, 7-3). */
@@ -134,38 +163,32 @@ BF_COLD static uint32_t strided(uint32_t bits, uint32_t stride, uint32_t n) {
     return found;
 }
 
-/* Windows of 2 x 2 side by side, all inside the map. */
-BF_COLD static int is_by_two(const bf_layer *l) {
-    return l->pool_h == 2 && l->pool_w == 2 && l->pool_stride_h == 2 && l->pool_stride_w == 2 &&
-           !(l->pool_top | l->pool_left) && 2u * l->out_h <= l->conv_h && 2u * l->out_w <= l->conv_w;
+BF_COLD int bf_is_by_two(const bf_layer *l) {
+    return !l->pool_h || (l->pool_h == 2 && l->pool_w == 2 && l->pool_stride_h == 2 && l->pool_stride_w == 2 &&
+                          !(l->pool_top | l->pool_left) && 2u * l->out_h <= l->conv_h && 2u * l->out_w <= l->conv_w);
 }
 
-BF_COLD static void pool_windows(const pool *p, uint32_t *to) {
-    const bf_layer *l = p->layer;
+BF_COLD void bf_pool_windows(const bf_layer *l, const uint32_t *string, uint32_t flip, uint32_t *to) {
+    const pool p = {l, string, flip};
     const uint32_t together =
         l->pool_w >= BF_WORD_BITS ? 1u : (BF_WORD_BITS - l->pool_w) / l->pool_stride_w + 1u; /* windows in a word */
     bf_writer writer = {to, 0, 0};
     for (int32_t y = 0; y < l->out_h; y++) {
         for (uint32_t x = 0; x < l->out_w; x += together) {
             const uint32_t n = l->out_w - x < together ? l->out_w - x : together;
-            const uint32_t any = windows_of(p, y, (int32_t)(x * l->pool_stride_w) - l->pool_left);
-            bf_write(&writer, (strided(any, l->pool_stride_w, n) ^ p->flip) & bf_tail_mask(n), n);
+            const uint32_t any = windows_of(&p, y, (int32_t)(x * l->pool_stride_w) - l->pool_left);
+            bf_write(&writer, (strided(any, l->pool_stride_w, n) ^ flip) & bf_tail_mask(n), n);
         }
     }
     bf_write_end(&writer);
 }
 
-BF_COLD static void pool_strings(const bf_layer *l, const uint32_t *all, const uint32_t *from, uint32_t *to) {
+BF_COLD static void pool_strings(const bf_layer *l, const uint32_t *all, const uint32_t *from, uint32_t *to,
+                                 bf_string_pool *pool) {
     const uint32_t stride = bf_string_words((uint32_t)l->conv_h * l->conv_w);
     const uint32_t step = bf_string_words((uint32_t)l->out_h * l->out_w);
-    const int is_fast = is_by_two(l);
     for (uint32_t c = 0; c < l->out_c; c++, from += stride, to += step) {
-        const pool p = {l, from, all && all[c / BF_WORD_BITS] >> c % BF_WORD_BITS & 1u ? 0xFFFFFFFFu : 0u};
-        if (is_fast) {
-            bf_pool_by_two(l, from, p.flip, to);
-        } else {
-            pool_windows(&p, to);
-        }
+        pool(l, from, all && all[c / BF_WORD_BITS] >> c % BF_WORD_BITS & 1u ? 0xFFFFFFFFu : 0u, to);
     }
 }
 
@@ -211,13 +234,14 @@ BF_COLD uint32_t *bf_strings_to(const bf_job *job) {
     return p.unpooled ? job->scratch + p.input : (uint32_t *)job->output;
 }
 
-BF_COLD void bf_strings_done(const bf_job *job) {
+BF_COLD void bf_strings_done(const bf_job *job, bf_string_pool *pool) {
     const bf_layer *l = job->layer;
     const parts p = parts_of(job);
     const uint32_t *map = job->scratch + p.input;
     if (l->pool_h) {
         uint32_t *pooled = p.pooled ? job->scratch + p.input + p.unpooled : (uint32_t *)job->output;
-        pool_strings(l, l->pool_and ? (const uint32_t *)bf_at(job->model, l->pool_and) : NULL, map, pooled);
+        pool_strings(l, l->pool_and ? (const uint32_t *)bf_at(job->model, l->pool_and) : NULL, map, pooled,
+                     pool && !bf_is_by_two(l) ? pool : bf_pool_by_two);
         map = pooled;
     }
     if (!job->strings_out) {

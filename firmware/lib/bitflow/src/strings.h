@@ -27,6 +27,9 @@ static inline int bf_strings_fit(uint32_t positions, uint32_t channels) {
     return (uint64_t)bf_string_words(positions) * channels <= BF_MAP_LIMIT / 4u / sizeof(uint32_t);
 }
 
+/* Are those that a layer gives, before its pool and after it? */
+int bf_strings_fit_behind(const bf_layer *layer);
+
 /* 32 bits of a string from bit `at` on; reads the word behind, too. */
 static inline uint32_t bf_bits_at(const uint32_t *string, uint32_t at) {
     const uint32_t *word = string + at / BF_WORD_BITS;
@@ -47,46 +50,31 @@ typedef struct bf_writer {
 } bf_writer;
 
 /* n <= 32 bits; those of `bits` above them are 0. */
-static inline void bf_write(bf_writer *w, uint32_t bits, uint32_t n) {
-    w->word |= bits << w->filled;
-    w->filled += n;
-    if (w->filled >= BF_WORD_BITS) {
-        *w->to++ = w->word;
-        w->filled -= BF_WORD_BITS;
-        w->word = w->filled ? bits >> (n - w->filled) : 0;
-    }
-}
-
-static inline void bf_write_end(bf_writer *w) {
-    if (w->filled) {
-        *w->to = w->word;
-    }
-}
+void bf_write(bf_writer *w, uint32_t bits, uint32_t n);
+void bf_write_end(bf_writer *w);
 
 /* Bits 0, 2, 4 .. of x, side by side in the low half. */
-static inline uint32_t bf_even_bits(uint32_t x) {
-    x &= 0x55555555u;
-    x = (x | x >> 1) & 0x33333333u;
-    x = (x | x >> 2) & 0x0F0F0F0Fu;
-    x = (x | x >> 4) & 0x00FF00FFu;
-    return (x | x >> 8) & 0x0000FFFFu;
-}
+uint32_t bf_even_bits(uint32_t x);
 
 /* The public form, uint32_t[positions][words of the channels], of strings; and the way back. */
 void bf_to_positions(const uint32_t *strings, uint32_t *to, uint32_t positions, uint32_t channels);
 void bf_to_strings(const uint32_t *map, uint32_t *to, uint32_t positions, uint32_t channels);
 
-/* Pool of one channel with windows of 2 x 2 side by side inside the map. flip: all ones, AND; 0, OR. */
-void bf_pool_by_two(const bf_layer *layer, const uint32_t *string, uint32_t flip, uint32_t *to);
+/* Pool of one channel. flip: all ones, AND; 0, OR. */
+typedef void bf_string_pool(const bf_layer *layer, const uint32_t *string, uint32_t flip, uint32_t *to);
+bf_string_pool bf_pool_windows;
+bf_string_pool bf_pool_by_two; /* with windows of 2 x 2 side by side inside the map, or where there is no pool */
+int bf_is_by_two(const bf_layer *layer);
 
 /*
  * A kernel that takes and gives strings works on these. bf_strings_of() gives the input as strings, made in `scratch`
  * where it is none; bf_strings_done() takes what the kernel wrote to bf_strings_to(), the map before the pool, and
- * brings it to the output. The part of scratch for both is bf_strings_scratch() words, at its beginning.
+ * brings it to the output: by bf_pool_by_two() or else by `pool`, which a kernel of usual layers has not. The part of
+ * scratch for both is bf_strings_scratch() words, at its beginning.
  */
 size_t bf_strings_scratch(const bf_job *job);
 const uint32_t *bf_strings_of(const bf_job *job);
 uint32_t *bf_strings_to(const bf_job *job);
-void bf_strings_done(const bf_job *job);
+void bf_strings_done(const bf_job *job, bf_string_pool *pool);
 
 #endif

@@ -1,6 +1,6 @@
 /*
  * wide_conv.c - convolutions that are not binary on both sides: int8 weights over pixels, bits or integers, and +-1
- * weights over integers; any shape, groups, padding.
+ * weights over pixels or integers; plain form, any shape, groups, padding.
  *
  * The values under the window are gathered once per position, in the order of the weights: int16_t where they are
  * pixels or bits, int32_t where they are integers. Sums are unsigned: an image that was changed after bf_open() may
@@ -94,6 +94,28 @@ uint32_t bf_wide_sum(const uint32_t *values, const int8_t *weights, uint32_t tap
     return sum;
 }
 
+/*
+ * Sum of +-tap = 2 * (sum of the taps whose weight is +1) - (sum of all). Whole words have a loop of their own, with a
+ * fixed number of turns that do not depend on each other: a compiler makes vector instructions of it where there are
+ * any.
+ */
+uint32_t bf_add_signed(const int16_t *taps, const uint32_t *weights, uint32_t count, uint32_t sum) {
+    uint32_t plus = 0;
+    for (; count >= BF_WORD_BITS; count -= BF_WORD_BITS, taps += BF_WORD_BITS) {
+        const uint32_t word = *weights++;
+        for (uint32_t k = 0; k < BF_WORD_BITS; k++) {
+            plus += (uint32_t)(taps[k] & -(int32_t)(word << (BF_WORD_BITS - 1u - k) >> (BF_WORD_BITS - 1u)));
+        }
+    }
+    if (count) {
+        uint32_t word = *weights;
+        for (uint32_t k = 0; k < count; k++, word >>= 1) {
+            plus += (uint32_t)(taps[k] & -(int32_t)(word & 1u));
+        }
+    }
+    return 2u * plus - sum;
+}
+
 /* A weight bit of 0 is -1: (value ^ mask) - mask with a mask of all ones is -value. */
 uint32_t bf_signed_sum(const uint32_t *values, const uint32_t *weights, uint32_t taps) {
     uint32_t sum = 0;
@@ -102,6 +124,16 @@ uint32_t bf_signed_sum(const uint32_t *values, const uint32_t *weights, uint32_t
         sum += (values[i] ^ minus) - minus;
     }
     return sum;
+}
+
+/* A filter's accumulator. total: of the values that are gathered. */
+BF_COLD static uint32_t sum_of(const window *w, const uint32_t *weights, uint32_t taps, uint32_t total) {
+    const int8_t *bytes = (const int8_t *)(const void *)weights;
+    if (w->job->layer->weight_bits == 8u) {
+        return w->values == BF_INTEGERS ? bf_wide_sum(w->wide, bytes, taps) : bf_narrow_sum(w->narrow, bytes, taps);
+    }
+    return w->values == BF_INTEGERS ? bf_signed_sum(w->wide, weights, taps)
+                                    : bf_add_signed(w->narrow, weights, taps, total);
 }
 
 BF_COLD static void wide_run(const bf_job *job) {
@@ -121,13 +153,14 @@ BF_COLD static void wide_run(const bf_job *job) {
         for (int32_t x = 0; x < layer->conv_w; x++) {
             const uint32_t *weights = (const uint32_t *)bf_at(job->model, layer->weights);
             for (uint32_t group = 0, c = 0; group < layer->groups; group++) {
+                uint32_t total = 0;
                 gather(&w, y, x, group);
+                for (uint32_t i = 0; i < taps && w.values == BF_PIXELS; i++) {
+                    const int32_t value = w.narrow[i];
+                    total += (uint32_t)value;
+                }
                 for (uint32_t f = 0; f < filters; f++, c++, weights += words) {
-                    const int8_t *bytes = (const int8_t *)(const void *)weights;
-                    const uint32_t sum = w.values != BF_INTEGERS    ? bf_narrow_sum(w.narrow, bytes, taps)
-                                         : layer->weight_bits == 8u ? bf_wide_sum(w.wide, bytes, taps)
-                                                                    : bf_signed_sum(w.wide, weights, taps);
-                    bf_put(&sink, c, (int32_t)sum);
+                    bf_put(&sink, c, (int32_t)sum_of(&w, weights, taps, total));
                 }
             }
             bf_put_end(&sink, layer->out_c);
@@ -136,4 +169,5 @@ BF_COLD static void wide_run(const bf_job *job) {
     bf_pool(job);
 }
 
-const bf_kernel bf_wide_conv = {1u << BF_WIDE_CONV, 0, NULL, wide_scratch, wide_run};
+const bf_kernel bf_wide_conv = {1u << BF_WIDE_CONV, 0, NULL, wide_scratch, wide_run, NULL};
+const bf_kernel bf_input_conv_plain = {1u << BF_INPUT_CONV, 0, NULL, wide_scratch, wide_run, NULL};
