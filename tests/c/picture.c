@@ -42,6 +42,9 @@ int main(void) {
         frame.row_bytes = c.row_bytes;
         frame.format = (uint8_t)c.format;
         need = bf_picture_scratch(&model, c.width, c.height);
+        if (need > BF_PICTURE_SCRATCH((size_t)c.width, (size_t)c.height, c.to_width, c.to_height, c.channels)) {
+            return 2;
+        }
         scratch = need ? malloc(need) : NULL;
         input = calloc(1, bf_input_size(&model));
         said[0] = (int32_t)bf_picture(&model, &frame, input, scratch, need - (need ? c.missing : 0));

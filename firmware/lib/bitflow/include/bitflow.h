@@ -331,6 +331,13 @@ bf_status bf_picture(const bf_model *model, const bf_frame *frame, void *input, 
 /* Bytes of scratch for frames of a size, a multiple of 4. 0: none is needed, or bf_picture() takes no such frame. */
 size_t bf_picture_scratch(const bf_model *model, uint32_t width, uint32_t height);
 
+/* The same as a constant, for an array; for tiny frames some bytes more. to_*: of the network's input. */
+#define BF_PICTURE_SCRATCH(width, height, to_width, to_height, channels)                                               \
+    (((to_width) * (2u + BF_PICTURE_TAPS(width, to_width)) + 2u + BF_PICTURE_TAPS(height, to_height)) * 4u +           \
+     (((to_width) * BF_PICTURE_TAPS(height, to_height) + (width)) * (channels) + 3u) / 4u * 4u)
+/* Most pixels of `in` that one of `out` is made of. */
+#define BF_PICTURE_TAPS(in, out) ((in) > (out) ? (2u * (in) + (out) - 1u) / (out) : 2u)
+
 /* Index of the largest of n >= 1 scores; of equal ones the first. */
 unsigned bf_argmax(const int32_t *scores, unsigned n);
 
