@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -75,15 +76,17 @@ class Frames:
         picture.convert("L").save(folder / "gray.png")
 
 
+def command_line(folder: Path, *arguments: str) -> str:
+    command = (sys.executable, "-c", "from bitflow.cli.app import main; main()", *arguments)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
+
+
 def host(folder: Path) -> list[str]:
     """What `bitflow predict` says, in the words of the examples."""
     said = []
     for picture in ("colour.png", "gray.png"):
         for name in ("digits", "scene"):
-            command = [sys.executable, "-c", "from bitflow.cli.app import main; main()"]
-            command += ["predict", f"{name}.bfn", picture, "--json"]
-            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
-            (found,) = json.loads(done.stdout)["predictions"]
+            (found,) = json.loads(command_line(folder, "predict", f"{name}.bfn", picture, "--json"))["predictions"]
             scores = [entry["score"] for entry in sorted(found["ranking"], key=lambda entry: entry["index"])]
             said.append(f"{name}: {found['label']} {' '.join(map(str, scores))}")
     return said
@@ -120,7 +123,7 @@ def copied(example: str, networks: Path, below: str, folder: Path) -> Path:
     """An example with its networks generated into it."""
     shutil.copytree(EXAMPLES / example, folder, dirs_exist_ok=True)
     for path in sorted(networks.glob("*.bfn")):
-        generate(image.load(path), "c", folder / below)
+        command_line(folder, "generate", str(path), "-o", below)
     return folder / below
 
 
@@ -142,6 +145,15 @@ def test_c_program_must_say_what_the_host_says(networks, large, tmp_path):
     subprocess.run(command, cwd=folder, check=True)
     status, said = run_emulated(folder / "product.elf", "mps2-an386")
     assert (status, said.splitlines()) == (0, want)
+
+
+def test_page_must_quote_the_examples():
+    text = (ROOT / "docs" / "product.md").read_text()
+    blocks = re.findall(r"```(?:c|cpp|python)\n(.*?)```", text, re.DOTALL)
+    files = [path.read_text() for path in EXAMPLES.rglob("main.*")]
+    assert len(blocks) == 5
+    for block in blocks:
+        assert any(block in file for file in files), block
 
 
 def test_program_without_frames_must_not_link_what_makes_them(tmp_path):
