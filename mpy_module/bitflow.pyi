@@ -90,7 +90,7 @@ class Model:
         self, frame: ReadableBuffer, width: int, height: int, format: int, out: bytearray | memoryview | None = None
     ) -> bytearray | memoryview:
         """The image for predict() of a camera's frame: cropped, stretched and its colours converted as the network says,
-        equal to what `bitflow predict` makes of the same picture.
+        equal to what `bitflow predict` makes of the same picture, where that takes it.
 
         frame: rows from top to bottom without gaps. width, height: pixels, 1 .. 65535. format: GRAY, RGB565, RGB565_BE or
         RGB888. out: a writable buffer of input_bytes, which is filled and returned; without it a bytearray is made.

@@ -178,7 +178,7 @@ def test_sketch_must_say_what_the_host_says(networks, large, tmp_path):
     both = (("camera_rgb565", frames.rgb565), ("camera_gray", frames.gray))
     head = "#include <stdint.h>\nconst uint8_t *camera_rgb565();\nconst uint8_t *camera_gray();\n"
     (folder / "camera.cpp").write_text(head + "".join(declared.format(n, c_array(d)) for n, d in both))
-    includes = [f"-I{folder / 'bitflow' / 'include'}", f"-I{folder / 'bitflow' / 'src'}", f"-I{ARDUINO}"]
+    includes = [f"-I{folder / 'bitflow' / 'include'}", f"-I{ARDUINO}"]
     subprocess.run(
         ("gcc", "-std=c99", *STRICT, *includes, "-c", *folder.rglob("*.c")), cwd=tmp_path, check=True
     )  # as PlatformIO: all that lies below src

@@ -81,28 +81,40 @@ BF_COLD size_t bf_picture_scratch(const bf_model *model, uint32_t width, uint32_
     return model && plan_of(model, width, height, &p) == BF_OK ? p.scratch : 0;
 }
 
-/* The weights of position i. */
-static void weigh(const axis *a, uint32_t i, uint32_t *to) {
-    const int64_t larger = a->in > a->out ? a->in : a->out;
+/* part / whole, at most 1, in WEIGHT_BITS, rounded. Bit by bit: a core's library for 64 bits would be half of this
+ * file. */
+static uint32_t fraction(uint64_t part, uint64_t whole) {
+    uint32_t twice = 0;
+    for (unsigned bit = 0; bit < WEIGHT_BITS + 2u; bit++, part *= 2u) {
+        const uint32_t one = part >= whole;
+        twice = 2u * twice + one;
+        part -= one ? whole : 0;
+    }
+    return (twice + 1u) >> 1;
+}
+
+/* The weights of position i. before: a pixel that is not behind its first one, the first one of position i - 1 say. */
+static void weigh(const axis *a, uint32_t i, uint32_t before, uint32_t *to) {
+    const int64_t widest = 2 * (int64_t)(a->in > a->out ? a->in : a->out);
     const int64_t middle = (2 * (int64_t)i + 1) * a->in;
-    const int64_t left = middle - 2 * larger - a->out;
-    const uint32_t first = left < 0 ? 0 : (uint32_t)((uint64_t)left / (2u * a->out)) + 1u;
     uint64_t sum = 0;
     uint32_t n = 0;
-    for (; n < a->taps && first + n < a->in; n++) {
-        const int64_t away = (2 * (int64_t)(first + n) + 1) * a->out - middle;
-        const int64_t weight = 2 * larger - (away < 0 ? -away : away);
+    while ((2 * (int64_t)before + 1) * a->out <= middle - widest) {
+        before++;
+    }
+    for (; n < a->taps && before + n < a->in; n++) {
+        const int64_t away = (2 * (int64_t)(before + n) + 1) * a->out - middle;
+        const int64_t weight = widest - (away < 0 ? -away : away);
         if (weight <= 0) {
             break;
         }
         to[WEIGHTS + n] = (uint32_t)weight;
         sum += (uint64_t)weight;
     }
-    to[FIRST] = first;
+    to[FIRST] = before;
     to[COUNT] = n;
     for (uint32_t k = 0; k < n; k++) {
-        const uint64_t twice = ((uint64_t)to[WEIGHTS + k] << (WEIGHT_BITS + 1)) + sum;
-        to[WEIGHTS + k] = (uint32_t)(twice / (2u * sum));
+        to[WEIGHTS + k] = fraction(to[WEIGHTS + k], sum);
     }
 }
 
@@ -200,14 +212,17 @@ bf_status bf_picture(const bf_model *model, const bf_frame *frame, void *input, 
     BF_CHECK(scratch, BF_ERR_ARGUMENT);
     BF_CHECK((uintptr_t)scratch % BF_IMAGE_ALIGN == 0, BF_ERR_ALIGNMENT);
     BF_CHECK(scratch_size >= p.scratch, BF_ERR_SPACE);
-    for (uint32_t x = 0; x < p.x.out; x++) {
-        weigh(&p.x, x, columns + x * (WEIGHTS + p.x.taps));
+    for (uint32_t x = 0, first = 0; x < p.x.out; x++) {
+        weights = columns + x * (WEIGHTS + p.x.taps);
+        weigh(&p.x, x, first, weights);
+        first = weights[FIRST];
     }
     weights = columns + p.x.out * (WEIGHTS + p.x.taps);
     row = (uint8_t *)(void *)(weights + WEIGHTS + p.y.taps);
     ring = row + p.x.in * p.channels;
+    weights[FIRST] = 0;
     for (uint32_t y = 0; y < p.y.out; y++, to += p.x.out * p.channels) {
-        weigh(&p.y, y, weights);
+        weigh(&p.y, y, weights[FIRST], weights);
         for (; ready < weights[FIRST] + weights[COUNT]; ready++) {
             unpack(frame, from + ready * (size_t)row_bytes, p.x.in, header, row);
             shrink_row(&p, columns, row, ring + ready % p.y.taps * p.x.out * p.channels);
