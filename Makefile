@@ -8,7 +8,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 BITFLOW := ../$(BIN)/bitflow
-SOURCES := pipeline hil tests bench
+SOURCES := pipeline hil tests bench examples
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

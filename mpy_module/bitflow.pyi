@@ -12,6 +12,18 @@ from _typeshed import ReadableBuffer
 version: str
 """Version of BitFlow's C library, "0.1.0"."""
 
+GRAY: int
+"""A frame's format: 1 byte a pixel."""
+
+RGB565: int
+"""2 bytes a pixel, the low one first, as framebuf.RGB565 on little-endian boards."""
+
+RGB565_BE: int
+"""2 bytes a pixel, the high one first, as most cameras send them."""
+
+RGB888: int
+"""3 bytes a pixel, red first."""
+
 class Info(TypedDict):
     """What a network is. input_shape: (height, width, channels). input_bytes: length of an image. zero_point: the pixel
     value that counts as 0. bytes: of the image in memory. arena_bytes: what a run needs. crc32: the network's number on
@@ -72,6 +84,19 @@ class Model:
         """The map that a hidden layer gives, for debugging. Bits: array('I') of [height][width][words] with channel c in
         bit c % 32 of word c // 32. Integers: array('i') of [height][width][channels]. layer: from 0 on. image: by default
         the one that was used last; it is kept alive.
+        """
+
+    def picture(
+        self, frame: ReadableBuffer, width: int, height: int, format: int, out: bytearray | memoryview | None = None
+    ) -> bytearray | memoryview:
+        """The image for predict() of a camera's frame: cropped, stretched and its colours converted as the network says,
+        equal to what `bitflow predict` makes of the same picture, where that takes it.
+
+        frame: rows from top to bottom without gaps. width, height: pixels, 1 .. 65535. format: GRAY, RGB565, RGB565_BE or
+        RGB888. out: a writable buffer of input_bytes, which is filled and returned; without it a bytearray is made.
+        Scratch that does not fit in the arena is allocated for the call: about 4 bytes for each pixel of a row and
+        column of the frame, and a few rows. Raises ValueError for a length that does not fit (expected and given), for
+        numbers out of range, and where the network takes no such picture; TypeError for what is no buffer.
         """
 
     def profile(self, image: ReadableBuffer) -> list[int]:

@@ -1,5 +1,5 @@
 /*
- * bitflow_module.c - `import bitflow` for MicroPython: all binding code, once, for native .mpy files (dynruntime), for
+ * bitflow_module.c - `import bitflow` for MicroPython: the binding code, once, for native .mpy files (dynruntime), for
  * USER_C_MODULES and for the Unix port. bitflow.pyi is the manual of what it offers.
  *
  * Only integers cross the boundary to the firmware: a native module built for another float ABI would silently get
@@ -7,43 +7,11 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "bitflow.h"
-#include "bitflow_port.h"
-
-#if defined(MICROPY_ENABLE_DYNRUNTIME)
-#include "py/nativeglue.h"
-/* One function that finds the firmware's functions, instead of 16 bytes in each that uses them. */
-static const mp_fun_table_t *firmware(void) __attribute__((noinline, const));
-static const mp_fun_table_t *firmware(void) {
-    return &mp_fun_table;
-}
-#define mp_fun_table (*firmware())
-#include "py/dynruntime.h"
-#define nlr_push(buffer)                        mp_fun_table.nlr_push(buffer)
-#define nlr_pop()                               mp_fun_table.nlr_pop()
-#define mp_call_method_n_kw(n_args, n_kw, args) mp_fun_table.call_method_n_kw((n_args), (n_kw), (args))
-#else
-#include "py/builtin.h"
-#include "py/objstr.h"
-#include "py/runtime.h"
-#endif
+#include "bitflow_module.h"
 
 #if defined(BITFLOW_MODEL_HEADER) /* a network compiled in: bitflow.Model() */
 #include BITFLOW_MODEL_HEADER
 #endif
-
-typedef struct model_obj {
-    mp_obj_base_t base;
-    mp_obj_t source;    /* buffer that holds the image, kept alive; none: compiled in; MP_OBJ_NULL: after deinit() */
-    const void *buffer; /* where it was, and how long, when it was opened */
-    size_t length;
-    mp_obj_t arena; /* bytearray: arena, then the scores of predict() */
-    mp_obj_t labels;
-    mp_obj_t input; /* last image, for hidden() */
-    bf_model model;
-    bool writable; /* somebody may write to the image: its records are checked before each use */
-    bool busy;     /* a run is on its way: what it calls must not run or free the same model */
-} model_obj;
 
 /* ---- Calls and errors. ---- */
 
@@ -69,14 +37,13 @@ static void raise_value(const char *words) {
     mp_raise_ValueError((mp_rom_error_text_t)words);
 }
 
-/* format: has a place {} for each of the numbers. A format with one place leaves out the second. */
-static void raise_numbers(const char *format, size_t first, size_t second) {
+void bitflow_raise_numbers(const char *format, size_t first, size_t second) {
     mp_raise_type_arg(&mp_type_ValueError,
                       call_method(new_text(format), MP_QSTR_format, 2, mp_obj_new_int_from_uint(first),
                                   mp_obj_new_int_from_uint(second)));
 }
 
-static void raise_status(bf_status status) {
+void bitflow_raise_status(bf_status status) {
     if (status != BF_OK) {
         raise_value(bf_status_text(status));
     }
@@ -84,7 +51,7 @@ static void raise_status(bf_status status) {
 
 /* ---- Buffers. ---- */
 
-static mp_obj_t new_bytearray(size_t size) {
+mp_obj_t bitflow_new_bytearray(size_t size) {
     mp_obj_t argument = mp_obj_new_int_from_uint(size);
     return mp_call_function_n_kw(MP_OBJ_FROM_PTR(&mp_type_bytearray), 1, 0, &argument);
 }
@@ -96,7 +63,7 @@ static uint8_t *bytes_of(mp_obj_t object) {
 }
 
 static mp_obj_t copy_of(const mp_buffer_info_t *from) {
-    mp_obj_t copy = new_bytearray(from->len);
+    mp_obj_t copy = bitflow_new_bytearray(from->len);
     bf_copy(bytes_of(copy), from->buf, from->len);
     return copy;
 }
@@ -113,7 +80,7 @@ static mp_obj_t read_file(mp_obj_t path) {
     }
     size = mp_obj_get_int(call_method(file, MP_QSTR_seek, 2, MP_OBJ_NEW_SMALL_INT(0), MP_OBJ_NEW_SMALL_INT(2)));
     call_method(file, MP_QSTR_seek, 1, MP_OBJ_NEW_SMALL_INT(0), MP_OBJ_NULL);
-    data = new_bytearray((size_t)size);
+    data = bitflow_new_bytearray((size_t)size);
     call_method(file, MP_QSTR_readinto, 1, data, MP_OBJ_NULL);
     call_method(file, MP_QSTR_close, 0, MP_OBJ_NULL, MP_OBJ_NULL);
     return data;
@@ -135,10 +102,10 @@ static void open_source(model_obj *self, mp_obj_t source, bool copy) {
         mp_get_buffer_raise(source, &info, MP_BUFFER_READ);
     }
     if ((uintptr_t)info.buf % BF_IMAGE_ALIGN) {
-        raise_numbers("image at address %4 = {}, needs 4: align it, or Model(buf, copy=True)",
-                      (uintptr_t)info.buf % BF_IMAGE_ALIGN, 0);
+        bitflow_raise_numbers("image at address %4 = {}, needs 4: align it, or Model(buf, copy=True)",
+                              (uintptr_t)info.buf % BF_IMAGE_ALIGN, 0);
     }
-    raise_status(bf_open(&self->model, info.buf, info.len));
+    bitflow_raise_status(bf_open(&self->model, info.buf, info.len));
     self->source = source;
     self->buffer = info.buf;
     self->length = info.len;
@@ -166,14 +133,13 @@ static mp_obj_t model_make_new(const mp_obj_type_t *type, size_t n_args, size_t 
     {
         open_source(self, n_args ? args[0] : mp_const_none, copy);
     }
-    self->arena = new_bytearray(bf_arena_size(&self->model) + bf_classes(&self->model) * sizeof(int32_t));
+    self->arena = bitflow_new_bytearray(bf_arena_size(&self->model) + bf_classes(&self->model) * sizeof(int32_t));
     return MP_OBJ_FROM_PTR(self);
 }
 
 /* ---- Running. ---- */
 
-/* The model, after all that can have happened since it was opened was looked at. */
-static model_obj *model_of(mp_obj_t object) {
+model_obj *bitflow_model_of(mp_obj_t object) {
     model_obj *self = MP_OBJ_TO_PTR(object);
     mp_buffer_info_t info;
     if (self->source == MP_OBJ_NULL) {
@@ -188,7 +154,7 @@ static model_obj *model_of(mp_obj_t object) {
             raise_value("the buffer moved or was resized");
         }
         if (self->writable) {
-            raise_status(bf_check(&self->model));
+            bitflow_raise_status(bf_check(&self->model));
         }
     }
     return self;
@@ -203,7 +169,7 @@ static const void *input_of(model_obj *self, mp_obj_t image) {
         mp_raise_TypeError(MP_ERROR_TEXT("an image is a buffer of bytes"));
     }
     if (info.len != size) {
-        raise_numbers("an image takes {} bytes, got {}", size, info.len);
+        bitflow_raise_numbers("an image takes {} bytes, got {}", size, info.len);
     }
     self->input = image;
     return info.buf;
@@ -259,11 +225,11 @@ static void run(model_obj *self, mp_obj_t image, int32_t *scores, const bf_hook 
     status = bf_run_hooked(&self->model, input, scores, arena_of(self), bf_arena_size(&self->model), hook);
     nlr_pop();
     self->busy = false;
-    raise_status(status);
+    bitflow_raise_status(status);
 }
 
 static mp_obj_t model_predict(mp_obj_t object, mp_obj_t image) {
-    model_obj *self = model_of(object);
+    model_obj *self = bitflow_model_of(object);
     const bf_hook hook = {after_layer, NULL};
     int32_t *scores = scores_in(self);
     run(self, image, scores, &hook);
@@ -274,11 +240,11 @@ static MP_DEFINE_CONST_FUN_OBJ_2(model_predict_obj, model_predict);
 /* A fresh array.array of 4-byte numbers. */
 static mp_obj_t new_array(mp_obj_t typecode, size_t count) {
     mp_obj_t module = mp_import_name(MP_QSTR_array, mp_const_none, MP_OBJ_NEW_SMALL_INT(0));
-    return call_method(module, MP_QSTR_array, 2, typecode, new_bytearray(count * sizeof(uint32_t)));
+    return call_method(module, MP_QSTR_array, 2, typecode, bitflow_new_bytearray(count * sizeof(uint32_t)));
 }
 
 static mp_obj_t model_scores(size_t n_args, const mp_obj_t *args) {
-    model_obj *self = model_of(args[0]);
+    model_obj *self = bitflow_model_of(args[0]);
     const bf_hook hook = {after_layer, NULL};
     size_t classes = bf_classes(&self->model);
     mp_obj_t out = n_args > 2 ? args[2] : new_array(MP_OBJ_NEW_QSTR(MP_QSTR_i), classes);
@@ -288,7 +254,7 @@ static mp_obj_t model_scores(size_t n_args, const mp_obj_t *args) {
         mp_raise_TypeError(MP_ERROR_TEXT("scores need an array('i')"));
     }
     if (info.len != classes * sizeof(int32_t)) {
-        raise_numbers("scores take {} numbers, out has {}", classes, info.len / sizeof(int32_t));
+        bitflow_raise_numbers("scores take {} numbers, out has {}", classes, info.len / sizeof(int32_t));
     }
     /* Into the model's own memory first: what is called between layers could change the size of `out`. */
     run(self, args[1], scores_in(self), &hook);
@@ -301,13 +267,13 @@ static mp_obj_t model_scores(size_t n_args, const mp_obj_t *args) {
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(model_scores_obj, 2, 3, model_scores);
 
 static mp_obj_t model_hidden(size_t n_args, const mp_obj_t *args) {
-    model_obj *self = model_of(args[0]);
+    model_obj *self = bitflow_model_of(args[0]);
     mp_int_t layer = mp_obj_get_int(args[1]);
     mp_obj_t image = n_args > 2 ? args[2] : self->input;
     mp_obj_t words, typecode;
     size_t count;
     if (layer < 0 || (mp_uint_t)layer + 1 >= self->model.layer_count) {
-        raise_numbers("there are {} hidden layers", self->model.layer_count - 1u, 0);
+        bitflow_raise_numbers("there are {} hidden layers", self->model.layer_count - 1u, 0);
     }
     if (image == MP_OBJ_NULL) {
         raise_value("hidden needs an image");
@@ -318,9 +284,10 @@ static mp_obj_t model_hidden(size_t n_args, const mp_obj_t *args) {
         typecode = MP_OBJ_NEW_QSTR(MP_QSTR_i);
     }
     words = new_array(typecode, count);
-    raise_status(bf_run_to(&self->model, input_of(self, image), (unsigned)layer + 1u, arena_of(self),
-                           bf_arena_size(&self->model)));
-    raise_status(bf_output(&self->model, (unsigned)layer, arena_of(self), (uint32_t *)(void *)bytes_of(words), count));
+    bitflow_raise_status(bf_run_to(&self->model, input_of(self, image), (unsigned)layer + 1u, arena_of(self),
+                                   bf_arena_size(&self->model)));
+    bitflow_raise_status(
+        bf_output(&self->model, (unsigned)layer, arena_of(self), (uint32_t *)(void *)bytes_of(words), count));
     return words;
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(model_hidden_obj, 2, 3, model_hidden);
@@ -341,7 +308,7 @@ static int after_profiled(void *user, unsigned layer) {
 }
 
 static mp_obj_t model_profile(mp_obj_t object, mp_obj_t image) {
-    model_obj *self = model_of(object);
+    model_obj *self = bitflow_model_of(object);
     mp_obj_t time = mp_import_name(MP_QSTR_time, mp_const_none, MP_OBJ_NEW_SMALL_INT(0));
     profile_state p = {mp_load_attr(time, MP_QSTR_ticks_us), mp_obj_new_list(0, NULL), 0};
     const bf_hook hook = {after_profiled, &p};
@@ -350,6 +317,8 @@ static mp_obj_t model_profile(mp_obj_t object, mp_obj_t image) {
     return p.list;
 }
 static MP_DEFINE_CONST_FUN_OBJ_2(model_profile_obj, model_profile);
+
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(model_picture_obj, 5, 6, bitflow_picture);
 
 /* ---- What it is. ---- */
 
@@ -362,7 +331,7 @@ static void store_number(mp_obj_t dict, qstr name, size_t value) {
 }
 
 static mp_obj_t model_info(mp_obj_t object) {
-    model_obj *self = model_of(object);
+    model_obj *self = bitflow_model_of(object);
     const bf_header *header = bf_header_of(&self->model);
     mp_obj_t shape[3] = {MP_OBJ_NEW_SMALL_INT(header->height), MP_OBJ_NEW_SMALL_INT(header->width),
                          MP_OBJ_NEW_SMALL_INT(header->channels)};
@@ -412,7 +381,7 @@ static MP_DEFINE_CONST_FUN_OBJ_1(model_deinit_obj, model_deinit);
 
 static void model_attr(mp_obj_t object, qstr name, mp_obj_t *result) {
     if (result[0] == MP_OBJ_NULL && name == MP_QSTR_labels) {
-        result[0] = labels_of(model_of(object));
+        result[0] = labels_of(bitflow_model_of(object));
     } else {
         result[1] = MP_OBJ_SENTINEL; /* a method: go on in the table below */
     }
@@ -426,8 +395,16 @@ static void model_attr(mp_obj_t object, qstr name, mp_obj_t *result) {
     X(MP_QSTR_scores, model_scores_obj)                                                                                \
     X(MP_QSTR_hidden, model_hidden_obj)                                                                                \
     X(MP_QSTR_profile, model_profile_obj)                                                                              \
+    X(MP_QSTR_picture, model_picture_obj)                                                                              \
     X(MP_QSTR_info, model_info_obj)                                                                                    \
     X(MP_QSTR_deinit, model_deinit_obj)
+
+/* What a camera's pixels can be. */
+#define FORMATS(X)                                                                                                     \
+    X(MP_QSTR_GRAY, BF_FRAME_GRAY)                                                                                     \
+    X(MP_QSTR_RGB565, BF_FRAME_RGB565)                                                                                 \
+    X(MP_QSTR_RGB565_BE, BF_FRAME_RGB565_BE)                                                                           \
+    X(MP_QSTR_RGB888, BF_FRAME_RGB888)
 
 #if defined(MICROPY_ENABLE_DYNRUNTIME)
 
@@ -449,6 +426,8 @@ mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *a
     MP_OBJ_TYPE_SET_SLOT(&model_type, locals_dict, MP_OBJ_TO_PTR(methods), 2);
     mp_store_global(MP_QSTR_Model, MP_OBJ_FROM_PTR(&model_type));
     mp_store_global(MP_QSTR_version, new_text(BF_VERSION));
+#define GLOBAL(name, value) mp_store_global(name, MP_OBJ_NEW_SMALL_INT(value));
+    FORMATS(GLOBAL)
     MP_DYNRUNTIME_INIT_EXIT
 }
 
@@ -461,11 +440,11 @@ static MP_DEFINE_CONST_OBJ_TYPE(model_type, MP_QSTR_Model, MP_TYPE_FLAG_NONE, ma
                                 model_attr, locals_dict, &model_dict);
 
 static MP_DEFINE_STR_OBJ(version_obj, BF_VERSION);
-static const mp_rom_map_elem_t module_table[] = {
-    {MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_bitflow)},
-    {MP_ROM_QSTR(MP_QSTR_Model), MP_ROM_PTR(&model_type)},
-    {MP_ROM_QSTR(MP_QSTR_version), MP_ROM_PTR(&version_obj)},
-};
+static const mp_rom_map_elem_t module_table[] = {{MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_bitflow)},
+                                                 {MP_ROM_QSTR(MP_QSTR_Model), MP_ROM_PTR(&model_type)},
+                                                 {MP_ROM_QSTR(MP_QSTR_version), MP_ROM_PTR(&version_obj)},
+#define GLOBAL(name, value) {MP_ROM_QSTR(name), MP_ROM_INT(value)},
+                                                 FORMATS(GLOBAL)};
 static MP_DEFINE_CONST_DICT(module_dict, module_table);
 const mp_obj_module_t bitflow_user_cmodule = {
     .base = {&mp_type_module},

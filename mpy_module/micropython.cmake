@@ -7,7 +7,8 @@ set(BITFLOW_LIBRARY ${CMAKE_CURRENT_LIST_DIR}/../firmware/lib/bitflow)
 file(GLOB BITFLOW_SOURCES ${BITFLOW_LIBRARY}/src/*.c ${BITFLOW_LIBRARY}/src/arm/*.S)
 
 add_library(usermod_bitflow INTERFACE)
-target_sources(usermod_bitflow INTERFACE ${CMAKE_CURRENT_LIST_DIR}/bitflow_module.c ${BITFLOW_SOURCES})
+target_sources(usermod_bitflow INTERFACE ${CMAKE_CURRENT_LIST_DIR}/bitflow_module.c
+    ${CMAKE_CURRENT_LIST_DIR}/frame.c ${BITFLOW_SOURCES})
 target_include_directories(usermod_bitflow INTERFACE ${BITFLOW_LIBRARY}/include ${BITFLOW_LIBRARY}/src)
 
 if(BITFLOW_NETWORK)

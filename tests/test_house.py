@@ -32,7 +32,7 @@ FLOORS = (
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 TORCH_ROOMS = {"nn", "learn", "importers"}
 FILE_LINES = 400
-LIBRARY_LINES = 5000  # with the assembly of three kinds of cores
+LIBRARY_LINES = 5300  # with the assembly of three kinds of cores, and what makes an input of a camera's frame
 # Files with a larger budget, each with its reason.
 RAISED = {
     "mpy_module/bitflow_module.c": 480,  # one binding for three builds, with its tables

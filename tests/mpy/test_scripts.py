@@ -8,7 +8,7 @@ import pytest
 from tests.mpy.conftest import Port
 
 
-@pytest.mark.parametrize("script", ["api", "errors", "hostile", "memory"])
+@pytest.mark.parametrize("script", ["api", "errors", "hostile", "memory", "picture"])
 def test_script_must_pass(port: Port, script: str) -> None:
     assert port.run(script).splitlines()[-1:] == ["ok"]
 

@@ -209,6 +209,7 @@ def _facts(network: PackedNetwork) -> dict[str, Any]:
         "input_dtype": contract.dtype,
         "zero_point": contract.zero_point,
         "channel_order": contract.channel_order.name.lower(),
+        "resize": contract.resize.name.lower(),
         "classes": network.classes,
         "labels": list(network.labels),
         "bytes": len(image.encode(network)),

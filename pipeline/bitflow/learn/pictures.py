@@ -124,8 +124,17 @@ def read_picture(path: Path, size: tuple[int, ...] | None, channels: int | None)
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             channels = channels or (1 if file.mode in ("1", "L", "I;16") else 3)
             picture = file.convert("L" if channels == 1 else "RGB")
-            if size is not None and picture.size != (size[1], size[0]):
-                picture = picture.resize((size[1], size[0]), Image.Resampling.BILINEAR)
+            if size is not None:
+                picture = _stretched(picture, size[0], size[1])
             return np.asarray(picture, np.uint8).reshape(picture.height, picture.width, channels)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise InputError(f"{path}: cannot be read as a picture ({error})") from error
+
+
+def _stretched(picture: Image.Image, height: int, width: int) -> Image.Image:
+    """The picture at another size: first its rows, rounded to 8 bits, then its columns, as bf_picture() on a device.
+
+    In one call Pillow takes the same order up to version 12; from 13 on it depends on the sizes.
+    """
+    bilinear = Image.Resampling.BILINEAR
+    return picture.resize((width, picture.height), bilinear).resize((width, height), bilinear)

@@ -5,6 +5,8 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -43,6 +45,24 @@ size_t Stream::write(const uint8_t *bytes, size_t n) {
     return sent > 0 ? static_cast<size_t>(sent) : 0;
 }
 
+size_t Stream::print(const char *text) {
+    const size_t all = strlen(text);
+    for (size_t sent = 0; sent < all;) {
+        sent += write(reinterpret_cast<const uint8_t *>(text) + sent, all - sent);
+    }
+    return all;
+}
+
+size_t Stream::print(long number) {
+    char text[24];
+    snprintf(text, sizeof text, "%ld", number);
+    return print(text);
+}
+
+size_t Stream::println(const char *text) {
+    return print(text) + print("\r\n");
+}
+
 static uint64_t nanoseconds() {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -59,6 +79,10 @@ unsigned long micros() {
 
 void yield() {
     waits(50);
+}
+
+void delay(unsigned long ms) {
+    poll(nullptr, 0, static_cast<int>(ms));
 }
 
 void noInterrupts() {

@@ -56,7 +56,8 @@ extern "C" {
     X(BF_ERR_KERNEL, -15, "no kernel for a layer is linked in")                                                        \
     X(BF_ERR_SPACE, -16, "the buffer for the result is too small")                                                     \
     X(BF_ERR_MAPS, -17, "maps that are needed at the same time share memory")                                          \
-    X(BF_ERR_PLAN, -18, "the plan behind the image is damaged, or made for another one")
+    X(BF_ERR_PLAN, -18, "the plan behind the image is damaged, or made for another one")                               \
+    X(BF_ERR_PICTURE, -19, "the network takes no pictures, or none of this size")
 
 typedef enum bf_status {
 #define BF_STATUS_ENUM(name, value, text) name = (value),
@@ -293,6 +294,49 @@ bf_status bf_run_to(const bf_model *model, const void *input, unsigned layers, v
  */
 size_t bf_output_words(const bf_model *model, unsigned layer); /* 0 for the scores' layer */
 bf_status bf_output(const bf_model *model, unsigned layer, const void *arena, uint32_t *words, size_t n);
+
+/* ---- From a camera to the input. ---- */
+
+/*
+ * What the pixels of a frame are: BF_FRAME_GRAY, 1 byte; BF_FRAME_RGB565, 2 bytes, red in the highest 5 bits, the low
+ * byte first (framebuf's) or, BF_FRAME_RGB565_BE, the high byte first (that of most cameras); BF_FRAME_RGB888, 3 bytes,
+ * red first.
+ */
+enum { BF_FRAME_GRAY = 0, BF_FRAME_RGB565 = 1, BF_FRAME_RGB565_BE = 2, BF_FRAME_RGB888 = 3 };
+
+typedef struct bf_frame {
+    const void *pixels;     /* the upper left one; rows from top to bottom; any alignment */
+    size_t size;            /* bytes that may be read there */
+    uint32_t width, height; /* pixels, 1 .. 65535 */
+    uint32_t row_bytes;     /* from the start of a row to that of the next; 0: rows lie without gaps */
+    uint8_t format;         /* BF_FRAME_* */
+} bf_frame;
+
+/*
+ * Make a network's input of a frame, by what its header says:
+ * - resize. BF_RESIZE_NONE: the sizes must be equal; BF_RESIZE_STRETCH: the whole frame is stretched; BF_RESIZE_CROP:
+ *   the largest part of the input's proportions, in the middle (where a row or column is left over, one more is cut off
+ *   below or on the right), is stretched. It is bilinear, over all pixels where it shrinks, and equal bit for bit to
+ *   Pillow's, by which `bitflow predict` and training bring pictures to size.
+ * - channels. 1: gray; colours become (19595 R + 38470 G + 7471 B + 32768) / 65536. 3: red, green, blue, or by
+ *   BF_ORDER_BGR blue first; gray is repeated. RGB565 is filled up to 8 bits with its own highest bits.
+ * input: room for bf_input_size() bytes, any alignment. scratch: on 4 bytes, scratch_size >= bf_picture_scratch(); the
+ * arena of the coming run may serve. The frame, input and scratch do not overlap.
+ * Returns BF_ERR_PICTURE where the network takes other than 1 or 3 channels of BF_UINT8, or no frame of this size (or
+ * needs 256 MiB of scratch for it); BF_ERR_ARGUMENT for a frame that contradicts itself; BF_ERR_SPACE or
+ * BF_ERR_ALIGNMENT for such scratch. A program that does not call it does not link it.
+ */
+bf_status bf_picture(const bf_model *model, const bf_frame *frame, void *input, void *scratch, size_t scratch_size);
+
+/* Bytes of scratch for frames of a size, a multiple of 4. 0: none is needed, or bf_picture() takes no such frame. */
+size_t bf_picture_scratch(const bf_model *model, uint32_t width, uint32_t height);
+
+/* The same as a constant, for an array; for tiny frames some bytes more. to_*: of the network's input. */
+#define BF_PICTURE_SCRATCH(width, height, to_width, to_height, channels)                                               \
+    (((to_width) * (2u + BF_PICTURE_TAPS(width, to_width)) + 2u + BF_PICTURE_TAPS(height, to_height)) * 4u +           \
+     (((to_width) * BF_PICTURE_TAPS(height, to_height) + (width)) * (channels) + 3u) / 4u * 4u)
+/* Most pixels of `in` that one of `out` is made of. */
+#define BF_PICTURE_TAPS(in, out) ((in) > (out) ? (2u * (in) + (out) - 1u) / (out) : 2u)
 
 /* Index of the largest of n >= 1 scores; of equal ones the first. */
 unsigned bf_argmax(const int32_t *scores, unsigned n);
