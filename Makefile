@@ -75,9 +75,9 @@ speed: .venv/.installed ## Images per second over the link of an emulated board,
 	cd .demo && $(BITFLOW) hil builtin:digits --board qemu-m4 --data digits
 	$(BIN)/python -m tests.check.speed_host bench/mnist-lenet.bfn
 
-soak: .venv/.installed ## 10,000 images over a hostile line to a board that is killed and started again.
+soak: .venv/.installed .venv/labgrid/.installed ## 10,000 images over hostile lines, on four boards at once, on a farm.
 	@.ci/packages demo
-	BITFLOW_SOAK=1 $(BIN)/python -m pytest -q tests/hil/test_hostile_line.py -k hostile_line
+	BITFLOW_SOAK=1 $(BIN)/python -m pytest -q tests/hil/test_hostile_line.py tests/hil/test_side_by_side.py tests/hil/test_labgrid.py tests/firmware/test_mlperf.py
 
 speed-alexnet: .venv/.installed ## Images per second and memory of the paper's AlexNet on this computer.
 	@.ci/packages demo

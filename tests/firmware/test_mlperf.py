@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import serial
+from tests.hil.soaking import SOAK
 
 from bitflow.check.host import HostEngine
 from bitflow.check.single_layers import parse, single_layer
@@ -89,13 +90,13 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def test_accuracy_mode(digits: str) -> None:
-    test = load_data("digits").test
-    want = HostEngine(image.load(builtin_model("digits"))).predict(test.images[:30])
+    images = load_data("digits").test.images[: 360 if SOAK else 30]
+    want = HostEngine(image.load(builtin_model("digits"))).predict(images)
     client = Client(digits)
     assert client.tell("name") == ["m-name-dut-[qemu-m4]"]
     assert client.model() == "none"  # not a shape of the benchmark
     found = []
-    for pixels in test.images[:30]:
+    for pixels in images:
         client.load(np.asarray(pixels).tobytes())
         _, results = client.infer(1, 0)
         assert results == client.normalized(client.tell("results")[0])

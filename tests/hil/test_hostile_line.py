@@ -1,11 +1,10 @@
 """A line that flips, drops, doubles and delays bytes and hangs up, before a board that is killed and started again.
 
-BITFLOW_SOAK=1 (what `make soak` sets) sends 10,000 images; otherwise some hundred.
+`make soak` sends 10,000 images.
 """
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.hil.hostile_line import HostileLine
+from tests.hil.soaking import SOAK
 
 from bitflow.check.host import HostEngine
 from bitflow.deploy.boards import board
@@ -29,7 +29,6 @@ from bitflow_hil.emulator import Emulator
 from bitflow_hil.resume import ResumingDevice
 from bitflow_hil.transport import SerialTransport
 
-SOAK = os.environ.get("BITFLOW_SOAK") == "1"
 IMAGES = 10_000 if SOAK else 120
 RESTART_S = 20.0 if SOAK else 2.0
 CUT_AFTER = 200_000 if SOAK else 10_000  # bytes

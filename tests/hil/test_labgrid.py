@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from tests.hil.hostile_line import HostileLine
+from tests.hil.soaking import SOAK, digits_file
 
 from bitflow.deploy.boards import board
 from bitflow.deploy.build import build
@@ -29,6 +30,7 @@ pytestmark = pytest.mark.skipif(
 )
 BOARDS = 2
 CLIENTS = 3
+IMAGES = 3_334 if SOAK else 40  # of each client
 
 
 def free_port() -> int:
@@ -96,30 +98,18 @@ def here(farm: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.mark.usefixtures("here")
-def test_three_clients_share_two_boards() -> None:
+def test_three_clients_share_two_boards(tmp_path: Path) -> None:
     code = "from bitflow.cli.app import main; main()"
-    words = (
-        "hil",
-        "builtin:digits",
-        "--board",
-        "qemu-m4",
-        "--port",
-        "labgrid:board=qemu-m4",
-        "--limit",
-        "40",
-        "--json",
-    )
+    what = ("hil", "builtin:digits", "--board", "qemu-m4", "--port", "labgrid:board=qemu-m4", "--json")
+    command = (sys.executable, "-c", code, *what, "--data", digits_file(tmp_path, IMAGES))
     running = [
-        subprocess.Popen(
-            (sys.executable, "-c", code, *words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        for _ in range(CLIENTS)
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(CLIENTS)
     ]
     for process in running:
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=1200)
         assert process.returncode == 0, err
         result = json.loads(out)
-        assert (result["images"], result["mismatches"]) == (40, 0)
+        assert (result["images"], result["mismatches"]) == (IMAGES, 0)
 
 
 @pytest.mark.usefixtures("here")
