@@ -105,7 +105,12 @@ def flash(
         return
     flashed = _flash(network, place, wish, method)
     facts = {"board": flashed.board, "network": flashed.network, "crc32": f"{flashed.crc32:08x}"}
-    facts |= {"build_id": flashed.build_id, "cpuid": f"{flashed.cpuid:08x}", "self_test": "passed"}
+    facts |= {
+        "version": flashed.version,
+        "build_id": flashed.build_id,
+        "cpuid": f"{flashed.cpuid:08x}",
+        "self_test": "passed",
+    }
     (output.print_json if as_json else output.print_facts)(facts)
 
 

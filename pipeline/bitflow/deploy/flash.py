@@ -31,7 +31,8 @@ RETURN_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Flashed:
-    """What the board said: its core, the network's name and CRC-32, the build, and how much of the stack a run used.
+    """What the board said: its core, the network's name and CRC-32, the version of BitFlow, the build, and how much of
+    the stack a run used.
 
     port: where it answered, None for an emulated one, which was stopped.
     """
@@ -40,6 +41,7 @@ class Flashed:
     cpuid: int
     network: str
     crc32: int
+    version: str
     build_id: str
     stack_used: int
     port: str | None = None
@@ -113,7 +115,7 @@ def _tested(device: Device, built: Built, board: Board, port: str | None) -> Fla
         raise DeviceError(f"{board.name} runs {info.name} {info.crc32:08x}, not {built.crc32:08x}")
     if wrong:
         raise CheckFailed(f"self-test on {board.name}: {wrong} of {info.classes} scores differ")
-    return Flashed(board.name, info.cpuid, info.name, info.crc32, info.build_id, info.stack_used, port)
+    return Flashed(board.name, info.cpuid, info.name, info.crc32, info.version, info.build_id, info.stack_used, port)
 
 
 def _answering(board: Board, port: str) -> Device:
