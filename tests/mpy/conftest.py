@@ -90,9 +90,9 @@ def large_network() -> PackedNetwork:
     for _ in range(20):
         body += [BinaryConv2d(64, 64, 3, padding=1), nn.BatchNorm2d(64), Sign()]
     module = nn.Sequential(
-        InputConv2d(1, 64, 3, padding=1), nn.BatchNorm2d(64), Sign(), *body, nn.Flatten(), BinaryLinear(64 * 144, 4)
+        InputConv2d(1, 64, 3, padding=1), nn.BatchNorm2d(64), Sign(), *body, nn.Flatten(), BinaryLinear(64 * 576, 4)
     )
-    return bitflow.fuse(module.eval(), input_shape=(12, 12, 1))
+    return bitflow.fuse(module.eval(), input_shape=(24, 24, 1))
 
 
 @pytest.fixture(scope="session")
