@@ -87,7 +87,8 @@ class Device:
         self._transport = transport
         self._decoder = Decoder()
         self._answers: dict[int, Frame] = {}
-        self._awaited: dict[int, float | None] = {}  # sequence number -> when it was sent; None: more than once
+        self._awaited: dict[int, float] = {}  # sequence number -> when it was sent first
+        self._repeated: set[int] = set()
         self._pace = pace or Pace()
         self._sequence = secrets.randbelow(256)
         self._number = secrets.randbelow(65536)
@@ -325,9 +326,10 @@ class Device:
             if time.monotonic() >= deadline:
                 break
             self.retries += 1
-            self._pace.lost()
+            if lost or self._decoder.damaged:
+                self._pace.lost()
             wait = self._pace.first if lost else self._pace.longer(wait)
-            self._awaited[asked.sequence] = None
+            self._repeated.add(asked.sequence)
             self._transport.write(encode(asked))
         raise DeviceError(
             f"no answer from {self.name} in {self._patience_s:g} s; "
@@ -342,14 +344,19 @@ class Device:
         while asked.sequence not in self._answers and (left := end - time.monotonic()) > 0:
             for frame in self._decoder.feed(self._transport.read(left)):
                 if frame.sequence in self._awaited:
-                    sent = self._awaited.pop(frame.sequence)
-                    if sent is not None:
-                        self._pace.took(time.monotonic() - sent)
+                    self._measure(frame.sequence)
                     self._answers[frame.sequence] = frame
                     passed_over |= frame.sequence != asked.sequence
             if passed_over or self._decoder.damaged != damaged:
                 return True
         return False
+
+    def _measure(self, sequence: int) -> None:
+        """How long an answer took. On a line that lost something nobody knows to which request it is the answer."""
+        took = time.monotonic() - self._awaited.pop(sequence)
+        if sequence not in self._repeated or not self._decoder.damaged:
+            self._pace.took(took)
+        self._repeated.discard(sequence)
 
     def _sound(self, asked: Frame, answer: Frame) -> Frame:
         """The answer, unless it is an error or none to this request."""

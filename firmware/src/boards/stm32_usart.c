@@ -33,7 +33,7 @@ void uart_handler(void) {
     /* On the F4 this order, state and then data, also clears an overrun; the H7 is told to have none. */
     while (UART->state & STATE_RXNE) {
         if (!board_room()) {
-            UART->cr1 = CR1_UE | CR1_TE | CR1_RE;
+            core_interrupt(BOARD_UART_IRQ, false); /* the byte waits in the USART, which goes on asking */
             return;
         }
         board_received((uint8_t)UART->received);
@@ -41,7 +41,7 @@ void uart_handler(void) {
 }
 
 void board_drained(void) {
-    UART->cr1 = CR1_UE | CR1_TE | CR1_RE | CR1_RXNEIE;
+    core_interrupt(BOARD_UART_IRQ, true);
 }
 
 bool stm32_wait(volatile uint32_t *reg, uint32_t mask, uint32_t value) {
