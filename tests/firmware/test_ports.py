@@ -18,7 +18,7 @@ from bitflow.check.host import HostEngine
 from bitflow.check.random_networks import random_images
 from bitflow.check.single_layers import parse, single_layer
 from bitflow.deploy.boards import board, boards
-from bitflow.deploy.build import Built
+from bitflow.deploy.build import Built, build
 from bitflow.emit import codegen
 from bitflow.ir import PackedNetwork
 from bitflow.lower import image
@@ -92,6 +92,44 @@ def test_stm32_port_runs_on_an_emulated_stm32(
         device.load(image.encode(other))
         images = random_images(other.contract, 12, 5)
         assert np.array_equal([run.scores for run in device.run(images)], HostEngine(other).scores(images))
+
+
+TINY = """\
+[tiny-ring]
+title = "An STM32F405 that keeps few received bytes"
+status = "emulated"
+cpu = "cortex-m4"
+machine = "netduinoplus2"
+flash = 1048576
+ram = 131072
+clock_hz = 168000000
+bare.port = ["stm32f4", "stm32_usart"]
+bare.flash_at = 0x08000000
+bare.ram_at = 0x20000000
+bare.stack = 8192
+
+[tiny-ring.bare.defines]
+BOARD_UART = "0x40011000u"
+BOARD_UART_IRQ = "37"
+BOARD_PLL_N = "168u"
+BOARD_VOS = "0x4000u"
+BOARD_RESET_HZ = "168000000u"
+BOARD_RING = "16u"
+"""
+
+
+def test_board_of_ones_own_with_a_full_ring_goes_on(
+    network: PackedNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bytes that find no room wait in the USART, whose interrupt is held back until there is some."""
+    (tmp_path / "boards.toml").write_text(TINY)
+    monkeypatch.chdir(tmp_path)
+    target = board("tiny-ring")
+    with (
+        Emulator(target, build(network, target, tmp_path).elf) as emulator,
+        Device(SerialTransport(emulator.port)) as device,
+    ):
+        equals_the_host(device, network)
 
 
 # ---- Arduino, against a stand-in for Arduino.h. ----
