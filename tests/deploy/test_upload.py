@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bitflow.deploy import flash, upload
+from bitflow.deploy import flash, platformio, upload
 from bitflow.deploy.boards import Board, board, boards
 from bitflow.deploy.build import Built, build
 from bitflow.deploy.upload import Target
@@ -147,6 +147,18 @@ def test_flash_uploads_reads_back_and_tests(
     assert "self_test  passed" in done.stdout
     assert DIGITS in done.stdout
     assert f"program {{{built['stm32f4'].elf}}} verify reset exit" in calls.read_text()
+
+
+def test_upload_finds_the_packages_of_the_build(
+    tool: Callable[[str, str], Path], built: dict[str, Built], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Uploads by PlatformIO must not fetch and build everything again in another place."""
+    tool("openocd", f'echo "$PLATFORMIO_CORE_DIR" "$PLATFORMIO_PLATFORMS_DIR" > {tmp_path / "told"}\n')
+    monkeypatch.setattr(flash, "RETURN_S", 0.1)
+    folder = built["stm32f4"].folder
+    with pytest.raises(DeviceError):
+        flash.flash(built["stm32f4"], Target(board("stm32f4"), folder, "/dev/none"), "stlink", "x")
+    assert (tmp_path / "told").read_text().split() == [str(platformio.core_folder()), str(folder / ".pio/platforms")]
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ def build(
         names = ", ".join(row.name for row in boards() if row.buildable)
         raise InputError(f"no firmware for board {board.name} ({board.says}); boards to build for: {names}")
     folder = folder_of(network, project_folder)
-    elf = folder / ".pio" / "build" / board.name / "firmware.elf"
+    elf = platformio.firmware(folder, board.name)
     stamp = elf.with_name("bitflow.json")
     plan = plan_for(network, board, wish, flash_budget, ram_budget)
     # PlatformIO drops the builds of all boards where these change: they are the same for as many as can be.

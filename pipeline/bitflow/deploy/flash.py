@@ -139,7 +139,12 @@ def _run(words: list[str], log: Path, board: Board, again: str) -> None:
     with log.open("w") as output:
         try:
             process = subprocess.Popen(
-                words, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+                words,
+                env=platformio.variables(log.parent),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
         except OSError as error:
             raise MissingError(f"{words[0]}: {error.strerror}") from error

@@ -14,7 +14,7 @@ from pathlib import Path
 from bitflow import resources
 from bitflow.errors import BitflowError, CheckFailed, MissingError
 
-__all__ = ["COMPILER", "COMPILER_HINT", "command", "compiler", "core_folder", "run"]
+__all__ = ["COMPILER", "COMPILER_HINT", "command", "compiler", "core_folder", "firmware", "run", "variables"]
 
 COMPILER = "arm-none-eabi-gcc"
 COMPILER_HINT = "sudo apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi"
@@ -45,6 +45,19 @@ def command(folder: Path, environment: str) -> list[str]:
     return [sys.executable, "-m", "platformio", "run", "-d", str(folder), "-e", environment]
 
 
+def firmware(folder: Path, environment: str) -> Path:
+    """What that builds."""
+    return folder / ".pio" / "build" / environment / "firmware.elf"
+
+
+def variables(folder: Path) -> dict[str, str]:
+    """The process environment for commands of a project: builds and uploads find the same packages."""
+    # Each project keeps its own link to the platform folder inside it: a common one would serve the first project only.
+    platforms = folder / ".pio" / "platforms"
+    own = {"PLATFORMIO_CORE_DIR": str(core_folder()), "PLATFORMIO_PLATFORMS_DIR": str(platforms)}
+    return {**os.environ, **_QUIET, **own}
+
+
 def run(folder: Path, environment: str, bare: bool = True) -> None:
     """Build. The output goes to build.log in the folder. bare: by the compiler on PATH; else PlatformIO brings its own.
 
@@ -55,15 +68,12 @@ def run(folder: Path, environment: str, bare: bool = True) -> None:
         raise MissingError("platformio is not installed: pip install 'bitflow-net[firmware]'")
     if bare and shutil.which(COMPILER) is None:
         raise MissingError(f"{COMPILER} is missing: {COMPILER_HINT}")
-    core = core_folder()
-    _provide_scons(core)
-    # Each project keeps its own link to the platform folder inside it: a common one would serve the first project only.
-    own = {"PLATFORMIO_CORE_DIR": str(core), "PLATFORMIO_PLATFORMS_DIR": str(folder / ".pio" / "platforms")}
+    _provide_scons(core_folder())
     log = folder / "build.log"
     with log.open("w") as output:
         done = subprocess.run(
             command(folder, environment),
-            env={**os.environ, **_QUIET, **own},
+            env=variables(folder),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

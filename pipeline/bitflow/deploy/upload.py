@@ -33,7 +33,7 @@ class Target:
 
     @property
     def elf(self) -> Path:
-        return self.folder / ".pio" / "build" / self.board.name / "firmware.elf"
+        return platformio.firmware(self.folder, self.board.name)
 
 
 def method_for(board: Board, asked: str) -> Method:
