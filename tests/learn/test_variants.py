@@ -11,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from bitflow.errors import ImportRefused, InputError
 from bitflow.importers.torch_module import network_from_module
 from bitflow.learn import architectures
+from bitflow.learn.recipe import recipe_names
 from bitflow.learn.shapes import describe, describe_variants
 from bitflow.learn.variants import VARIANTS, variant
 from bitflow.lower import image
@@ -68,7 +69,7 @@ def test_a_width_must_scale_all_channels_but_the_outer_ones() -> None:
     assert module[-1].out_features == 10
 
 
-@pytest.mark.parametrize("architecture", architectures.ARCHITECTURES)
+@pytest.mark.parametrize("architecture", recipe_names())
 def test_variants_must_have_the_same_shapes(architecture: str) -> None:
     picture = (64, 64, 3)
     found = describe_variants(architecture, picture, 7, 0.1)
