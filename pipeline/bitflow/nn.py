@@ -8,9 +8,9 @@ A module takes float [N, C, H, W] that hold pixel values (0..255, or -128..127) 
         nn.Flatten(), BinaryLinear(32 * 14 * 14, 10),
     )
 
-Each layer convolves with *exact* +-1 weights and multiplies the **result** by the scaling factor alpha = mean |latent
-weight|. With the factor inside the weights float32 would give several values for one integer accumulator, depending on
-batch and memory layout, and nothing that is fused from the module could be exact.
+In eval mode a layer convolves with *exact* +-1 weights and multiplies the **result** by the scaling factor alpha = mean
+|latent weight|. With the factor inside the weights float32 would give several values for one integer accumulator,
+depending on batch and memory layout, and nothing that is fused from the module could be exact.
 
 Sources: straight-through estimator with clipping, Hubara et al., "Binarized Neural Networks", 2016; scaling factor,
 Rastegari et al., "XNOR-Net", 2016.
@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 __all__ = [
+    "ESTIMATORS",
     "BinaryConv1d",
     "BinaryConv2d",
     "BinaryLinear",
@@ -42,22 +43,49 @@ Sides = tuple[int, int, int, int]
 
 
 class _StraightThrough(torch.autograd.Function):
-    """Forward: +1 where x >= 0, else -1. Backward: the gradient passes where |x| <= 1."""
+    """Forward: +1 where x >= 0, else -1. Backward: what the estimator makes of the gradient."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, estimator: str) -> Tensor:
         ctx.save_for_backward(x)
-        return torch.where(x >= 0, 1.0, -1.0)
+        ctx.estimator = estimator
+        if torch.compiler.is_exporting():
+            return torch.where(x >= 0, 1.0, -1.0)  # what a reader of the graph knows as a sign
+        # The same in an eighth of the time: adding 0 makes a +0 of a -0.
+        return torch.copysign(x.new_ones(()), x + 0.0)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         (x,) = ctx.saved_tensors
-        return cast(Tensor, gradients[0] * (x.abs() <= 1))
+        return ESTIMATORS[ctx.estimator](gradients[0], x), None
 
 
-def binarise(x: Tensor) -> Tensor:
-    """+1.0 where x >= 0 (also -0.0), else -1.0, of the same shape; the gradient passes where |x| <= 1."""
-    return cast(Tensor, _StraightThrough.apply(x))  # type: ignore[no-untyped-call]
+def _clip(gradient: Tensor, x: Tensor) -> Tensor:
+    """1 where |x| <= 1, else 0. The limits of hardtanh are open, hence the next number."""
+    beyond = 1 + torch.finfo(x.dtype).eps
+    return cast(Tensor, torch.ops.aten.hardtanh_backward(gradient, x, -beyond, beyond))
+
+
+def _polynomial(gradient: Tensor, x: Tensor) -> Tensor:
+    """1.5 - 1.5 x^2, down to 0: the same area as the step has, without corners at 0."""
+    return gradient * (1.5 - 1.5 * x * x).clamp_(min=0)
+
+
+def _bireal(gradient: Tensor, x: Tensor) -> Tensor:
+    """2 - 2 |x|, down to 0: Bi-Real Net's ApproxSign (Liu et al., 2018)."""
+    return gradient * (2 - 2 * x.abs()).clamp_(min=0)
+
+
+# What stands for the derivative of a sign, by name: gradient and x -> gradient of x.
+ESTIMATORS = {"bireal": _bireal, "clip": _clip, "polynomial": _polynomial}
+
+
+def binarise(x: Tensor, estimator: str = "clip") -> Tensor:
+    """+1.0 where x >= 0 (also -0.0), else -1.0, of the same shape; the gradient as the estimator has it.
+
+    estimator: `clip` (1 where |x| <= 1), `polynomial` (1.5 - 1.5 x^2), `bireal` (2 - 2 |x|); outside of +-1 all are 0.
+    """
+    return cast(Tensor, _StraightThrough.apply(x, estimator))  # type: ignore[no-untyped-call]
 
 
 def clip_latent(module: nn.Module) -> None:
@@ -95,11 +123,18 @@ class _BinaryLayer(nn.Module):
             fan_in *= size
         bound = fan_in**-0.5
         self.scaled, self.weight_bits = scaled, weight_bits
+        # Training in two steps leaves the weights as they are at first; see `float_weights`.
+        self.float_weights = False
         self.weight = nn.Parameter(torch.empty(shape).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.zeros(shape[0])) if bias else None
 
     def whole_weights(self) -> Tensor:
-        """The weights as the layer uses them: +-1, or whole numbers -127..127 with 8 bits; gradients pass through."""
+        """The weights as the layer uses them: +-1, or whole numbers -127..127 with 8 bits; gradients pass through.
+
+        While `float_weights` is set (the first of two training steps) they are the latent weights themselves.
+        """
+        if self.float_weights:
+            return self.weight
         if self.weight_bits == 1:
             return binarise(self.weight)
         wanted = self.weight.clamp(-1, 1) * 127
@@ -114,14 +149,21 @@ class _BinaryLayer(nn.Module):
             return torch.full((self.weight.shape[0],), 1 / 127, device=self.weight.device)
         return self.weight.abs().double().flatten(1).mean(dim=1).float()
 
-    def _scaled(self, accumulator: Tensor) -> Tensor:
-        """accumulator * alpha + bias along dimension 1, each step rounded to float32."""
+    def _training_weights(self) -> Tensor:
+        """The weights times alpha: while training nothing need be exact, and so no pass over the map is spent on it."""
+        weights = self.whole_weights()
+        if self.float_weights or not self.scaled:
+            return weights
+        return weights * self.scaling_factor().view(-1, *(1,) * (weights.dim() - 1))
+
+    def _finished(self, accumulator: Tensor) -> Tensor:
+        """accumulator * alpha + bias along dimension 1, each step rounded to float32; alpha is in training weights."""
+        shape = (1, -1) + (1,) * (accumulator.dim() - 2)
         if not self.training:
             # An algorithm with inexact transforms (Winograd, FFT) may leave the integers by a little.
             accumulator = torch.round(accumulator)
-        shape = (1, -1) + (1,) * (accumulator.dim() - 2)
-        if self.scaled:
-            accumulator = accumulator * self.scaling_factor().view(shape)
+            if self.scaled:
+                accumulator = accumulator * self.scaling_factor().view(shape)
         return accumulator if self.bias is None else accumulator + self.bias.view(shape)
 
 
@@ -159,9 +201,8 @@ class _Convolution(_BinaryLayer):
             x = x.unsqueeze(2)
         top, left, bottom, right = self.padding
         padded = functional.pad(x, (left, right, top, bottom), value=fill) if any(self.padding) else x
-        weights = self.whole_weights()
-        found = functional.conv2d(padded, weights, None, self.stride, 0, self.dilation, self.groups)
-        result = self._scaled(found)
+        weights = self._training_weights() if self.training else self.whole_weights()
+        result = self._finished(functional.conv2d(padded, weights, None, self.stride, 0, self.dilation, self.groups))
         return result.squeeze(2) if flat else result
 
 
@@ -310,7 +351,8 @@ class BinaryLinear(_BinaryLayer):
         return self.weight.abs().double().mean().float().expand(self.out_features)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self._scaled(functional.linear(x, self.whole_weights()))
+        weights = self._training_weights() if self.training else self.whole_weights()
+        return self._finished(functional.linear(x, weights))
 
     def extra_repr(self) -> str:
         return f"{self.in_features}, {self.out_features}, weight_bits={self.weight_bits}"
@@ -343,7 +385,16 @@ class Shift(nn.Module):
 
 
 class Sign(nn.Module):
-    """+1 where x >= 0, else -1; the gradient passes where |x| <= 1."""
+    """+1 where x >= 0, else -1; the gradient as `binarise` has it for the estimator. Raises ValueError for another."""
+
+    def __init__(self, estimator: str = "clip") -> None:
+        super().__init__()
+        if estimator not in ESTIMATORS:
+            raise ValueError(f"estimator {estimator!r} is none of {', '.join(ESTIMATORS)}")
+        self.estimator = estimator
 
     def forward(self, x: Tensor) -> Tensor:
-        return binarise(x)
+        return binarise(x, self.estimator)
+
+    def extra_repr(self) -> str:
+        return "" if self.estimator == "clip" else f"estimator={self.estimator!r}"

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from bitflow.nn import BinaryConv2d, BinaryLinear, InputConv2d, Sign, binarise, clip_latent
+from bitflow.nn import ESTIMATORS, BinaryConv2d, BinaryLinear, InputConv2d, Sign, binarise, clip_latent
 
 
 def test_sign_of_zero_must_be_plus_one() -> None:
@@ -74,3 +74,34 @@ def test_bad_arguments_must_be_refused() -> None:
         BinaryConv2d(1, 1, 3, padding_value=2)
     with pytest.raises(ValueError, match="3 groups"):
         BinaryConv2d(4, 4, 3, groups=3)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_estimators_must_be_what_they_say(dtype: torch.dtype) -> None:
+    beyond = 1 + torch.finfo(dtype).eps
+    x = torch.tensor([-2, -beyond, -1, -0.5, -0.0, 0.0, 0.25, 1, beyond, 3], dtype=dtype)
+    wanted = {
+        "clip": [0, 0, 1, 1, 1, 1, 1, 1, 0, 0],
+        "polynomial": [0, 0, 0, 1.125, 1.5, 1.5, 1.40625, 0, 0, 0],
+        "bireal": [0, 0, 0, 1, 2, 2, 1.5, 0, 0, 0],
+    }
+    assert wanted.keys() == ESTIMATORS.keys()
+    for name, slope in wanted.items():
+        given = x.clone().requires_grad_()
+        signs = binarise(given, name)
+        signs.backward(torch.full_like(x, 3))
+        assert signs.tolist() == [-1, -1, -1, -1, 1, 1, 1, 1, 1, 1]
+        assert given.grad is not None
+        assert given.grad.tolist() == pytest.approx([3 * value for value in slope], rel=1e-2)
+
+
+def test_float_weights_must_be_the_latent_ones() -> None:
+    layer = BinaryConv2d(2, 3, 3)
+    x = binarise(torch.randn(1, 2, 5, 5))
+    layer.float_weights = True
+    torch.testing.assert_close(layer(x), functional.conv2d(x, layer.weight))
+    layer.float_weights = False
+    alpha = layer.scaling_factor().view(1, 3, 1, 1)
+    whole = functional.conv2d(x, binarise(layer.weight)) * alpha
+    torch.testing.assert_close(layer(x), whole)  # while training
+    assert torch.equal(layer.eval()(x), whole)
