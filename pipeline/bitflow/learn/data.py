@@ -4,7 +4,7 @@ digits           scikit-learn's 8x8 digits; a fixed stratified test split of 360
 idx:DIR          files of the MNIST family, gzipped or raw
 npz:FILE         x and y, or x_train, y_train, x_test, y_test
 folder:DIR       one folder of pictures a class, or train/ and test/ with such folders
-imagenet:DIR     train/ and val/ with one folder of pictures a class; decoded when they are needed
+imagenet:DIR     train/ and val/ with one folder of pictures a class; decoded when needed, then cached
 cifar10:DIR      CIFAR-10: its binary version, or train.npz and test.npz
 sound:FILE       features of sounds, x [N, steps, features] and y: maps of height 1, for layers along time
 hands:DIR        11K Hands with its HandInfo.csv; DIR@aspectOfHand learns that column, by default gender
@@ -73,7 +73,7 @@ def _folder(folder: Path, size: tuple[int, ...] | None) -> Dataset:
 
 def _imagenet(folder: Path, size: tuple[int, ...] | None) -> Dataset:
     require(folder.is_dir(), f"{folder} is not a folder")
-    return _parts(folder, ("train", "val"), size or IMAGENET_SIZE, lambda pictures: pictures)
+    return _parts(folder, ("train", "val"), size or IMAGENET_SIZE, Pictures.cached)
 
 
 def _parts(
