@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,14 @@ ROOT = Path(__file__).resolve().parent.parent
 ALLOWED = tuple(
     line for line in (Path(__file__).parent / "allowed_skips.txt").read_text().splitlines() if line and line[0] != "#"
 )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_pictures_in_the_cache() -> Iterator[None]:
+    """Tests leave no pictures in the user's cache; those of the cache have one of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BITFLOW_PICTURE_CACHE", "0")
+        yield
 
 
 @pytest.fixture(scope="session")

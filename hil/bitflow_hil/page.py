@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import jinja2
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from bitflow.ir import PackedNetwork
+from bitflow.show import html
 from bitflow_hil.results import HilResult, Samples
 
 __all__ = ["Part", "render"]
@@ -57,14 +54,9 @@ def render(
     errors: Sequence[tuple[str, str]] = (),
 ) -> str:
     """The page. images [N, H, W, C] are those that were sent. errors: (board, message) of boards without a result."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("bitflow_hil", ""),
-        autoescape=True,  # names of classes, networks and boards come from files of others
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("page.html.j2").render(
+    return html.render(
+        "bitflow_hil",
+        "page.html.j2",
         title=f"{network.name} on {', '.join(part.result.board for part in parts) or 'no board'}",
         boards=[_view(network, images, part) for part in parts],
         errors=errors,
@@ -152,7 +144,7 @@ def _matrix(samples: Samples, names: Sequence[str]) -> dict[str, Any]:
             for column, count in enumerate(line)
         ]
         rows.append({"name": name, "cells": cells})
-    return {"names": names, "rows": rows}
+    return {"names": names, "rows": rows, "tall": max(map(len, names)) > 3}  # letters that fit above a column
 
 
 def _pairs(samples: Samples, names: Sequence[str]) -> list[tuple[str, str, int]]:
@@ -207,18 +199,7 @@ def _wrong(samples: Samples, names: Sequence[str], images: npt.NDArray[Any]) -> 
             "index": int(index),
             "truth": names[samples.truth[index]],
             "device": names[samples.labels[index]],
-            "source": _thumbnail(images[index]),
+            "source": html.picture(images[index], _THUMBNAIL),
         }
         for index in found
     ]
-
-
-def _thumbnail(image: npt.NDArray[Any]) -> str:
-    """A picture [H, W, C] as a data URI: small ones keep their pixels, signed ones are lifted to 0..255."""
-    pixels = image.astype(np.int16) + 128 if image.dtype == np.int8 else image
-    channels = pixels.astype(np.uint8)
-    picture = Image.fromarray(channels[..., :3] if channels.shape[2] >= 3 else channels[..., 0])
-    picture.thumbnail((_THUMBNAIL, _THUMBNAIL))
-    file = io.BytesIO()
-    picture.save(file, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"

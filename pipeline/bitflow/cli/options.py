@@ -21,7 +21,10 @@ __all__ = [
     "Width",
 ]
 
-SOURCES = "digits, idx:DIR, npz:FILE, folder:DIR, imagenet:DIR, hands:DIR[@COLUMN] or signs:DIR[@two]"
+SOURCES = (
+    "digits, idx:DIR, cifar10:DIR, npz:FILE, sound:FILE, folder:DIR, imagenet:DIR, "
+    "hands:DIR[@COLUMN] or signs:DIR[@two]"
+)
 
 Model = Annotated[
     str | None,

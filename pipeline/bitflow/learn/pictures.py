@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import warnings
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from PIL import Image
 
 from bitflow.errors import InputError
 from bitflow.geometry import require
+from bitflow.learn.cache import Cache, source_of
 
 __all__ = ["MAX_BYTES", "Pictures", "kept", "list_pictures", "read_picture"]
 
@@ -23,10 +25,11 @@ PICTURES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".t
 
 
 class Pictures:
-    """Picture files as an array uint8 [N, H, W, C] that is decoded where it is indexed, and kept nowhere.
+    """Picture files as an array uint8 [N, H, W, C] that is decoded where it is indexed.
 
-    Takes an index, a slice or an array of indices; `take` gives other Pictures without decoding any. Indexing raises
-    InputError that names a file which cannot be read.
+    Takes an index, a slice or an array of indices; `take` gives other Pictures without decoding any, `cached` the same
+    ones that are decoded once and then read from the user's cache. Indexing raises InputError that names a file which
+    cannot be read.
     """
 
     dtype = np.dtype(np.uint8)
@@ -45,6 +48,8 @@ class Pictures:
             self._picture = (first.shape[0], first.shape[1], first.shape[2])
         else:
             self._picture = (*self._size, channels)
+        self._cache: Cache | None = None
+        self._places = np.arange(len(names))  # in the cache
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -55,12 +60,12 @@ class Pictures:
         return len(self._names)
 
     def __getitem__(self, key: Any) -> npt.NDArray[np.uint8]:
-        chosen = self._names[key]
+        chosen, places = self._names[key], self._places[key]
         if isinstance(chosen, str):
-            return self._read(chosen)
+            return self._read(chosen, places)
         images = np.empty((len(chosen), *self._picture), np.uint8)
-        for index, name in enumerate(chosen):
-            images[index] = self._read(name)
+        for index, (name, place) in enumerate(zip(chosen, places, strict=True)):
+            images[index] = self._read(name, place)
         return images
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
@@ -69,17 +74,32 @@ class Pictures:
     def take(self, indices: npt.NDArray[np.intp], axis: int = 0) -> Pictures:
         """The pictures at the indices, still on disk. axis: 0, as for an array."""
         require(axis == 0, f"pictures are taken along axis 0, not {axis}")
-        part = object.__new__(Pictures)
-        part._folder, part._names, part._size, part._picture = (
-            self._folder,
-            self._names[indices],
-            self._size,
-            self._picture,
-        )
+        part = copy.copy(self)
+        part._names, part._places = self._names[indices], self._places[indices]
         return part
 
-    def _read(self, name: str) -> npt.NDArray[np.uint8]:
+    def cached(self) -> Pictures:
+        """The same pictures, decoded once (see `learn.cache`)."""
+        found = copy.copy(self)
+        found._cache = Cache(self._folder, self._names, self._picture, len(self))
+        found._places = np.arange(len(self))
+        return found
+
+    def _read(self, name: str, place: int) -> npt.NDArray[np.uint8]:
         path = self._folder / name
+        if self._cache is None:
+            return self._decoded(path)
+        try:
+            source = source_of(path)
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read as a picture ({error.strerror})") from error
+        found = self._cache.find(place, source)
+        if found is None:
+            found = self._decoded(path)
+            self._cache.keep(place, source, found)
+        return found
+
+    def _decoded(self, path: Path) -> npt.NDArray[np.uint8]:
         picture = read_picture(path, self._size, self._picture[2])
         want = self._picture
         require(
@@ -91,8 +111,8 @@ class Pictures:
 
 
 def kept(pictures: Pictures) -> npt.NDArray[np.uint8] | Pictures:
-    """The pictures decoded, where they take no more than 1 GiB; else as they are."""
-    return pictures[:] if int(np.prod(pictures.shape)) <= MAX_BYTES else pictures
+    """The pictures decoded, where they take no more than 1 GiB; else cached on disk."""
+    return pictures[:] if int(np.prod(pictures.shape)) <= MAX_BYTES else pictures.cached()
 
 
 def list_pictures(folder: Path) -> tuple[list[str], npt.NDArray[np.int64], tuple[str, ...]]:

@@ -1,0 +1,109 @@
+"""What a run tells of each epoch: a line of metrics.csv at once, so that it can be watched, and TensorBoard events."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bitflow.errors import InputError, MissingError
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+__all__ = ["COLUMNS", "History"]
+
+COLUMNS = ("epoch", "loss", "train_accuracy", "validation_accuracy", "learning_rate", "seconds")
+# Six digits: a learning rate may be small, and accuracies of a million images differ in the sixth.
+_DIGITS = 6
+
+
+class History:
+    """The epochs of a run in `folder`: metrics.csv, and where asked for the folder tensorboard beside it.
+
+    Only one process of several that train together may make one. A context manager; `close` ends the events.
+    """
+
+    def __init__(self, folder: Path, resume: bool = False, tensorboard: bool = False, keep_until: int = 0) -> None:
+        """resume: go on with the lines there are, up to those of epoch `keep_until`; else they are removed.
+
+        Raises InputError where the files cannot be written, MissingError where TensorBoard is asked for and missing.
+        """
+        self._path = folder / "metrics.csv"
+        keep = keep_until if resume else 0
+        # First: nothing of an older run is lost where it is missing.
+        self._writer = _events(folder / "tensorboard", keep) if tensorboard else None
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            kept = [row for row in self.rows() if row["epoch"] <= keep]
+            beside = self._path.with_name(f".{self._path.name}.new")
+            beside.write_text(_lines([COLUMNS, *map(_cells, kept)]), encoding="utf-8")
+            beside.replace(self._path)
+        except OSError as error:
+            raise InputError(f"{self._path}: cannot be written ({error.strerror})") from error
+
+    def __enter__(self) -> History:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the events; metrics.csv is complete after each `add`."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def add(self, row: Mapping[str, float]) -> None:
+        """Note an epoch: a number for each of COLUMNS; NaN where it is not known."""
+        with self._path.open("a", newline="", encoding="utf-8") as file:
+            file.write(_lines([_cells(row)]))
+        if self._writer is not None:
+            for name in COLUMNS[1:]:
+                if not math.isnan(row[name]):
+                    self._writer.add_scalar(name, row[name], int(row["epoch"]))
+            self._writer.flush()
+
+    def rows(self) -> list[dict[str, float]]:
+        """The epochs in metrics.csv. A number that is not there is NaN; a line that a kill has torn is left out."""
+        try:
+            with self._path.open(newline="", encoding="utf-8", errors="replace") as file:
+                return [row for row in map(_numbers, csv.DictReader(file)) if row]
+        except FileNotFoundError:
+            return []
+
+
+def _events(folder: Path, keep: int) -> SummaryWriter:
+    """Events from epoch keep + 1 on: TensorBoard hides what an earlier file says of these. Files of another run, of
+    which nothing is kept, are removed, for it would draw both as one."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise MissingError("TensorBoard is not installed: pip install 'bitflow-net[tensorboard]'") from error
+    if keep == 0:
+        for path in folder.glob("events.out.tfevents.*"):
+            path.unlink()
+    return SummaryWriter(str(folder), purge_step=keep + 1)
+
+
+def _lines(rows: Iterable[Iterable[object]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+def _cells(row: Mapping[str, float]) -> list[str]:
+    return ["" if math.isnan(row[name]) else f"{row[name]:.{_DIGITS}g}" for name in COLUMNS]
+
+
+def _numbers(cells: Mapping[str | None, str | None]) -> dict[str, float]:
+    """A line; empty where it is torn: it ends before the last column, or what it has are no numbers."""
+    try:
+        values = {name: cells.get(name, "") for name in COLUMNS}
+        row = {name: float("nan" if text == "" else text or "torn") for name, text in values.items()}
+    except ValueError:
+        return {}
+    return row if row["epoch"] >= 1 else {}
