@@ -212,7 +212,8 @@ def test_two_processes_must_share_a_study(tmp_path: Path) -> None:
         def train(*arguments, **options):
             done.append(1)
             (folder / name).touch()
-            while not (folder / other).exists():
+            limit = time.monotonic() + 60
+            while not (folder / other).exists() and time.monotonic() < limit:
                 time.sleep(0.01)
             return original(*arguments, **options)
         own.searching.train = train

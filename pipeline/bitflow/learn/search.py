@@ -171,7 +171,7 @@ class Search:
             trials = study.get_trials(deepcopy=False)
             if self.plan.trials is None or len(taken(trials)) < self.plan.trials:
                 return False
-            if not any(trial.state is TrialState.RUNNING for trial in trials):
+            if not any(one.state is TrialState.RUNNING and "fits" in one.user_attrs for one in trials):
                 return True
             self._tell(0)
             time.sleep(20 * _POLL)

@@ -8,6 +8,7 @@ search began with it; `fits`, as soon as it is to be trained; `twin`, where an e
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from bitflow.errors import InputError
 from bitflow.geometry import require
@@ -31,6 +32,7 @@ _RANDOM = 16
 _RUNS_BEFORE_STOPPING = 4
 # Seconds. A process that was not heard of for _DEAD no longer trains its network.
 _HEARTBEAT, _DEAD = 10, 60
+_ATTEMPTS = 4  # to open a database
 
 
 def open_study(url: str, name: str, seed: int, warmup: int) -> optuna.Study:
@@ -39,27 +41,37 @@ def open_study(url: str, name: str, seed: int, warmup: int) -> optuna.Study:
     Raises InputError for a database that cannot be used.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+    for attempt in range(_ATTEMPTS):
+        try:
+            return _opened(url, name, seed, warmup)
+        except (SQLAlchemyError, ImportError, RuntimeError, ValueError) as error:
+            # Of processes that make the same database at once some find half of it.
+            if attempt + 1 < _ATTEMPTS and isinstance(error, DBAPIError | RuntimeError):
+                time.sleep(0.2 * 2**attempt)
+                continue
+            first = str(error).strip().splitlines()[0]
+            raise InputError(f"storage {url} cannot be used ({first[:120]})") from error
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _opened(url: str, name: str, seed: int, warmup: int) -> optuna.Study:
     patience: dict[str, Any] = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {}
-    try:
-        with quiet():
-            storage = optuna.storages.RDBStorage(
-                url,
-                engine_kwargs=patience,
-                heartbeat_interval=_HEARTBEAT,
-                grace_period=_DEAD,
-                heartbeat_stale_trial_callback=again,
-            )
-            return optuna.create_study(
-                storage=storage,
-                sampler=_Sampler(seed),
-                pruner=optuna.pruners.MedianPruner(_RUNS_BEFORE_STOPPING, n_warmup_steps=warmup),
-                study_name=name,
-                direction="maximize",
-                load_if_exists=True,
-            )
-    except (SQLAlchemyError, ImportError, RuntimeError, ValueError) as error:
-        first = str(error).strip().splitlines()[0]
-        raise InputError(f"storage {url} cannot be used ({first[:120]})") from error
+    with quiet():
+        storage = optuna.storages.RDBStorage(
+            url,
+            engine_kwargs=patience,
+            heartbeat_interval=_HEARTBEAT,
+            grace_period=_DEAD,
+            heartbeat_stale_trial_callback=again,
+        )
+        return optuna.create_study(
+            storage=storage,
+            sampler=_Sampler(seed),
+            pruner=optuna.pruners.MedianPruner(_RUNS_BEFORE_STOPPING, n_warmup_steps=warmup),
+            study_name=name,
+            direction="maximize",
+            load_if_exists=True,
+        )
 
 
 def agree(study: optuna.Study, settings: Mapping[str, Any], base: str, options: Mapping[str, int]) -> None:
