@@ -64,7 +64,9 @@ def test_help_and_version_must_be_complete(tmp_path: Path) -> None:
     assert done("--version", cwd=tmp_path).startswith("bitflow 0.")
     text = done(cwd=tmp_path)
     commands = [command.name for command in app.registered_commands]
-    expected = "init train import fuse inspect predict eval verify report compare generate build flash emulate hil"
+    expected = (
+        "init train search import fuse inspect predict eval verify report compare generate build flash emulate hil"
+    )
     expected += " romfs bench boards doctor"
     assert " ".join(map(str, commands)) == expected
     for name in commands:

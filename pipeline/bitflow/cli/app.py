@@ -9,7 +9,21 @@ from typing import Annotated
 import typer
 
 import bitflow
-from bitflow.cli import bench, check, compare, device, emit, hil, importing, micropython, model, output, romfs, train
+from bitflow.cli import (
+    bench,
+    check,
+    compare,
+    device,
+    emit,
+    hil,
+    importing,
+    micropython,
+    model,
+    output,
+    romfs,
+    search,
+    train,
+)
 from bitflow.errors import BitflowError
 
 __all__ = ["app", "main"]
@@ -21,6 +35,7 @@ _EXTRAS = {
     "mpremote": "hil",
     "onnx": "import",
     "onnxruntime": "import",
+    "optuna": "search",
     "platformio": "firmware",
     "SCons": "firmware",
     "serial": "hil",
@@ -39,6 +54,7 @@ app = typer.Typer(
 
 app.command("init")(train.init)
 app.command("train")(train.train)
+app.command("search")(search.search)
 app.command("import")(importing.import_file)
 app.command("fuse")(train.fuse)
 app.command("inspect")(model.inspect)

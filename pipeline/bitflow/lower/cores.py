@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["CORES", "Core", "core_of"]
+__all__ = ["CORES", "CYCLES", "Core", "core_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,21 @@ _BY_CPU = {
     "cortex-m33": "v7m",
     "cortex-m55": "mve",
 }
+
+CYCLES = {
+    "cortex-m0": 1.5,
+    "cortex-m0plus": 1.5,
+    "cortex-m3": 1.3,
+    "cortex-m4": 1.3,
+    "cortex-m33": 1.3,
+    "cortex-m7": 1.0,
+    "cortex-m55": 1.5,
+}
+"""Cycles per instruction that a prediction of time takes for granted, by a board's `cpu`. Assumed, never measured: no
+kernel has run on silicon yet. Most instructions take one cycle, loads and taken branches about two (Arm's technical
+reference manuals of the M0 to M4); a vector instruction of the M55 two, unless it overlaps with the next. The M7 can
+run two at once; it is taken to run one, for what it waits. Flash is taken to keep up, by an accelerator or a cache.
+"""
 
 
 def core_of(cpu: str | None) -> Core:

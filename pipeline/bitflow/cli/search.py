@@ -1,0 +1,319 @@
+"""Search for the most accurate network that a board has room and time for."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, fields, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tomlkit
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from bitflow import project
+from bitflow.cli import options, output
+from bitflow.deploy import boards
+from bitflow.deploy.planning import plan_for
+from bitflow.errors import CheckFailed, InputError, MissingError
+from bitflow.geometry import Shape, require
+from bitflow.ir import PackedNetwork
+from bitflow.learn.data import Dataset, load_data
+from bitflow.learn.recipe import Recipe, recipe_for
+from bitflow.lower.choice import Wish
+from bitflow.lower.cores import CYCLES
+from bitflow.show import pareto, search_page
+from bitflow.show.pareto import Costs, Limits, Tried
+from bitflow.show.report import report
+
+if TYPE_CHECKING:
+    from bitflow.learn.search import Plan, Search, Standing
+
+__all__ = ["amount", "search"]
+
+_BYTES = {"": 1, "B": 1, "K": 1024, "KB": 1024, "M": 1024**2, "MB": 1024**2}
+_MILLISECONDS = {"ms": 1.0, "us": 1e-3, "s": 1e3}
+_SECONDS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_TRIALS = 50
+# Of the recipe's epochs: enough to tell networks apart, and four times as many networks as at full length.
+_SHARE_OF_EPOCHS = 4
+_COMMANDS = "bitflow train\nbitflow report{wish}\nbitflow eval"
+
+
+def search(
+    board_name: options.Board = None,
+    data: options.Data = None,
+    size: options.Size = None,
+    max_latency: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Of one image, predicted: 50ms, 800us. [no limit]")
+    ] = None,
+    max_flash: Annotated[
+        str | None, typer.Option(metavar="BYTES", help="Of network and C library: 128K. [the board's]")
+    ] = None,
+    max_ram: Annotated[
+        str | None, typer.Option(metavar="BYTES", help="Of arena, an image and scores: 32K. [the board's]")
+    ] = None,
+    trials: Annotated[
+        int | None, typer.Option(help=f"Networks to train, by all who share the study. [{_TRIALS}, without --time]")
+    ] = None,
+    time: Annotated[str | None, typer.Option(metavar="TIME", help="Stop after: 2h, 30m.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Passes over the training images for each network. [a quarter of the recipe's]")
+    ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option(metavar="NETWORK", help="Tried first: a name or layers. [the project's, or what suits the data]"),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of proposals, weights and order.")] = None,
+    cycles: Annotated[
+        float | None,
+        typer.Option(
+            "--cycles-per-instruction", metavar="CYCLES", help="To predict latency. [1 to 1.5 by core: assumed]"
+        ),
+    ] = None,
+    wish: options.Optimize = "balanced",
+    storage: Annotated[
+        str | None, typer.Option(metavar="URL", help="Database that several machines share. [search.db in DIR]")
+    ] = None,
+    study: Annotated[str, typer.Option(metavar="NAME", help="Of the search in the database.")] = "search",
+    folder: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Results go there.")] = Path("search"),
+    as_json: options.Json = False,
+) -> None:
+    """Search for the most accurate network within limits of flash, RAM and latency.
+
+    What a network takes is predicted before it is trained; only what keeps the limits is. Accuracy is that of images
+    cut from the training part. DIR gets search.html, search.json, pareto.png, and the winner's bitflow.toml. Ctrl-C
+    ends with what was found; the same command goes on. Latency is predicted instructions x cycles per instruction /
+    clock: the cycles are assumed, not measured.
+
+    Examples: bitflow search --board stm32f4 --data idx:mnist --max-latency 20ms --max-flash 64K --time 2h; bitflow
+    search --max-flash 24K --trials 20 --base "conv3x3:32 conv3x3:64/pool2 conv3x3:64"
+    """
+    settings = project.find_project()
+    board = boards.board(board_name or (settings.board if settings else boards.DEFAULT_BOARD))
+    limits = Limits(
+        amount(max_flash, _BYTES, "--max-flash", board.flash),
+        amount(max_ram, _BYTES, "--max-ram", board.ram),
+        None if max_latency is None else _number(max_latency, _MILLISECONDS, "--max-latency"),
+    )
+    cycles = cycles or CYCLES.get(board.cpu or "")
+    require(
+        limits.milliseconds is None or (cycles is not None and board.clock_hz is not None),
+        f"how long a network takes on {board.name} cannot be predicted: no --max-latency for it",
+    )
+    require(cycles is None or cycles > 0, f"{cycles} cycles per instruction")
+    _check_folder(folder)
+    source, usual_size = project.resolve_data(data, settings)
+    sides = project.parse_size(size) if size else usual_size
+    dataset = load_data(source, sides)
+    name, full = _base(base, dataset, settings if data is None else None)
+    full = full if seed is None else replace(full, seed=seed)
+    recipe = replace(full, epochs=max(1, full.epochs // _SHARE_OF_EPOCHS) if epochs is None else epochs)
+
+    from bitflow.learn.search import Plan, Search
+
+    seconds = None if time is None else _number(time, _SECONDS, "--time")
+    plan = Plan(name, recipe, limits, board.name, _TRIALS if trials is None and time is None else trials, seconds)
+    url = storage or f"sqlite:///{(folder / 'search.db').resolve()}"
+    found = Search(plan, dataset, _price(board, wish, cycles), url, study)
+    if storage is None:
+        folder.mkdir(parents=True, exist_ok=True)
+    with _watched(plan) as found.watch:
+        found.run()
+    folder.mkdir(parents=True, exist_ok=True)
+    texts = {
+        "title": f"{dataset.name} on {board.name}",
+        "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        "commands": _COMMANDS.format(wish="" if wish == "balanced" else f" --optimize {wish}"),
+        "footnote": ""
+        if cycles is None or not board.clock_hz
+        else f"Latency is predicted: instructions x {cycles:g} "
+        f"cycles (assumed, not measured) / {board.clock_hz / 1e6:g} MHz.",
+    }
+    written = _write(folder, found.results(), plan, texts)
+    best = pareto.winner(found.results())
+    if best is not None:
+        place = _relative(source, folder)
+        pixels = None if sides is None else "x".join(map(str, sides))
+        text = _project(project.project_text(dataset.name, place, pixels, best.layers, board.name), full, best, limits)
+        written.append(project.write_project(folder, text, overwrite=True).name)
+    _show(found, plan, best, folder, written, texts["footnote"], as_json)
+
+
+def amount(text: str | None, units: dict[str, int], what: str, default: int | None) -> int | None:
+    """A number of bytes as a person writes it, "128K"; None: the default. Raises InputError."""
+    return default if text is None else round(_number(text, units, what))
+
+
+def _number(text: str, units: dict[str, Any], what: str) -> float:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", text.strip())
+    known = {name.lower(): value for name, value in units.items()}
+    good = found is not None and found[2].lower() in known and float(found[1]) > 0
+    if found is None or not good:
+        names = ", ".join(name for name in units if name)
+        raise InputError(f"{what} {text!r} is not a number with one of {names}")
+    return float(found[1]) * float(known[found[2].lower()])
+
+
+def _check_folder(folder: Path) -> None:
+    """A bitflow.toml that no search wrote is somebody's own."""
+    own = (folder / project.FILE_NAME).exists() and not (folder / "search.json").exists()
+    require(not own, f"{folder} has a {project.FILE_NAME} already; choose another folder with -o")
+
+
+def _base(base: str | None, dataset: Dataset, settings: project.Project | None) -> tuple[str, Recipe]:
+    """The network to begin with, and how it is trained."""
+    if base is not None:
+        return base, recipe_for(base)
+    if settings is not None:
+        return settings.architecture, settings.recipe
+    name = _suits(dataset.contract.shape)
+    return name, recipe_for(name)
+
+
+def _suits(shape: Shape) -> str:
+    """The recipe for pictures of that size; for maps of height or width 1, which none is made for, a like network."""
+    if 1 in (shape.height, shape.width):
+        nine, five, two = (f"1x{n}" if shape.height == 1 else f"{n}x1" for n in (9, 5, 2))
+        return f"conv{nine}:32/stride{two} conv{five}:64/pool{two} conv{five}:64"
+    side = max(shape.height, shape.width)
+    return "bitflow-tiny" if side < 16 else "bitflow-lenet" if side < 64 else "bitflow-alexnet"
+
+
+def _price(board: boards.Board, wish: Wish, cycles: float | None) -> Callable[[PackedNetwork], Costs]:
+    """What a network takes on a board, by the plan that `bitflow report` prints."""
+
+    def price(network: PackedNetwork) -> Costs:
+        found = report(network, board.name, plan_for(network, board, wish))
+        count = found.instructions
+        known = count is not None and cycles is not None and board.clock_hz is not None
+        milliseconds = round(1e3 * count * cycles / board.clock_hz, 4) if known else None  # type: ignore[operator]
+        return Costs(found.flash_bytes, found.ram_bytes, count, milliseconds)
+
+    return price
+
+
+# ---- While it runs. ----
+
+
+@contextmanager
+def _watched(plan: Plan) -> Iterator[Callable[[Standing], None]]:
+    """A line on stderr: how far the search is, what is best, the time left; where that is no terminal, a line for each
+    network that was trained.
+    """
+    epochs = plan.recipe.epochs
+    if not sys.stderr.isatty():
+        before: list[int] = []
+
+        def tell(now: Standing) -> None:
+            if before and now.trained > before[-1]:
+                output.note(f"search: {_said(now, plan)}")
+            before[:] = [now.trained]
+
+        yield tell
+        return
+    columns = (TextColumn("search"), BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        timed = plan.trials is None
+        task = bar.add_task("", total=plan.seconds if timed else plan.trials)
+
+        def move(now: Standing) -> None:
+            own = f", epoch {now.epoch} of {epochs}" if now.epoch else ""
+            done = bar.tasks[0].elapsed if timed else now.trained + now.epoch / epochs
+            bar.update(task, completed=done or 0, description=_said(now, plan) + own)
+
+        yield move
+
+
+def _said(now: Standing, plan: Plan) -> str:
+    most = "" if plan.trials is None else f" of {plan.trials}"
+    best = "" if now.best is None else f", best {now.best:.2%}"
+    return f"{now.trained}{most} trained, {now.outside} outside{best}"
+
+
+# ---- What it leaves. ----
+
+
+def _write(folder: Path, tried: list[Tried], plan: Plan, texts: dict[str, str]) -> list[str]:
+    """search.json, search.html and pareto.png; the names of those that were written."""
+    best = pareto.winner(tried)
+    facts = {
+        "board": plan.board,
+        "limits": asdict(plan.limits),
+        "recipe": asdict(plan.recipe),
+        "winner": None if best is None else best.number,
+        "front": [one.number for one in pareto.front(tried)],
+        "networks": [asdict(one) for one in tried],
+    }
+    _replace(folder / "search.json", (json.dumps(facts, indent=2) + "\n").encode())
+    pictures, names = None, ["search.json", "search.html"]
+    try:
+        light, dark = (pareto.plot(tried, texts["title"], plan.limits, dark) for dark in (False, True))
+        pictures = light, dark
+        _replace(folder / "pareto.png", light)
+        names.append("pareto.png")
+    except MissingError as error:
+        output.note(f"no plot: {error}")
+    _replace(folder / "search.html", search_page.render(tried, plan.limits, pictures, texts).encode())
+    return names
+
+
+def _replace(path: Path, content: bytes) -> None:
+    beside = path.with_name(f".{path.name}.new")
+    beside.write_bytes(content)
+    beside.replace(path)
+
+
+def _relative(source: str, folder: Path) -> str:
+    """A data source as a project in that folder says it."""
+    kind, mark, place = source.partition(":")
+    return f"{kind}:{os.path.relpath(Path(place).expanduser(), folder)}" if mark else source
+
+
+def _project(text: str, recipe: Recipe, best: Tried, limits: Limits) -> str:
+    """A bitflow.toml with the recipe of the base at its full length, and the latency as a budget."""
+    found: Any = tomlkit.parse(text)
+    usual = recipe_for(best.layers)
+    for own in fields(Recipe):
+        value = getattr(recipe, own.name)
+        if value != getattr(usual, own.name):
+            found["train"][own.name] = value
+    if limits.milliseconds is not None:
+        found["budget"]["latency_ms"] = limits.milliseconds
+    return tomlkit.dumps(found)
+
+
+def _show(
+    found: Search, plan: Plan, best: Tried | None, folder: Path, written: list[str], footnote: str, as_json: bool
+) -> None:
+    tried = found.results()
+    if found.interrupted:
+        output.note("interrupted; the same command goes on")
+    if as_json:
+        output.print_json(json.loads((folder / "search.json").read_text(encoding="utf-8")))
+    elif best is not None:
+        rows = [(*search_page.cells(one), one.layers) for one in pareto.front(tried)]
+        output.print_table(search_page.COLUMNS, rows)
+        count = sum(one.state != "outside" for one in tried)
+        output.print_facts(
+            {
+                "winner": best.layers,
+                "limits": search_page.limits_text(plan.limits),
+                "networks": f"{count} trained, {len(tried) - count} outside of the limits",
+                "wrote": f"{', '.join(written)} in {folder}",
+            }
+        )
+        if footnote:
+            output.note(footnote)
+        output.note(f"next: cd {folder} && bitflow train")
+    if best is None and not found.interrupted:
+        raise CheckFailed(
+            f"no network within the limits ({search_page.limits_text(plan.limits)}) was trained to its end"
+        )

@@ -1,0 +1,177 @@
+"""The study of a search: the database in which its networks are queued, judged and kept, shared by any number of
+processes.
+
+A trial is one network; what is known of it stands in its attributes: `layers`, its description; `base`, where the
+search began with it; `fits`, as soon as it is to be trained; `twin`, where an earlier trial has the same network;
+`first_costs`, `costs` and `exceeds` as `show.pareto.Tried` has them; `seconds` of its training.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler, TPESampler
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from bitflow.errors import InputError
+from bitflow.geometry import require
+from bitflow.show.pareto import Costs, State, Tried
+
+__all__ = ["again", "agree", "is_open", "open_study", "quiet", "result", "results", "taken"]
+
+# Random networks before the sampler models what it has seen; those outside count, for it learns from them, too.
+_RANDOM = 16
+# Networks that have run to their end before a median says anything.
+_RUNS_BEFORE_STOPPING = 4
+# Seconds. A process that was not heard of for _DEAD no longer trains its network.
+_HEARTBEAT, _DEAD = 10, 60
+_ATTEMPTS = 4  # to open a database
+
+
+def open_study(url: str, name: str, seed: int, warmup: int) -> optuna.Study:
+    """The study of a name in a database, made where there is none. warmup: epochs before which no training is stopped.
+
+    Raises InputError for a database that cannot be used.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    for attempt in range(_ATTEMPTS):
+        try:
+            return _opened(url, name, seed, warmup)
+        except (SQLAlchemyError, ImportError, RuntimeError, ValueError) as error:
+            # Of processes that make the same database at once some find half of it.
+            if attempt + 1 < _ATTEMPTS and isinstance(error, DBAPIError | RuntimeError):
+                time.sleep(0.2 * 2**attempt)
+                continue
+            first = str(error).strip().splitlines()[0]
+            raise InputError(f"storage {url} cannot be used ({first[:120]})") from error
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _opened(url: str, name: str, seed: int, warmup: int) -> optuna.Study:
+    patience: dict[str, Any] = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {}
+    with quiet():
+        storage = optuna.storages.RDBStorage(
+            url,
+            engine_kwargs=patience,
+            heartbeat_interval=_HEARTBEAT,
+            grace_period=_DEAD,
+            heartbeat_stale_trial_callback=again,
+        )
+        return optuna.create_study(
+            storage=storage,
+            sampler=_Sampler(seed),
+            pruner=optuna.pruners.MedianPruner(_RUNS_BEFORE_STOPPING, n_warmup_steps=warmup),
+            study_name=name,
+            direction="maximize",
+            load_if_exists=True,
+        )
+
+
+def agree(study: optuna.Study, settings: Mapping[str, Any], base: str, options: Mapping[str, int]) -> None:
+    """All that share a study search for the same; the first one puts the base into the queue.
+
+    options: those nearest to the base. Raises InputError where the study has other settings.
+    """
+    known = study.user_attrs.get("settings")
+    if known is None:
+        study.set_user_attr("settings", dict(settings))
+        study.enqueue_trial(dict(options), user_attrs={"layers": base, "base": True}, skip_if_exists=True)
+        return
+    for key in {**known, **settings}:
+        require(
+            known.get(key) == settings.get(key),
+            f"study {study.study_name!r} has {key} {known.get(key)}, not {settings.get(key)}; "
+            "search in another folder, or under another --study",
+        )
+
+
+class _Sampler(BaseSampler):
+    """TPE, made anew for each trial and seeded by its number: processes that share a study, and those that go on
+    with it, never follow the same random numbers.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._inner = self._fresh(0)
+
+    def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
+        self._inner = self._fresh(trial.number)
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        return self._inner.infer_relative_search_space(study, trial)
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        return self._inner.sample_relative(study, trial, search_space)
+
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        return self._inner.sample_independent(study, trial, param_name, param_distribution)
+
+    def _fresh(self, number: int) -> TPESampler:
+        # A prime, so that the seeds of neighbouring trials are those of no other seed's trials.
+        return TPESampler(n_startup_trials=_RANDOM, multivariate=True, seed=(self._seed * 1_000_003 + number) % 2**32)
+
+
+def again(study: optuna.Study, trial: FrozenTrial) -> None:
+    """Put a network whose training was cut back into the queue."""
+    kept: dict[str, Any] = {key: trial.user_attrs[key] for key in ("layers", "base") if key in trial.user_attrs}
+    if "fits" in trial.user_attrs or "base" in kept:
+        study.enqueue_trial(trial.params, user_attrs=kept)
+
+
+def taken(trials: Sequence[FrozenTrial]) -> set[str]:
+    """The networks that were or are trained."""
+    live = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED)
+    chosen = [one.user_attrs for one in trials if one.state in live]
+    return {facts["layers"] for facts in chosen if "fits" in facts and "twin" not in facts}
+
+
+def is_open(trial: FrozenTrial) -> bool:
+    """Whether it is not known yet if a trial trains."""
+    return trial.state is TrialState.RUNNING and "fits" not in trial.user_attrs
+
+
+def results(study: optuna.Study) -> list[FrozenTrial]:
+    """The trials that ended with a judgement, each network once."""
+    return [one for one in study.get_trials(deepcopy=False) if _is_result(one)]
+
+
+def _is_result(trial: FrozenTrial) -> bool:
+    judged = "exceeds" in trial.user_attrs or "costs" in trial.user_attrs
+    return trial.state in (TrialState.COMPLETE, TrialState.PRUNED) and judged and "twin" not in trial.user_attrs
+
+
+def result(trial: FrozenTrial) -> Tried:
+    """What a trial that ended with a judgement found."""
+    facts = trial.user_attrs
+    state: State = "trained" if trial.state is TrialState.COMPLETE else "stopped" if "fits" in facts else "outside"
+    steps = trial.intermediate_values
+    return Tried(
+        trial.number,
+        facts["layers"],
+        state,
+        trial.value if state == "trained" else steps[max(steps)] if steps else None,
+        Costs(**facts["costs"]) if "costs" in facts else None,
+        facts.get("exceeds", ""),
+        facts.get("base", False),
+        facts.get("seconds", 0.0),
+        Costs(**facts["first_costs"]) if "first_costs" in facts else None,
+    )
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Heartbeats and multivariate sampling are called experimental since years."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        yield

@@ -1,0 +1,232 @@
+"""What a search found: networks with their accuracy and costs, which of them no other beats, and the plot of them."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from bitflow.errors import MissingError
+
+__all__ = ["Axis", "Costs", "Limits", "State", "Tried", "axis_of", "front", "plot", "winner"]
+
+State = Literal["trained", "stopped", "outside"]
+
+_WORDS = {"flash_bytes": "flash {:,} bytes", "ram_bytes": "RAM {:,} bytes", "milliseconds": "latency {:.3g} ms"}
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """flash_bytes, ram_bytes: as `show.report` counts them. instructions: predicted, of one image; milliseconds: what
+    they take on the board, None where it has no clock or its core was not measured.
+    """
+
+    flash_bytes: int
+    ram_bytes: int
+    instructions: int | None
+    milliseconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The most that a network may take; None: as much as it likes."""
+
+    flash_bytes: int | None = None
+    ram_bytes: int | None = None
+    milliseconds: float | None = None
+
+    def excess(self, costs: Costs, margin: float = 0.0) -> dict[str, float]:
+        """By which fraction each limit is exceeded; below 0: so much is left. margin: fraction of a limit kept free."""
+        found = {}
+        for name in _WORDS:
+            limit, cost = getattr(self, name), getattr(costs, name)
+            if limit is not None:
+                found[name] = (math.inf if cost is None else cost) / (limit * (1 - margin)) - 1
+        return found
+
+    def exceeded(self, costs: Costs, margin: float = 0.0) -> str:
+        """The limits that are exceeded, in words; empty where there are none."""
+        names = [name for name, excess in self.excess(costs, margin).items() if excess > 0]
+        return ", ".join(f"{_WORDS[name].format(getattr(costs, name))} of {getattr(self, name):,}" for name in names)
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A network that a search tried. layers: its description. accuracy: on validation images, None where it was not
+    trained. costs: with its weights as they are at the end, of a network that was not trained with random ones; None
+    where not even those were counted. exceeds: the limits that it exceeds, in words. base: whether the search began
+    with it. first_costs: with random weights.
+    """
+
+    number: int
+    layers: str
+    state: State
+    accuracy: float | None
+    costs: Costs | None
+    exceeds: str = ""
+    base: bool = False
+    seconds: float = 0.0
+    first_costs: Costs | None = None
+
+    @property
+    def accepted(self) -> bool:
+        """Whether it was trained to the end and keeps all limits."""
+        return self.state == "trained" and not self.exceeds
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """What accuracy is paid for with: a field of `Costs`, and its name for people."""
+
+    field: Literal["flash_bytes", "instructions", "milliseconds"]
+    title: str
+
+    def of(self, tried: Tried) -> float:
+        """The cost of a network that has costs."""
+        return float(getattr(tried.costs, self.field))
+
+
+def axis_of(tried: Sequence[Tried]) -> Axis:
+    """Latency where it is known, else instructions, else flash."""
+    costs = [one.costs for one in tried if one.costs is not None]
+    if costs and all(one.milliseconds is not None for one in costs):
+        return Axis("milliseconds", "latency of an image, ms (predicted)")
+    if costs and all(one.instructions is not None for one in costs):
+        return Axis("instructions", "instructions an image (predicted)")
+    return Axis("flash_bytes", "flash, bytes")
+
+
+def front(tried: Sequence[Tried]) -> list[Tried]:
+    """The networks within the limits that no other one beats: each is more accurate than all that are quicker."""
+    axis = axis_of(tried)
+    found: list[Tried] = []
+    for one in sorted(filter(_accepted, tried), key=lambda one: (axis.of(one), -_share(one), _flash(one))):
+        if not found or _share(one) > _share(found[-1]):
+            found.append(one)
+    return found
+
+
+def winner(tried: Sequence[Tried]) -> Tried | None:
+    """The most accurate network within the limits; of equal ones the quickest. None: there is no network."""
+    found = front(tried)
+    return found[-1] if found else None
+
+
+def plot(tried: Sequence[Tried], title: str, limits: Limits, dark: bool = False) -> bytes:
+    """A PNG of accuracy against latency, colour for flash, with the front, the base and the winner.
+
+    Raises MissingError without matplotlib.
+    """
+    try:
+        from matplotlib import rc_context
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingError("matplotlib is not installed: pip install 'bitflow-net[plot]'") from error
+    axis, text = axis_of(tried), "#e4e9f0" if dark else "#1b2430"
+    paper, dim = ("#1a2029", "#9aa7b6") if dark else ("#ffffff", "#5a6675")
+    shown = [one for one in tried if one.costs is not None and one.accuracy is not None]
+    style: dict[Any, Any] = {"text.color": text, "axes.labelcolor": text, "xtick.color": dim, "ytick.color": dim}
+    style |= {"axes.edgecolor": dim, "axes.facecolor": paper, "font.size": 9}
+    with rc_context(style):
+        figure = Figure(figsize=(8.0, 4.8), layout="constrained", facecolor=paper)
+        axes = figure.add_subplot()
+        if shown:
+            _points(figure, axes, shown, axis, dark)
+        _marks(axes, shown, axis, text)
+        _frame(axes, shown, axis, limits, dim)
+        axes.set_title(title, loc="left")
+        file = io.BytesIO()
+        figure.savefig(file, format="png", dpi=150, metadata={"Software": None})
+    return file.getvalue()
+
+
+def _points(figure: Any, axes: Any, shown: Sequence[Tried], axis: Axis, dark: bool) -> None:
+    """Filled: trained to the end and within the limits. Small: stopped early. Crosses: outside once trained."""
+    from matplotlib import cm, colormaps, colors
+
+    flash = [_flash(one) / 1024 for one in shown]
+    # Neither dark points on dark paper, nor light ones on white.
+    ends = (0.3, 1.0) if dark else (0.0, 0.9)
+    shades = [ends[0] + (ends[1] - ends[0]) * k / 255 for k in range(256)]
+    shade = cm.ScalarMappable(
+        colors.Normalize(min(flash), max(flash)), colors.ListedColormap(colormaps["viridis"](shades))
+    )
+    floor = _floor(shown)
+    kinds = {
+        "trained": ([one for one in shown if one.accepted], "o", 46),
+        "stopped early": ([one for one in shown if one.state == "stopped"], "v", 20),
+        "outside of the limits": ([one for one in shown if one.state == "trained" and one.exceeds], "x", 30),
+    }
+    for label, (ones, marker, size) in kinds.items():
+        if ones:
+            axes.scatter(
+                [axis.of(one) for one in ones],
+                [max(100 * _share(one), floor) for one in ones],
+                c=[_flash(one) / 1024 for one in ones],
+                norm=shade.norm,
+                cmap=shade.cmap,
+                s=size,
+                marker=marker,
+                label=label,
+            )
+    figure.colorbar(shade, ax=axes, label="flash, KB", pad=0.02).outline.set_visible(False)
+
+
+def _floor(shown: Sequence[Tried]) -> float:
+    """The least accuracy of the plot, %: those that were stopped early, when they knew little, lie on it or above."""
+    ends = [100 * _share(one) for one in shown if one.state == "trained"]
+    return min(ends) - 0.25 * max(max(ends) - min(ends), 4.0) if ends else 0.0
+
+
+def _marks(axes: Any, shown: Sequence[Tried], axis: Axis, text: str) -> None:
+    line = front(shown)
+    best = line[-1] if line else None
+    if len(line) > 1:
+        axes.step(
+            [axis.of(one) for one in line], [100 * _share(one) for one in line],
+            where="post", color="#d55e00", linewidth=1.6, zorder=0.5, label="front",
+        )  # fmt: skip
+    base = next((one for one in shown if one.base), None)
+    for one, label, colour, marker in ((best, "winner", "#d55e00", "o"), (base, "base", text, "s")):
+        if one is not None:
+            place = axis.of(one), 100 * _share(one)
+            axes.scatter(
+                *place, s=170, marker=marker, facecolors="none", edgecolors=colour, linewidths=1.8, label=label
+            )
+
+
+def _frame(axes: Any, shown: Sequence[Tried], axis: Axis, limits: Limits, dim: str) -> None:
+    from matplotlib.ticker import LogLocator, StrMethodFormatter
+
+    places = [axis.of(one) for one in shown] or [1.0]
+    limit = None if axis.field == "instructions" else getattr(limits, axis.field)
+    if limit is not None and limit < 3 * max(places):
+        axes.axvline(limit, color=dim, linestyle=":", linewidth=1.2, label="limit")
+        places.append(limit)
+    if max(places) > 4 * min(places) > 0:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_minor_formatter("")
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+    axes.set_xlabel(axis.title)
+    axes.set_ylabel("validation accuracy, %")
+    axes.grid(color=dim, alpha=0.2, linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.margins(0.06)
+    if shown:
+        axes.legend(loc="best", frameon=False, fontsize=8, markerscale=0.8)
+
+
+def _accepted(one: Tried) -> bool:
+    return one.accepted
+
+
+def _share(one: Tried) -> float:
+    return one.accuracy or 0.0
+
+
+def _flash(one: Tried) -> int:
+    assert one.costs is not None
+    return one.costs.flash_bytes
