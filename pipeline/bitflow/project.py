@@ -40,7 +40,8 @@ _TEMPLATE = """\
 name = {name}
 
 [data]
-# digits, idx:DIR, npz:FILE, folder:DIR, imagenet:DIR, hands:DIR[@COLUMN] or signs:DIR[@two]; relative to this file
+# digits, idx:DIR, npz:FILE, cifar10:DIR, sound:FILE, folder:DIR, imagenet:DIR, hands:DIR[@COLUMN] or signs:DIR[@two];
+# relative to this file
 source = {data}
 {size}
 

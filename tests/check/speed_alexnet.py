@@ -16,7 +16,7 @@ from torch import nn
 from bitflow.check.host import HostEngine
 from bitflow.importers.torch_module import network_from_module
 from bitflow.learn import architectures
-from bitflow.learn.train import predict
+from bitflow.learn.evaluate import predict
 from bitflow.lower.fuse import fuse
 from bitflow.lower.image import encode
 from bitflow.lower.pack import pack

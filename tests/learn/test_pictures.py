@@ -15,9 +15,9 @@ from bitflow.errors import InputError
 from bitflow.learn import pictures as reading
 from bitflow.learn.data import load_data
 from bitflow.learn.dataset import Split, blocks, grouped_split
+from bitflow.learn.evaluate import accuracy, as_input
 from bitflow.learn.people import persons
 from bitflow.learn.pictures import Pictures, kept
-from bitflow.learn.train import accuracy, as_input
 
 
 def write_picture(path: Path, value: int, size: tuple[int, int] = (12, 9)) -> None:

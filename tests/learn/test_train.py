@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,9 +14,10 @@ import torch
 from bitflow.errors import InputError
 from bitflow.learn import architectures
 from bitflow.learn.checkpoint import load_module
+from bitflow.learn.data import load_data
 from bitflow.learn.recipe import Recipe, recipe_for
-from bitflow.learn.run import run
-from bitflow.learn.train import Result
+from bitflow.learn.run import run, write_page
+from bitflow.learn.train import Result, train
 
 QUICK = Recipe(epochs=3, batch=128)
 
@@ -59,6 +61,51 @@ def test_a_resumed_run_must_equal_one_that_never_stopped(tmp_path: Path, small: 
     assert (rest.interrupted, rest.epochs) == (False, 3)
     assert equal(weights(tmp_path / "whole"), weights(tmp_path / "cut"))
     assert len((tmp_path / "cut" / "training" / "metrics.csv").read_text().splitlines()) == 4
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"average": 0.9, "norm_images": 100, "schedule": "linear", "warmup": 1.0},
+        {"float_weights": 0.4, "estimator": "bireal"},
+        {"rotate": 10.0, "stretch": 0.1, "flip": True, "cutout": 3},
+        {"precision": "bfloat16", "label_smoothing": 0.1},
+    ],
+)
+def test_each_setting_must_matter_and_resume_exactly(tmp_path: Path, small: str, change: dict[str, Any]) -> None:
+    recipe = replace(QUICK, epochs=4, precision="float32")
+    run(small, "bitflow-tiny", recipe, tmp_path / "plain")
+    run(small, "bitflow-tiny", replace(recipe, **change), tmp_path / "whole")
+
+    def stop(epoch: int, best: float) -> None:
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+    run(small, "bitflow-tiny", replace(recipe, **change), tmp_path / "cut", on_epoch=stop)
+    run(small, "bitflow-tiny", replace(recipe, **change), tmp_path / "cut", resume=True)
+    assert not equal(weights(tmp_path / "plain"), weights(tmp_path / "whole"))
+    assert equal(weights(tmp_path / "cut"), weights(tmp_path / "whole"))
+
+
+def test_a_loss_that_is_no_number_must_be_said(tmp_path: Path, small: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bitflow.learn.train._temperature", lambda module: float("inf"))
+    with pytest.raises(InputError, match="a smaller learning_rate"):
+        run(small, "bitflow-tiny", QUICK, tmp_path)
+
+
+def test_the_test_part_must_not_be_judged_unasked(tmp_path: Path, small: str) -> None:
+    data = load_data(small)
+    module = architectures.build("bitflow-tiny", (8, 8, 1), 2)
+    result = train(module, data, replace(QUICK, epochs=1), tmp_path, test=False)
+    assert result.test_accuracy is None
+    assert json.loads((tmp_path / "metrics.json").read_text())["test_accuracy"] is None
+
+
+def test_the_page_must_be_written(tmp_path: Path, small: str) -> None:
+    module, _, result = run(small, "bitflow-tiny", QUICK, tmp_path)
+    page = write_page(tmp_path, small, None, module, result)
+    assert f"{result.test_accuracy:.2%}" in page.read_text()
+    assert len((tmp_path / "training" / "metrics.csv").read_text().splitlines()) == QUICK.epochs + 1
 
 
 def test_an_interrupt_before_the_first_epoch_must_leave_no_model(tmp_path: Path, small: str) -> None:

@@ -85,7 +85,7 @@ def _train(dataset: Dataset, architecture: str, recipe: Recipe, folder: Path, wi
 def _fused(dataset: Dataset, folder: Path) -> tuple[dict[str, Any], int]:
     """BitFlow through the C library: its row, and on how many test images its label is not torch's."""
     from bitflow.learn.checkpoint import load_module
-    from bitflow.learn.train import predict
+    from bitflow.learn.evaluate import predict
 
     model = folder / "bitflow" / "model.pt"
     packed = pack(fuse(load_network(model)))

@@ -162,7 +162,7 @@ def float_labels(
     if path is None:
         return None
     from bitflow.learn.checkpoint import load_module
-    from bitflow.learn.train import predict as predict_float
+    from bitflow.learn.evaluate import predict as predict_float
 
     return predict_float(load_module(path)[0], test.images)
 

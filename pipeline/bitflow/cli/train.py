@@ -12,6 +12,7 @@ import typer
 
 from bitflow import project
 from bitflow.cli import options, output
+from bitflow.errors import MissingError
 from bitflow.ir import Network, PackedNetwork
 from bitflow.learn.recipe import Recipe, recipe_for
 from bitflow.lower import image
@@ -136,10 +137,10 @@ def _recipe(recipe: Recipe, **flags: float | None) -> Recipe:
 
 def _train(settings: project.Project, resume: bool) -> tuple[Result, PackedNetwork]:
     """Train, then fuse, pack and save."""
-    from bitflow.learn.run import run
+    from bitflow.learn.run import run, write_page
 
     with output.progress("training", settings.recipe.epochs) as on_epoch:
-        _, _, result = run(
+        module, _, result = run(
             settings.data,
             settings.architecture,
             settings.recipe,
@@ -148,8 +149,13 @@ def _train(settings: project.Project, resume: bool) -> tuple[Result, PackedNetwo
             size=settings.size,
             width=settings.width,
             resume=resume,
+            on_remark=output.note,
             on_epoch=on_epoch,
         )
+    try:
+        output.note(f"wrote {write_page(settings.folder, settings.data, settings.size, module, result)}")
+    except MissingError as error:
+        output.note(f"no page of the run: {error}")
     packed = pack(fuse_network(load_network(settings.module_path)))
     image.save(packed, settings.model_path)
     return result, packed

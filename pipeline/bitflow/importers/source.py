@@ -111,7 +111,7 @@ def _onnx(path: Path, settings: Settings) -> Source:
 
 def _torch(path: Path, settings: Settings) -> Source:
     from bitflow.importers.torch_module import import_module
-    from bitflow.learn.train import logits
+    from bitflow.learn.evaluate import logits
 
     if settings.module is None:
         module, contract, name, labels = _own_checkpoint(path)

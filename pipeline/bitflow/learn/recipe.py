@@ -14,10 +14,9 @@ from typing import Any
 from bitflow.errors import InputError
 from bitflow.geometry import require
 
-__all__ = ["ESTIMATORS", "OPTIMISERS", "PRECISIONS", "SCHEDULES", "Recipe", "layers_of", "recipe_for", "recipe_names"]
+__all__ = ["ESTIMATORS", "PRECISIONS", "SCHEDULES", "Recipe", "layers_of", "recipe_for", "recipe_names"]
 
 ESTIMATORS = ("clip", "polynomial", "bireal")
-OPTIMISERS = ("adam", "bop")
 SCHEDULES = ("cosine", "linear", "constant")
 PRECISIONS = ("auto", "float32", "bfloat16")
 
@@ -30,32 +29,27 @@ _SMALL = 128
 class Recipe:
     """How to train.
 
-    epochs: passes over the training images. batch: images per step. learning_rate: at the start. optimiser: `adam` for
-    all, or `bop` (Helwegen et al., 2019), which flips binary weights itself and leaves the rest to Adam. schedule: of
+    epochs: passes over the training images. batch: images per step. learning_rate: of Adam, at the start. schedule: of
     the learning rate, down to 0 (`constant`: not at all), after `warmup` epochs up. seed: of weights, order and moves.
 
     Images are changed while training: moved by up to `shift` pixels, turned by up to `rotate` degrees, stretched in
     each direction by up to the fraction `stretch`, mirrored (`flip`), and a square of `cutout` pixels is blanked.
 
     estimator: the gradient of a sign: `clip` (1 inside of +-1), `polynomial` (1.5 - 1.5 x^2), `bireal` (2 - 2 |x|).
-    label_smoothing: this share of a label goes to the other classes. float_weights: for this share of the epochs, at
+    label_smoothing: this share of a label goes to all classes alike. float_weights: for this share of the epochs, at
     the start, only activations are binary. average: decay per step of an average of the weights, which then is what is
     judged and kept; 0: none. norm_images: so many training images give BatchNorm its statistics anew before each
-    judgement; 0: its running averages. teacher: share of the loss that asks for a float network's answers, at
-    `temperature`; that network of the same shape, `teacher_width` times as wide, is trained first for
-    `teacher_epochs`.
+    judgement; 0: its running averages.
 
     validation: the share of the training images that picks the best epoch and is not trained on. threads: of torch;
     with batches so small one thread is often the quickest, and the only one that does not suffer where another program
     needs a core. precision: of the arithmetic while training; `auto`: bfloat16 where the processor has units for it.
-    compile: let torch.compile make one program of the step; it takes a minute at the start. workers: processes that
-    decode pictures ahead.
+    workers: processes that decode pictures ahead.
     """
 
     epochs: int = 60
     batch: int = 64
     learning_rate: float = 0.01
-    optimiser: str = "adam"
     schedule: str = "cosine"
     warmup: float = 0.0
     seed: int = 1
@@ -69,14 +63,9 @@ class Recipe:
     float_weights: float = 0.0
     average: float = 0.0
     norm_images: int = 0
-    teacher: float = 0.0
-    temperature: float = 2.0
-    teacher_epochs: int = 20
-    teacher_width: float = 1.0
     validation: float = 0.1
     threads: int = 1
     precision: str = "auto"
-    compile: bool = False
     workers: int = 0
 
     def __post_init__(self) -> None:
@@ -86,6 +75,9 @@ class Recipe:
         require(self.learning_rate > 0, "learning_rate 0 learns nothing")
         require(0 < self.validation < 1, f"validation {self.validation} is outside 0..1")
         require(self.average < 1, f"average {self.average} would never move")
+        require(
+            not self.average or self.norm_images > 1, "average needs norm_images: averaged weights have no statistics"
+        )
         for name, choices in _CHOICES.items():
             value = getattr(self, name)
             require(value in choices, f"{name} {value!r} is none of {', '.join(choices)}")
@@ -105,14 +97,10 @@ _RANGES: dict[str, tuple[float, float]] = {
     "float_weights": (0, 0.9),
     "average": (0, 1),
     "norm_images": (0, 10**6),
-    "teacher": (0, 1),
-    "temperature": (0.1, 100),
-    "teacher_epochs": (1, 100_000),
-    "teacher_width": (0.03, 4),
     "threads": (1, 256),
     "workers": (0, 256),
 }
-_CHOICES = {"optimiser": OPTIMISERS, "schedule": SCHEDULES, "estimator": ESTIMATORS, "precision": PRECISIONS}
+_CHOICES = {"schedule": SCHEDULES, "estimator": ESTIMATORS, "precision": PRECISIONS}
 
 
 def recipe_names() -> tuple[str, ...]:

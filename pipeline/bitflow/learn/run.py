@@ -10,10 +10,15 @@ from torch import nn
 
 from bitflow.learn import architectures, checkpoint
 from bitflow.learn.data import load_data
+from bitflow.learn.dataset import Dataset
+from bitflow.learn.evaluate import logits
+from bitflow.learn.history import History
 from bitflow.learn.recipe import Recipe
+from bitflow.learn.remarks import remarks
 from bitflow.learn.train import Result, train
+from bitflow.show import training
 
-__all__ = ["run"]
+__all__ = ["run", "write_page"]
 
 
 def run(
@@ -26,14 +31,18 @@ def run(
     size: tuple[int, ...] | None = None,
     width: float = 1.0,
     resume: bool = False,
+    on_remark: Callable[[str], None] = lambda remark: None,
     on_epoch: Callable[[int, float], None] = lambda epoch, accuracy: None,
 ) -> tuple[nn.Sequential, checkpoint.ModelFile, Result]:
     """Train `architecture` on `data`; write model.pt into `folder` and the run's files into `folder`/training.
 
-    Equal settings give equal weights on one machine: torch's arithmetic may differ between CPUs. Arguments and errors
-    as `learn.data.load_data`, `learn.architectures.build` and `learn.train.train`.
+    Equal settings give equal weights on one machine: torch's arithmetic may differ between CPUs. on_remark is
+    called with what is odd about the data, a line each. Arguments and errors as `learn.data.load_data`,
+    `learn.architectures.build` and `learn.train.train`.
     """
     dataset = load_data(data, size)
+    for remark in remarks(dataset):
+        on_remark(remark)
     shape = dataset.contract.shape
     torch.manual_seed(recipe.seed)
     module = architectures.build(
@@ -47,3 +56,27 @@ def run(
     model = checkpoint.ModelFile(name, architecture, dataset.contract, dataset.class_names, result.metrics(), width)
     checkpoint.save_module(folder / "model.pt", module, model)
     return module, model, result
+
+
+def write_page(folder: Path, data: str, size: tuple[int, ...] | None, module: nn.Module, result: Result) -> Path:
+    """Draw a run into `folder`/training: training.html with curves, what is confused, and examples of the test images.
+
+    folder, data, size: as `run` had them; module, result: what it gave. Raises MissingError without matplotlib.
+    """
+    dataset: Dataset = load_data(data, size)
+    place = folder / "training"
+    facts = {
+        "data": f"{dataset.name}, {len(dataset.train)} training and {len(dataset.test)} test images",
+        "test accuracy": "not judged" if result.test_accuracy is None else f"{result.test_accuracy:.2%}",
+        "best epoch": f"{result.best_epoch} of {result.epochs}, validation {result.validation_accuracy:.2%}",
+        "seconds": f"{result.seconds:.1f}",
+    }
+    return training.page(
+        place,
+        History(place, resume=True, keep_until=result.epochs).rows(),
+        facts,
+        dataset.test.images,
+        dataset.test.labels,
+        logits(module, dataset.test.images),
+        dataset.class_names,
+    )

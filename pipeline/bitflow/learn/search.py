@@ -20,7 +20,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
 import optuna
 import torch
 from optuna.trial import FrozenTrial, Trial, TrialState
@@ -237,7 +236,6 @@ class Search:
     def _train(self, trial: Trial, text: str, costs: Costs) -> float:
         recipe, limits = self.plan.recipe, self.plan.limits
         # The test images are not looked at: whatever is judged at the end is judged on training images.
-        hidden = replace(self.data, test=self.data.train.take(np.arange(2)))
         started = time.monotonic()
 
         def on_epoch(epoch: int, best: float) -> None:
@@ -253,7 +251,7 @@ class Search:
 
         module = self._build(text)
         with tempfile.TemporaryDirectory(prefix="bitflow-search-") as folder:
-            run = train(module, hidden, recipe, Path(folder), on_epoch=on_epoch)
+            run = train(module, self.data, recipe, Path(folder), test=False, on_epoch=on_epoch)
         if run.interrupted:
             raise KeyboardInterrupt
         found = self._costs(module)

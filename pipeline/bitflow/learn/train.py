@@ -1,4 +1,4 @@
-"""The training loop: Adam, a cosine schedule, clipped latent weights, and the best epoch by validation accuracy.
+"""The training loop: Adam, a schedule, clipped latent weights, and the best epoch by validation accuracy.
 
 What it does is what helps binary networks most (Courbariaux 2016, Alizadeh 2019): Adam rather than SGD, no weight
 decay, latent weights clipped to [-1, 1], a schedule that ends at a learning rate of zero.
@@ -6,7 +6,6 @@ decay, latent weights clipped to [-1, 1], a schedule that ends at a learning rat
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import time
@@ -15,8 +14,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -24,28 +21,32 @@ from torch.nn import functional
 from bitflow.errors import InputError
 from bitflow.geometry import require
 from bitflow.learn import checkpoint
-from bitflow.learn.dataset import Dataset, Images, Labels, Split, blocks
+from bitflow.learn.augment import augmented
+from bitflow.learn.dataset import Dataset, Split
+from bitflow.learn.evaluate import accuracy, as_input, renew_norms
+from bitflow.learn.history import History
+from bitflow.learn.loader import Loader
 from bitflow.learn.recipe import Recipe
-from bitflow.nn import BinaryLinear, clip_latent
+from bitflow.nn import BinaryConv2d, BinaryLinear, InputConv2d, Sign, clip_latent
 
-__all__ = ["Result", "accuracy", "as_input", "logits", "predict", "train"]
+__all__ = ["Result", "train"]
 
 # The logits of the last layer are alpha * x, and x has the spread sqrt(features). Cross entropy learns best from logits
 # of a few units; alpha, which the training moves, does the rest.
 SPREAD = 8.0
 
-# Images are evaluated in blocks of so many bytes: the first layer's floats take about 50 times as much.
-BLOCK_BYTES = 2**22
-
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a run gave. Accuracies are fractions of the best epoch; interrupted: Ctrl-C ended it early."""
+    """What a run gave. Accuracies are fractions of the best epoch; of the test part None where it was not judged.
+
+    interrupted: Ctrl-C ended the run early.
+    """
 
     best_epoch: int
     epochs: int
     validation_accuracy: float
-    test_accuracy: float
+    test_accuracy: float | None
     seconds: float
     interrupted: bool
 
@@ -55,7 +56,7 @@ class Result:
 
     def metrics(self) -> dict[str, float]:
         """The result as plain numbers."""
-        return {key: float(value) for key, value in self.facts().items()}
+        return {key: float(value) for key, value in self.facts().items() if value is not None}
 
 
 @dataclass(slots=True)
@@ -67,7 +68,9 @@ class _Run:
     schedule: torch.optim.lr_scheduler.LRScheduler
     random: torch.Generator
     best: Mapping[str, Tensor]
+    average: dict[str, Tensor]
     identity: str
+    accuracy: float = 0.0
     best_epoch: int = 0
     best_accuracy: float = -1.0
     epoch: int = 0
@@ -83,6 +86,7 @@ class _Run:
             "schedule": self.schedule.state_dict(),
             "random": self.random.get_state(),
             "best": dict(self.best),
+            "average": self.average,
             "numbers": [self.best_epoch, self.best_accuracy, self.epoch, self.seconds],
         }
 
@@ -92,30 +96,8 @@ class _Run:
         self.optimiser.load_state_dict(state["optimiser"])
         self.schedule.load_state_dict(state["schedule"])
         self.random.set_state(state["random"])
-        self.best = state["best"]
+        self.best, self.average = state["best"], state["average"]
         self.best_epoch, self.best_accuracy, self.epoch, self.seconds = state["numbers"]
-
-
-def as_input(images: np.ndarray[Any, Any]) -> Tensor:
-    """uint8 or int8 [N, H, W, C] -> float32 [N, C, H, W] of the pixel values, as a module takes them."""
-    return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)).astype(np.float32))
-
-
-def logits(module: nn.Module, images: Images) -> npt.NDArray[np.float32]:
-    """Logits float32 [N, classes] that a module in eval mode gives for images [N, H, W, C]."""
-    module.eval()
-    with torch.inference_mode():
-        return np.concatenate([module(as_input(part)).numpy() for part in blocks(images, BLOCK_BYTES, 1000)])
-
-
-def predict(module: nn.Module, images: Images) -> Labels:
-    """Labels int64 [N] of images [N, H, W, C]: the largest logit, of equal ones the first."""
-    return np.asarray(np.argmax(logits(module, images), axis=1))
-
-
-def accuracy(module: nn.Module, split: Split) -> float:
-    """The share of images that a module in eval mode gives the right label."""
-    return float(np.mean(predict(module, split.images) == split.labels))
 
 
 def train(
@@ -125,15 +107,17 @@ def train(
     folder: Path,
     *,
     resume: bool = False,
+    test: bool = True,
     on_epoch: Callable[[int, float], None] = lambda epoch, accuracy: None,
 ) -> Result:
     """Train `module` in place; it ends with the weights of the best epoch, in eval mode.
 
     Writes into `folder`: last.pt after each epoch and best.pt after each better one (checkpoints), metrics.csv (one
     line an epoch) and metrics.json (the result). resume: go on from last.pt. on_epoch(done, best accuracy) is called
-    after each epoch. Ctrl-C ends the run and keeps the best epoch; before the first epoch is done it passes on.
+    after each epoch. Ctrl-C ends the run and keeps the best epoch; before the first epoch is done it passes on. test:
+    judge the test part at the end; a search must not even look.
 
-    Raises InputError where there is nothing to resume, or it is of another run.
+    Raises InputError where there is nothing to resume, or it is of another run, and where the loss is no number.
     """
     torch.set_num_threads(recipe.threads)
     learning, validation = data.train.cut(max(1, round(len(data.train) * recipe.validation)), recipe.seed)
@@ -144,27 +128,44 @@ def train(
     run = _start(module, recipe, len(learning) // batch, identity)
     if resume:
         _resume(run, folder / "last.pt")
-    log = _Log(folder / "metrics.csv", resume)
     interrupted = False
     before = run.seconds
     started = time.monotonic()
-    try:
-        while run.epoch < recipe.epochs:
-            loss = _epoch(run, learning, batch, recipe.shift)
-            run.epoch += 1
-            run.seconds = before + time.monotonic() - started
-            _judge(run, accuracy(module, validation), loss, folder, log)
-            on_epoch(run.epoch, run.best_accuracy)
-    except KeyboardInterrupt:
-        if not run.best_epoch:
-            raise
-        interrupted = True
+    with History(folder, resume, keep_until=run.epoch) as history, Loader(learning, batch, recipe.workers) as loader:
+        try:
+            while run.epoch < recipe.epochs:
+                floats = run.epoch < _float_epochs(recipe)
+                _set_float_weights(run.module, floats)
+                rate = float(run.schedule.get_last_lr()[0])
+                loss, right = _epoch(run, loader, len(learning), recipe)
+                run.epoch += 1
+                better = not floats and _judge(run, learning, validation, recipe)
+                run.seconds = before + time.monotonic() - started
+                history.add(
+                    {
+                        "epoch": run.epoch,
+                        "loss": loss,
+                        "train_accuracy": right,
+                        "validation_accuracy": math.nan if floats else run.accuracy,
+                        "learning_rate": rate,
+                        "seconds": run.seconds,
+                    }
+                )
+                for name in ("last.pt", "best.pt")[: 1 + better]:
+                    checkpoint.write(folder / name, run.state())
+                on_epoch(run.epoch, run.best_accuracy)
+        except KeyboardInterrupt:
+            if not run.best_epoch:
+                raise
+            interrupted = True
+    _set_float_weights(module, False)
     module.load_state_dict(run.best)
+    module.eval()
     result = Result(
         run.best_epoch,
         run.epoch,
         run.best_accuracy,
-        accuracy(module, data.test),
+        accuracy(module, data.test) if test else None,
         round(run.seconds, 1),
         interrupted,
     )
@@ -173,12 +174,36 @@ def train(
 
 
 def _start(module: nn.Module, recipe: Recipe, steps: int, identity: str) -> _Run:
+    for layer in module.modules():
+        if isinstance(layer, Sign):
+            layer.estimator = recipe.estimator
     optimiser = torch.optim.Adam(module.parameters(), lr=recipe.learning_rate)
-    total = recipe.epochs * steps
     # A closed form, so that a run that is resumed with more epochs follows the longer cosine from there.
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: (1 + math.cos(math.pi * step / total)) / 2)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(recipe, step, steps))
     random = torch.Generator().manual_seed(recipe.seed)
-    return _Run(module, optimiser, schedule, random, module.state_dict(), identity)
+    average = {name: weight.detach().clone() for name, weight in module.named_parameters()}
+    return _Run(module, optimiser, schedule, random, module.state_dict(), average, identity)
+
+
+def _rate(recipe: Recipe, step: int, steps: int) -> float:
+    """The learning rate of a step as a fraction of the recipe's; each of two training steps has its own schedule."""
+    first, total = _float_epochs(recipe) * steps, recipe.epochs * steps
+    start, end = (0, first) if step < first else (first, total)
+    warm = min(round(recipe.warmup * steps), end - start)
+    if step - start < warm:
+        return (step - start + 1) / warm
+    done = (step - start - warm) / max(end - start - warm, 1)
+    return {"cosine": (1 + math.cos(math.pi * done)) / 2, "linear": 1 - done, "constant": 1.0}[recipe.schedule]
+
+
+def _float_epochs(recipe: Recipe) -> int:
+    return int(recipe.float_weights * recipe.epochs)
+
+
+def _set_float_weights(module: nn.Module, floats: bool) -> None:
+    for layer in module.modules():
+        if isinstance(layer, BinaryConv2d | BinaryLinear | InputConv2d):
+            layer.float_weights = floats
 
 
 def _resume(run: _Run, path: Path) -> None:
@@ -193,25 +218,43 @@ def _resume(run: _Run, path: Path) -> None:
         raise InputError(f"cannot resume: {path} is of another architecture; train without --resume") from error
 
 
-def _epoch(run: _Run, learning: Split, batch: int, shift: int) -> float:
-    """One pass over the images in a new order; the mean loss. The last, smaller batch is left out."""
+def _epoch(run: _Run, loader: Loader, count: int, recipe: Recipe) -> tuple[float, float]:
+    """One pass over the images in a new order; the mean loss and accuracy. The last, smaller batch is left out."""
     run.module.train()
-    order = torch.randperm(len(learning), generator=run.random).numpy()
-    labels = torch.from_numpy(learning.labels)
+    order = torch.randperm(count, generator=run.random).numpy()
     scale = _temperature(run.module)
-    total = 0.0
-    starts = range(0, len(order) - batch + 1, batch)
-    for start in starts:
-        chosen = order[start : start + batch]
-        images = _shifted(as_input(learning.images[chosen]), shift, run.random)
-        loss = functional.cross_entropy(run.module(images) * scale, labels[chosen])
+    half = _half(recipe.precision)
+    total, right, steps = 0.0, 0, 0
+    for images, labels in loader.epoch(order):
+        inputs = augmented(as_input(images), recipe, run.random).contiguous(memory_format=torch.channels_last)
+        wanted = torch.from_numpy(labels)
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            found = run.module(inputs).float() * scale
+        loss = functional.cross_entropy(found, wanted, label_smoothing=recipe.label_smoothing)
+        if not math.isfinite(loss.item()):
+            raise InputError(f"the loss is {loss.item()} in epoch {run.epoch + 1}: a smaller learning_rate may help")
         run.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         run.optimiser.step()
         run.schedule.step()
         clip_latent(run.module)
-        total += float(loss.detach())
-    return total / len(starts)
+        if recipe.average:
+            _average(run, recipe.average)
+        total += loss.item()
+        right += int((found.argmax(1) == wanted).sum())
+        steps += 1
+    return total / steps, right / (steps * len(wanted))
+
+
+def _half(precision: str) -> bool:
+    """Whether to train in bfloat16. On processors without units for it, it is slower than float32."""
+    return precision == "bfloat16" or (precision == "auto" and torch.cpu._is_amx_tile_supported())
+
+
+def _average(run: _Run, decay: float) -> None:
+    with torch.no_grad():
+        for name, weight in run.module.named_parameters():
+            run.average[name].lerp_(weight, 1 - decay)
 
 
 def _temperature(module: nn.Module) -> float:
@@ -219,45 +262,27 @@ def _temperature(module: nn.Module) -> float:
     return SPREAD / math.sqrt(last.in_features) if isinstance(last, BinaryLinear) else 1.0
 
 
-def _shifted(images: Tensor, shift: int, random: torch.Generator) -> Tensor:
-    """Each image [N, C, H, W] moved by up to `shift` pixels in both directions; the border's pixels are repeated."""
-    if shift == 0:
-        return images
-    count, _, height, width = images.shape
-    padded = functional.pad(images, (shift,) * 4, mode="replicate")
-    down, right = torch.randint(0, 2 * shift + 1, (2, count, 1), generator=random)
-    rows, columns = down + torch.arange(height), right + torch.arange(width)
-    every = torch.arange(count)[:, None, None]
-    return padded[every, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2).contiguous()
+def _judge(run: _Run, learning: Split, validation: Split, recipe: Recipe) -> bool:
+    """Judge the epoch; keep it where it is at least as good: of two equal ones the later has the calmer weights.
 
-
-def _judge(run: _Run, score: float, loss: float, folder: Path, log: _Log) -> None:
-    """Note the epoch; keep it where it is at least as good: of two equal ones the later has the calmer weights."""
-    better = score >= run.best_accuracy
+    What is judged has the averaged weights, and statistics of its own; training goes on from what it had.
+    """
+    trained = _copy(run.module.state_dict())
+    if recipe.average:
+        run.module.load_state_dict(run.average, strict=False)
+    if recipe.norm_images:
+        renew_norms(run.module, learning, recipe.norm_images)
+    run.accuracy = accuracy(run.module, validation)
+    better = run.accuracy >= run.best_accuracy
     if better:
-        run.best = {key: value.clone() for key, value in run.module.state_dict().items()}
-        run.best_epoch, run.best_accuracy = run.epoch, score
-    log.add(run.epoch, loss, score, float(run.schedule.get_last_lr()[0]), run.seconds)
-    checkpoint.write(folder / "last.pt", run.state())
-    if better:
-        checkpoint.write(folder / "best.pt", run.state())
+        run.best = _copy(run.module.state_dict())
+        run.best_epoch, run.best_accuracy = run.epoch, run.accuracy
+    run.module.load_state_dict(trained)
+    return better
 
 
-class _Log:
-    """metrics.csv: one line an epoch, written at once, so that a run can be watched."""
-
-    def __init__(self, path: Path, resume: bool) -> None:
-        self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if not (resume and path.exists()):
-            self._write("w", "epoch", "loss", "validation_accuracy", "learning_rate", "seconds")
-
-    def add(self, epoch: int, loss: float, score: float, rate: float, seconds: float) -> None:
-        self._write("a", epoch, f"{loss:.5f}", f"{score:.5f}", f"{rate:.6f}", f"{seconds:.1f}")
-
-    def _write(self, mode: str, *cells: object) -> None:
-        with self._path.open(mode, newline="") as file:
-            csv.writer(file).writerow(cells)
+def _copy(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {key: value.clone() for key, value in state.items()}
 
 
 def _write_text(path: Path, text: str) -> None:
