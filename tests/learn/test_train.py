@@ -101,8 +101,9 @@ def test_the_test_part_must_not_be_judged_unasked(tmp_path: Path, small: str) ->
     assert json.loads((tmp_path / "metrics.json").read_text())["test_accuracy"] is None
 
 
-def test_the_page_must_be_written(tmp_path: Path, small: str) -> None:
-    module, _, result = run(small, "bitflow-tiny", QUICK, tmp_path)
+def test_page_and_events_must_be_written(tmp_path: Path, small: str) -> None:
+    module, _, result = run(small, "bitflow-tiny", QUICK, tmp_path, tensorboard=True)
+    assert list((tmp_path / "training" / "tensorboard").glob("events.*"))
     page = write_page(tmp_path, small, None, module, result)
     assert f"{result.test_accuracy:.2%}" in page.read_text()
     assert len((tmp_path / "training" / "metrics.csv").read_text().splitlines()) == QUICK.epochs + 1

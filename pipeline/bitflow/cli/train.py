@@ -72,6 +72,9 @@ def train(
     learning_rate: Annotated[float | None, typer.Option(help="Of Adam, at the start.")] = None,
     seed: Annotated[int | None, typer.Option(help="Equal seeds give equal networks on one machine.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Also write training/tensorboard: tensorboard --logdir training.")
+    ] = False,
     as_json: options.Json = False,
 ) -> None:
     """Train a network; ends with model.pt and model.bfn in the project folder. Ctrl-C keeps the best epoch so far.
@@ -85,7 +88,7 @@ def train(
     recipe = _recipe(settings.recipe if name == settings.architecture else recipe_for(name), epochs=epochs, batch=batch)
     recipe = _recipe(recipe, learning_rate=learning_rate, seed=seed)
     settings = replace(settings, data=source, size=size, architecture=name, width=wide, recipe=recipe)
-    result, packed = _train(settings, resume)
+    result, packed = _train(settings, resume, tensorboard)
     _print_training(result, packed, settings, as_json)
 
 
@@ -135,7 +138,7 @@ def _recipe(recipe: Recipe, **flags: float | None) -> Recipe:
     return replace(recipe, **given)  # type: ignore[arg-type]
 
 
-def _train(settings: project.Project, resume: bool) -> tuple[Result, PackedNetwork]:
+def _train(settings: project.Project, resume: bool, tensorboard: bool) -> tuple[Result, PackedNetwork]:
     """Train, then fuse, pack and save."""
     from bitflow.learn.run import run, write_page
 
@@ -149,6 +152,7 @@ def _train(settings: project.Project, resume: bool) -> tuple[Result, PackedNetwo
             size=settings.size,
             width=settings.width,
             resume=resume,
+            tensorboard=tensorboard,
             on_remark=output.note,
             on_epoch=on_epoch,
         )

@@ -31,6 +31,7 @@ def run(
     size: tuple[int, ...] | None = None,
     width: float = 1.0,
     resume: bool = False,
+    tensorboard: bool = False,
     on_remark: Callable[[str], None] = lambda remark: None,
     on_epoch: Callable[[int, float], None] = lambda epoch, accuracy: None,
 ) -> tuple[nn.Sequential, checkpoint.ModelFile, Result]:
@@ -52,7 +53,9 @@ def run(
         dataset.contract.zero_point,
         width,
     )
-    result = train(module, dataset, recipe, folder / "training", resume=resume, on_epoch=on_epoch)
+    result = train(
+        module, dataset, recipe, folder / "training", resume=resume, tensorboard=tensorboard, on_epoch=on_epoch
+    )
     model = checkpoint.ModelFile(name, architecture, dataset.contract, dataset.class_names, result.metrics(), width)
     checkpoint.save_module(folder / "model.pt", module, model)
     return module, model, result

@@ -108,6 +108,7 @@ def train(
     *,
     resume: bool = False,
     test: bool = True,
+    tensorboard: bool = False,
     on_epoch: Callable[[int, float], None] = lambda epoch, accuracy: None,
 ) -> Result:
     """Train `module` in place; it ends with the weights of the best epoch, in eval mode.
@@ -115,7 +116,7 @@ def train(
     Writes into `folder`: last.pt after each epoch and best.pt after each better one (checkpoints), metrics.csv (one
     line an epoch) and metrics.json (the result). resume: go on from last.pt. on_epoch(done, best accuracy) is called
     after each epoch. Ctrl-C ends the run and keeps the best epoch; before the first epoch is done it passes on. test:
-    judge the test part at the end; a search must not even look.
+    judge the test part at the end; a search must not even look. tensorboard: events too, in the folder tensorboard.
 
     Raises InputError where there is nothing to resume, or it is of another run, and where the loss is no number.
     """
@@ -131,7 +132,8 @@ def train(
     interrupted = False
     before = run.seconds
     started = time.monotonic()
-    with History(folder, resume, keep_until=run.epoch) as history, Loader(learning, batch, recipe.workers) as loader:
+    log = History(folder, resume, tensorboard, run.epoch)
+    with log as history, Loader(learning, batch, recipe.workers) as loader:
         try:
             while run.epoch < recipe.epochs:
                 floats = run.epoch < _float_epochs(recipe)
