@@ -16,14 +16,15 @@ __all__ = ["augmented"]
 def augmented(images: Tensor, recipe: Recipe, random: torch.Generator) -> Tensor:
     """Each image float [N, C, H, W] changed as the recipe says, by numbers of `random` alone; whole pixel values.
 
-    What comes in from outside of a picture repeats its border.
+    Numbers are drawn on the CPU, so that they are the same on each device. What comes in from outside of a picture
+    repeats its border.
     """
     if recipe.rotate or recipe.stretch:
         images = _transformed(images, recipe, random)
     elif recipe.shift:
         images = _shifted(images, recipe.shift, random)
     if recipe.flip:
-        mirrored = torch.rand(len(images), generator=random) < 0.5
+        mirrored = (torch.rand(len(images), generator=random) < 0.5).to(images.device)
         images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
     return _holed(images, recipe.cutout, random) if recipe.cutout else images
 
@@ -32,10 +33,11 @@ def _shifted(images: Tensor, shift: int, random: torch.Generator) -> Tensor:
     """Moved by up to `shift` whole pixels in both directions."""
     count, _, height, width = images.shape
     padded = functional.pad(images, (shift,) * 4, mode="replicate")
-    down, right = torch.randint(0, 2 * shift + 1, (2, count, 1), generator=random)
-    rows, columns = down + torch.arange(height), right + torch.arange(width)
-    every = torch.arange(count)[:, None, None]
-    return padded[every, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2).contiguous()
+    down, right = torch.randint(0, 2 * shift + 1, (2, count, 1), generator=random).to(images.device)
+    rows = down + torch.arange(height, device=images.device)
+    columns = right + torch.arange(width, device=images.device)
+    every = torch.arange(count, device=images.device)[:, None, None]
+    return padded[every, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
 def _transformed(images: Tensor, recipe: Recipe, random: torch.Generator) -> Tensor:
@@ -43,7 +45,7 @@ def _transformed(images: Tensor, recipe: Recipe, random: torch.Generator) -> Ten
     count, _, height, width = images.shape
 
     def spread(most: float) -> Tensor:
-        return most * (2 * torch.rand(count, generator=random) - 1)
+        return (most * (2 * torch.rand(count, generator=random) - 1)).to(images.device)
 
     angle = spread(math.radians(recipe.rotate))
     tall, wide = 1 + spread(recipe.stretch), 1 + spread(recipe.stretch)
@@ -58,9 +60,9 @@ def _transformed(images: Tensor, recipe: Recipe, random: torch.Generator) -> Ten
 def _holed(images: Tensor, size: int, random: torch.Generator) -> Tensor:
     """A square of `size` pixels, somewhere, takes its picture's mean (DeVries and Taylor, 2017)."""
     count, _, height, width = images.shape
-    row = torch.randint(0, height, (count, 1), generator=random)
-    column = torch.randint(0, width, (count, 1), generator=random)
-    inside_rows = (torch.arange(height) - row).abs() <= size // 2
-    inside_columns = (torch.arange(width) - column).abs() <= size // 2
+    row = torch.randint(0, height, (count, 1), generator=random).to(images.device)
+    column = torch.randint(0, width, (count, 1), generator=random).to(images.device)
+    inside_rows = (torch.arange(height, device=images.device) - row).abs() <= size // 2
+    inside_columns = (torch.arange(width, device=images.device) - column).abs() <= size // 2
     hole = (inside_rows[:, :, None] & inside_columns[:, None, :])[:, None]
     return torch.where(hole, images.mean(dim=(1, 2, 3), keepdim=True).round(), images)

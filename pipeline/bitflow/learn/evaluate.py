@@ -11,22 +11,24 @@ from torch import Tensor, nn
 
 from bitflow.learn.dataset import Images, Labels, Split, blocks
 
-__all__ = ["accuracy", "as_input", "logits", "predict", "renew_norms"]
+__all__ = ["accuracy", "as_input", "copied", "logits", "predict", "renew_norms", "right_answers"]
 
 # Images are evaluated in blocks of so many bytes: the first layer's floats take about 50 times as much.
 BLOCK_BYTES = 2**22
 
 
 def as_input(images: np.ndarray[Any, Any]) -> Tensor:
-    """uint8 or int8 [N, H, W, C] -> float32 [N, C, H, W] of the pixel values, as a module takes them."""
-    return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)).astype(np.float32))
+    """uint8 or int8 [N, H, W, C] -> float32 [N, C, H, W] of the pixel values, as a module takes them; channels last."""
+    return torch.from_numpy(images.astype(np.float32)).permute(0, 3, 1, 2)
 
 
 def logits(module: nn.Module, images: Images) -> npt.NDArray[np.float32]:
     """Logits float32 [N, classes] that a module in eval mode gives for images [N, H, W, C]."""
     module.eval()
+    device = _device(module)
     with torch.inference_mode():
-        return np.concatenate([module(as_input(part)).numpy() for part in blocks(images, BLOCK_BYTES, 1000)])
+        parts = (module(as_input(part).to(device)) for part in blocks(images, BLOCK_BYTES, 1000))
+        return np.concatenate([found.cpu().numpy() for found in parts])
 
 
 def predict(module: nn.Module, images: Images) -> Labels:
@@ -36,7 +38,17 @@ def predict(module: nn.Module, images: Images) -> Labels:
 
 def accuracy(module: nn.Module, split: Split) -> float:
     """The share of images that a module in eval mode gives the right label."""
-    return float(np.mean(predict(module, split.images) == split.labels))
+    return right_answers(module, split) / len(split)
+
+
+def right_answers(module: nn.Module, split: Split) -> int:
+    """How many images a module in eval mode gives the right label."""
+    return int(np.sum(predict(module, split.images) == split.labels))
+
+
+def copied(module: nn.Module) -> dict[str, Tensor]:
+    """The weights and statistics of a module as they are now, which training does not change any more."""
+    return {name: value.clone() for name, value in module.state_dict().items()}
 
 
 def renew_norms(module: nn.Module, split: Split, count: int) -> None:
@@ -54,6 +66,10 @@ def renew_norms(module: nn.Module, split: Split, count: int) -> None:
     with torch.no_grad():
         for images in blocks(split.take(chosen).images, BLOCK_BYTES, 1000):
             if len(images) > 1:  # a single image has no variance
-                module(as_input(images))
+                module(as_input(images).to(_device(module)))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
+
+
+def _device(module: nn.Module) -> torch.device:
+    return next(module.parameters()).device

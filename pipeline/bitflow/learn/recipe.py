@@ -14,11 +14,23 @@ from typing import Any
 from bitflow.errors import InputError
 from bitflow.geometry import require
 
-__all__ = ["ESTIMATORS", "PRECISIONS", "SCHEDULES", "Recipe", "layers_of", "recipe_for", "recipe_names"]
+__all__ = [
+    "DEVICES",
+    "ESTIMATORS",
+    "OPTIMISERS",
+    "PRECISIONS",
+    "SCHEDULES",
+    "Recipe",
+    "layers_of",
+    "recipe_for",
+    "recipe_names",
+]
 
+OPTIMISERS = ("adam", "bop")
 ESTIMATORS = ("clip", "polynomial", "bireal")
 SCHEDULES = ("cosine", "linear", "constant")
 PRECISIONS = ("auto", "float32", "bfloat16")
+DEVICES = ("auto", "cpu", "cuda")
 
 _FOLDER = Path(__file__).resolve().parent / "recipes"
 # Pictures with a shorter side get the layers of `layers_small` where a recipe has them.
@@ -29,8 +41,10 @@ _SMALL = 128
 class Recipe:
     """How to train.
 
-    epochs: passes over the training images. batch: images per step. learning_rate: of Adam, at the start. schedule: of
-    the learning rate, down to 0 (`constant`: not at all), after `warmup` epochs up. seed: of weights, order and moves.
+    epochs: passes over the training images. batch: images per step, of all processes together. optimiser: `adam`, or
+    `bop`, which flips binary weights where gradients agree for long (learn.optimise), and gives Adam the rest.
+    learning_rate: of Adam, at the start; flip_rate and flip_threshold: of Bop. schedule: of the rates, down to 0
+    (`constant`: not at all), after `warmup` epochs up. seed: of weights, order and moves.
 
     Images are changed while training: moved by up to `shift` pixels, turned by up to `rotate` degrees, stretched in
     each direction by up to the fraction `stretch`, mirrored (`flip`), and a square of `cutout` pixels is blanked.
@@ -41,15 +55,22 @@ class Recipe:
     judged and kept; 0: none. norm_images: so many training images give BatchNorm its statistics anew before each
     judgement; 0: its running averages.
 
+    teacher: a network, by name or layers, whose float twin is trained first, for `teacher_epochs`; then `teacher_share`
+    of the loss is how far the logits are from its own, both divided by `temperature`.
+
     validation: the share of the training images that picks the best epoch and is not trained on. threads: of torch;
     with batches so small one thread is often the quickest, and the only one that does not suffer where another program
-    needs a core. precision: of the arithmetic while training; `auto`: bfloat16 where the processor has units for it.
-    workers: processes that decode pictures ahead.
+    needs a core. device: `auto` is the GPU where there is one. precision: of the arithmetic while training; `auto`:
+    bfloat16 where the device has units for it. compile: by torch.compile, which takes a minute at the start, and a C++
+    compiler. workers: processes that decode pictures ahead.
     """
 
     epochs: int = 60
     batch: int = 64
+    optimiser: str = "adam"
     learning_rate: float = 0.01
+    flip_rate: float = 0.001
+    flip_threshold: float = 1e-7
     schedule: str = "cosine"
     warmup: float = 0.0
     seed: int = 1
@@ -61,11 +82,17 @@ class Recipe:
     estimator: str = "clip"
     label_smoothing: float = 0.0
     float_weights: float = 0.0
+    teacher: str = ""
+    teacher_epochs: int = 20
+    teacher_share: float = 0.7
+    temperature: float = 4.0
     average: float = 0.0
     norm_images: int = 0
     validation: float = 0.1
     threads: int = 1
+    device: str = "auto"
     precision: str = "auto"
+    compile: bool = False
     workers: int = 0
 
     def __post_init__(self) -> None:
@@ -87,6 +114,8 @@ _RANGES: dict[str, tuple[float, float]] = {
     "epochs": (1, 100_000),
     "batch": (2, 65536),
     "learning_rate": (0, 1),
+    "flip_rate": (0, 1),
+    "flip_threshold": (0, 1),
     "warmup": (0, 1000),
     "seed": (0, 2**31 - 1),
     "shift": (0, 64),
@@ -95,12 +124,21 @@ _RANGES: dict[str, tuple[float, float]] = {
     "cutout": (0, 4096),
     "label_smoothing": (0, 0.9),
     "float_weights": (0, 0.9),
+    "teacher_epochs": (1, 100_000),
+    "teacher_share": (0, 1),
+    "temperature": (0.1, 100),
     "average": (0, 1),
     "norm_images": (0, 10**6),
     "threads": (1, 256),
     "workers": (0, 256),
 }
-_CHOICES = {"schedule": SCHEDULES, "estimator": ESTIMATORS, "precision": PRECISIONS}
+_CHOICES = {
+    "optimiser": OPTIMISERS,
+    "schedule": SCHEDULES,
+    "estimator": ESTIMATORS,
+    "device": DEVICES,
+    "precision": PRECISIONS,
+}
 
 
 def recipe_names() -> tuple[str, ...]:

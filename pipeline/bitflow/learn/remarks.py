@@ -1,9 +1,12 @@
-"""What is worth saying about data before a network is trained on them: one line each, nothing where all is well."""
+"""What is worth saying about data before a network is trained on them, and of the training: a line each, nothing where
+all is well.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +15,7 @@ import numpy.typing as npt
 from bitflow.learn.dataset import Dataset, Split
 from bitflow.learn.pictures import MAX_BYTES
 
-__all__ = ["remarks"]
+__all__ = ["remarks", "trouble"]
 
 Indices = npt.NDArray[np.intp]
 
@@ -20,6 +23,9 @@ Indices = npt.NDArray[np.intp]
 _FEW_TRAINING = 20
 _FEW_TEST = 5
 _IMBALANCE = 10
+# A loss that is so many times the best one so far, and by so much more, does not swing: it grows.
+_GROWN, _GROWN_BY = 2.0, 0.3
+_PATIENCE = 5  # epochs in which something must be learned
 _NAMED = 3  # classes named in a line
 
 
@@ -46,6 +52,28 @@ def remarks(data: Dataset) -> list[str]:
             f"{train[least]} of {_name(data, least)}"
         )
     return found + _repeated(data.train, data.test)
+
+
+def trouble(history: Sequence[Mapping[str, float]], labels: npt.NDArray[np.int64]) -> str | None:
+    """What is wrong with a training so far, or None. history: a row an epoch, as `learn.history` has them. labels: of
+    the images that are trained on.
+    """
+    # The two steps of a training in two steps have losses of their own.
+    judged = math.isnan(history[-1]["validation_accuracy"])
+    rows = [row for row in history if math.isnan(row["validation_accuracy"]) == judged]
+    best, last = min(rows, key=lambda row: row["loss"]), rows[-1]
+    if last["loss"] > _GROWN * best["loss"] and last["loss"] - best["loss"] > _GROWN_BY:
+        return (
+            f"the loss grows: {best['loss']:.3g} in epoch {best['epoch']:.0f}, {last['loss']:.3g} in epoch "
+            f"{last['epoch']:.0f}; a smaller learning_rate may help"
+        )
+    chance = np.bincount(labels).max() / len(labels)
+    if len(rows) >= _PATIENCE and max(row["train_accuracy"] for row in rows) <= 1.05 * chance:
+        return (
+            f"nothing is learned in {len(rows)} epochs: {last['train_accuracy']:.1%} of the training images are right, "
+            f"and {chance:.1%} are of the most frequent class"
+        )
+    return None
 
 
 def _classes(data: Dataset, labels: Indices, counts: Indices | None = None) -> str:

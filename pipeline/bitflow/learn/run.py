@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -13,8 +16,10 @@ from bitflow.learn.data import load_data
 from bitflow.learn.dataset import Dataset
 from bitflow.learn.evaluate import logits
 from bitflow.learn.history import History
+from bitflow.learn.ranks import is_first, is_shared, was_restarted
 from bitflow.learn.recipe import Recipe
 from bitflow.learn.remarks import remarks
+from bitflow.learn.teacher import trained_teacher
 from bitflow.learn.train import Result, train
 from bitflow.show import training
 
@@ -32,14 +37,17 @@ def run(
     width: float = 1.0,
     resume: bool = False,
     tensorboard: bool = False,
+    seconds: float = math.inf,
     on_remark: Callable[[str], None] = lambda remark: None,
-    on_epoch: Callable[[int, float], None] = lambda epoch, accuracy: None,
+    on_step: Callable[[float, float], None] = lambda epochs, best: None,
+    on_epoch: Callable[[int, float], None] = lambda epoch, best: None,
 ) -> tuple[nn.Sequential, checkpoint.ModelFile, Result]:
-    """Train `architecture` on `data`; write model.pt into `folder` and the run's files into `folder`/training.
+    """Train `architecture` on `data`; write model.pt into `folder` and the run's files into `folder`/training. Where
+    the recipe has a teacher, that is trained first, in `folder`/training/teacher; its epochs count in on_step.
 
-    Equal settings give equal weights on one machine: torch's arithmetic may differ between CPUs. on_remark is
-    called with what is odd about the data, a line each. Arguments and errors as `learn.data.load_data`,
-    `learn.architectures.build` and `learn.train.train`.
+    Nothing is written before an epoch was judged. Equal settings give equal weights on one machine: torch's arithmetic
+    may differ between CPUs. on_remark is called with what is odd about the data and the training, a line each.
+    Arguments and errors as `learn.data.load_data`, `learn.architectures.build` and `learn.train.train`.
     """
     dataset = load_data(data, size)
     for remark in remarks(dataset):
@@ -53,11 +61,35 @@ def run(
         dataset.contract.zero_point,
         width,
     )
-    result = train(
-        module, dataset, recipe, folder / "training", resume=resume, tensorboard=tensorboard, on_epoch=on_epoch
-    )
+    place = folder / "training"
+    if is_shared() and is_first() and not resume and not was_restarted():
+        _set_aside(place)
+    end = time.monotonic() + seconds
+    teacher, result = None, None
+    if recipe.teacher:
+        teacher, result = trained_teacher(
+            dataset, recipe, place / "teacher", resume=resume, seconds=seconds, on_step=on_step
+        )
+    if result is None or not result.interrupted:
+        result = train(
+            module,
+            dataset,
+            recipe,
+            place,
+            teacher=teacher,
+            # Where its teacher took all the time there is nothing of it yet.
+            resume=resume and (teacher is None or (place / "last.pt").exists()),
+            tensorboard=tensorboard,
+            seconds=end - time.monotonic(),
+            on_step=lambda epochs, best: on_step(epochs + (recipe.teacher_epochs if teacher else 0), best),
+            on_epoch=on_epoch,
+            on_remark=on_remark,
+        )
+    else:
+        result = replace(result, best_epoch=0, epochs=0, validation_accuracy=0.0)
     model = checkpoint.ModelFile(name, architecture, dataset.contract, dataset.class_names, result.metrics(), width)
-    checkpoint.save_module(folder / "model.pt", module, model)
+    if result.best_epoch and is_first():
+        checkpoint.save_module(folder / "model.pt", module, model)
     return module, model, result
 
 
@@ -83,3 +115,10 @@ def write_page(folder: Path, data: str, size: tuple[int, ...] | None, module: nn
         logits(module, dataset.test.images),
         dataset.class_names,
     )
+
+
+def _set_aside(folder: Path) -> None:
+    """What an earlier run left is not what processes should go on with that torchrun starts anew."""
+    for path in (folder / "last.pt", folder / "teacher" / "last.pt"):
+        if path.exists():
+            path.replace(path.with_name("earlier.pt"))

@@ -1,4 +1,4 @@
-"""The training loop: Adam, a schedule, clipped latent weights, and the best epoch by validation accuracy.
+"""The training loop: batches, a schedule, clipped latent weights, and the best epoch by validation accuracy.
 
 What it does is what helps binary networks most (Courbariaux 2016, Alizadeh 2019): Adam rather than SGD, no weight
 decay, latent weights clipped to [-1, 1], a schedule that ends at a learning rate of zero.
@@ -9,38 +9,46 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from bitflow.errors import InputError
 from bitflow.geometry import require
-from bitflow.learn import checkpoint
 from bitflow.learn.augment import augmented
 from bitflow.learn.dataset import Dataset, Split
-from bitflow.learn.evaluate import accuracy, as_input, renew_norms
+from bitflow.learn.evaluate import accuracy, as_input, copied, renew_norms, right_answers
 from bitflow.learn.history import History
 from bitflow.learn.loader import Loader
+from bitflow.learn.optimise import float_epochs, set_float_weights
+from bitflow.learn.place import Place, place
+from bitflow.learn.ranks import was_restarted
 from bitflow.learn.recipe import Recipe
-from bitflow.nn import BinaryConv2d, BinaryLinear, InputConv2d, Sign, clip_latent
+from bitflow.learn.remarks import trouble
+from bitflow.learn.state import State
+from bitflow.nn import BinaryLinear, Sign, clip_latent
 
 __all__ = ["Result", "train"]
 
 # The logits of the last layer are alpha * x, and x has the spread sqrt(features). Cross entropy learns best from logits
 # of a few units; alpha, which the training moves, does the rest.
 SPREAD = 8.0
+# Within an epoch: seconds between checkpoints, and steps between looks at the loss, for which a GPU has to stop.
+_INTERVAL, _LOOK = 300.0, 16
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
     """What a run gave. Accuracies are fractions of the best epoch; of the test part None where it was not judged.
 
-    interrupted: Ctrl-C ended the run early.
+    best_epoch: 0 where no epoch was judged yet. interrupted: Ctrl-C or the end of its time ended the run early.
     """
 
     best_epoch: int
@@ -59,45 +67,38 @@ class Result:
         return {key: float(value) for key, value in self.facts().items() if value is not None}
 
 
+class _TimeOver(Exception):
+    """The time that was given to this piece of a run is over."""
+
+
 @dataclass(slots=True)
 class _Run:
-    """All that changes while training, and so all that a checkpoint holds."""
+    """A run and what it works with. forward: the module as a training step calls it. scale: of its logits."""
 
-    module: nn.Module
-    optimiser: torch.optim.Optimizer
-    schedule: torch.optim.lr_scheduler.LRScheduler
-    random: torch.Generator
-    best: Mapping[str, Tensor]
-    average: dict[str, Tensor]
-    identity: str
-    accuracy: float = 0.0
-    best_epoch: int = 0
-    best_accuracy: float = -1.0
-    epoch: int = 0
-    seconds: float = 0.0
+    state: State
+    recipe: Recipe
+    place: Place
+    forward: nn.Module
+    scale: float
+    teacher: nn.Module | None
+    learning: Split
+    validation: Split
+    folder: Path
+    on_step: Callable[[float, float], None]
+    started: float
+    deadline: float
+    saved: float
 
-    def state(self) -> dict[str, Any]:
-        return {
-            "kind": "checkpoint",
-            "format": checkpoint.FORMAT,
-            "identity": self.identity,
-            "module": self.module.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "schedule": self.schedule.state_dict(),
-            "random": self.random.get_state(),
-            "best": dict(self.best),
-            "average": self.average,
-            "numbers": [self.best_epoch, self.best_accuracy, self.epoch, self.seconds],
-        }
+    @property
+    def steps(self) -> int:
+        return len(self.learning) // self.recipe.batch
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        require(state["identity"] == self.identity, f"is of another run: {state['identity']}, not {self.identity}")
-        self.module.load_state_dict(state["module"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.schedule.load_state_dict(state["schedule"])
-        self.random.set_state(state["random"])
-        self.best, self.average = state["best"], state["average"]
-        self.best_epoch, self.best_accuracy, self.epoch, self.seconds = state["numbers"]
+    def write(self, name: str = "last.pt") -> None:
+        self.saved = time.monotonic()
+        self.state.seconds += self.saved - self.started
+        self.started = self.saved
+        if self.place.first:
+            self.state.write(self.folder / name)
 
 
 def train(
@@ -106,157 +107,177 @@ def train(
     recipe: Recipe,
     folder: Path,
     *,
+    teacher: nn.Module | None = None,
     resume: bool = False,
     test: bool = True,
     tensorboard: bool = False,
-    on_epoch: Callable[[int, float], None] = lambda epoch, accuracy: None,
+    seconds: float = math.inf,
+    on_step: Callable[[float, float], None] = lambda epochs, best: None,
+    on_epoch: Callable[[int, float], None] = lambda epoch, best: None,
+    on_remark: Callable[[str], None] = lambda remark: None,
 ) -> Result:
-    """Train `module` in place; it ends with the weights of the best epoch, in eval mode.
+    """Train `module` in place; it ends with the weights of the best epoch, on the CPU, in eval mode.
 
-    Writes into `folder`: last.pt after each epoch and best.pt after each better one (checkpoints), metrics.csv (one
-    line an epoch) and metrics.json (the result). resume: go on from last.pt. on_epoch(done, best accuracy) is called
-    after each epoch. Ctrl-C ends the run and keeps the best epoch; before the first epoch is done it passes on. test:
-    judge the test part at the end; a search must not even look. tensorboard: events too, in the folder tensorboard.
+    Writes into `folder`: last.pt after each epoch, in long ones every few minutes, and best.pt after each better one
+    (checkpoints), metrics.csv (one line an epoch) and metrics.json (the result). Of several processes (`learn.place`)
+    the first one does.
+
+    teacher: a float network, in eval mode, that tells its logits. resume: go on from last.pt; processes that torchrun
+    starts anew do so unasked. test: judge the test part at the end; a search must not even look. tensorboard: events
+    too, in the folder tensorboard. seconds: end this piece of the run then. on_step(epochs done, best accuracy) is
+    called after each step, on_epoch after each epoch; the accuracy is 0 before the first judgement. on_remark is told
+    once where the loss grows or nothing is learned. Ctrl-C ends the run and keeps the best epoch; before one was judged
+    it passes on.
 
     Raises InputError where there is nothing to resume, or it is of another run, and where the loss is no number.
     """
-    torch.set_num_threads(recipe.threads)
     learning, validation = data.train.cut(max(1, round(len(data.train) * recipe.validation)), recipe.seed)
     require(len(learning) >= 2, f"{data.name}: {len(data.train)} training images are too few")
-    batch = min(recipe.batch, len(learning))
     # What decides which images are trained on: another one would let the run see its validation images.
     identity = f"{data.name}, {len(data.train)} images, seed {recipe.seed}, validation {recipe.validation}"
-    run = _start(module, recipe, len(learning) // batch, identity)
-    if resume:
-        _resume(run, folder / "last.pt")
-    interrupted = False
-    before = run.seconds
-    started = time.monotonic()
-    log = History(folder, resume, tensorboard, run.epoch)
-    with log as history, Loader(learning, batch, recipe.workers) as loader:
-        try:
-            while run.epoch < recipe.epochs:
-                floats = run.epoch < _float_epochs(recipe)
-                _set_float_weights(run.module, floats)
-                rate = float(run.schedule.get_last_lr()[0])
-                loss, right = _epoch(run, loader, len(learning), recipe)
-                run.epoch += 1
-                better = not floats and _judge(run, learning, validation, recipe)
-                run.seconds = before + time.monotonic() - started
-                history.add(
-                    {
-                        "epoch": run.epoch,
-                        "loss": loss,
-                        "train_accuracy": right,
-                        "validation_accuracy": math.nan if floats else run.accuracy,
-                        "learning_rate": rate,
-                        "seconds": run.seconds,
-                    }
-                )
-                for name in ("last.pt", "best.pt")[: 1 + better]:
-                    checkpoint.write(folder / name, run.state())
-                on_epoch(run.epoch, run.best_accuracy)
-        except KeyboardInterrupt:
-            if not run.best_epoch:
-                raise
-            interrupted = True
-    _set_float_weights(module, False)
-    module.load_state_dict(run.best)
-    module.eval()
-    result = Result(
-        run.best_epoch,
-        run.epoch,
-        run.best_accuracy,
-        accuracy(module, data.test) if test else None,
-        round(run.seconds, 1),
-        interrupted,
-    )
-    _write_text(folder / "metrics.json", json.dumps(result.facts(), indent=2) + "\n")
-    return result
-
-
-def _start(module: nn.Module, recipe: Recipe, steps: int, identity: str) -> _Run:
     for layer in module.modules():
         if isinstance(layer, Sign):
             layer.estimator = recipe.estimator
-    optimiser = torch.optim.Adam(module.parameters(), lr=recipe.learning_rate)
-    # A closed form, so that a run that is resumed with more epochs follows the longer cosine from there.
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(recipe, step, steps))
-    random = torch.Generator().manual_seed(recipe.seed)
-    average = {name: weight.detach().clone() for name, weight in module.named_parameters()}
-    return _Run(module, optimiser, schedule, random, module.state_dict(), average, identity)
+    interrupted = False
+    with ExitStack() as stack:
+        here = stack.enter_context(place(recipe))
+        recipe = _fitting(recipe, len(learning), here.size)
+        module.to(here.device)
+        state = State.start(module, recipe, len(learning) // recipe.batch, identity)
+        if resume or (was_restarted() and (folder / "last.pt").exists()):
+            state.restore(folder / "last.pt")
+        now = time.monotonic()
+        run = _Run(
+            state, recipe, here, here.forward(module, recipe.compile), _temperature(module),
+            None if teacher is None else teacher.to(here.device), learning, validation, folder, on_step,
+            now, now + seconds, now,
+        )  # fmt: skip
+        history = _history(stack, run, resume, tensorboard)
+        loader = stack.enter_context(Loader(learning, recipe.batch // here.size, recipe.workers))
+        try:
+            while state.epoch < recipe.epochs:
+                row = _epoch(run, loader)
+                if history is not None:
+                    history.add(row)
+                    if not state.warned and (said := trouble(history.rows(), learning.labels)):
+                        on_remark(said)
+                        state.warned = True
+                for tell in (on_step, on_epoch):
+                    tell(state.epoch, max(state.best_accuracy, 0.0))
+        except _TimeOver:
+            interrupted = True
+        except KeyboardInterrupt:
+            if not state.best_epoch:
+                raise
+            interrupted = True
+    return _finish(run, data, interrupted, test)
 
 
-def _rate(recipe: Recipe, step: int, steps: int) -> float:
-    """The learning rate of a step as a fraction of the recipe's; each of two training steps has its own schedule."""
-    first, total = _float_epochs(recipe) * steps, recipe.epochs * steps
-    start, end = (0, first) if step < first else (first, total)
-    warm = min(round(recipe.warmup * steps), end - start)
-    if step - start < warm:
-        return (step - start + 1) / warm
-    done = (step - start - warm) / max(end - start - warm, 1)
-    return {"cosine": (1 + math.cos(math.pi * done)) / 2, "linear": 1 - done, "constant": 1.0}[recipe.schedule]
+def _fitting(recipe: Recipe, count: int, size: int) -> Recipe:
+    """The recipe with a batch that is not larger than the images there are, and the same for all processes."""
+    require(count >= 2 * size, f"{count} training images are too few for {size} processes")
+    return replace(recipe, batch=min(recipe.batch, count // size * size))
 
 
-def _float_epochs(recipe: Recipe) -> int:
-    return int(recipe.float_weights * recipe.epochs)
+def _history(stack: ExitStack, run: _Run, resume: bool, tensorboard: bool) -> History | None:
+    if not run.place.first:
+        return None
+    return stack.enter_context(History(run.folder, run.state.epoch > 0, tensorboard, run.state.epoch))
 
 
-def _set_float_weights(module: nn.Module, floats: bool) -> None:
-    for layer in module.modules():
-        if isinstance(layer, BinaryConv2d | BinaryLinear | InputConv2d):
-            layer.float_weights = floats
+def _epoch(run: _Run, loader: Loader) -> dict[str, float]:
+    """One pass over the images in a new order, from where it was left; what is known of it, by the names of History.
+
+    The last, smaller batch is left out.
+    """
+    state, recipe, here = run.state, run.recipe, run.place
+    floats = state.epoch < float_epochs(recipe)
+    set_float_weights(state.module, floats)
+    learning_rate = float(state.schedules[0].get_last_lr()[0])
+    state.module.train()
+    order = torch.randperm(len(run.learning), generator=_chance(recipe.seed, state.epoch)).numpy()
+    own = here.part(order, recipe.batch // here.size)
+    sums = torch.tensor([state.loss, state.right], dtype=torch.float64, device=here.device)
+    for images, labels in loader.epoch(own[state.step * recipe.batch // here.size :]):
+        sums += _step(run, images, torch.from_numpy(labels))
+        state.step += 1
+        if state.step < run.steps:
+            run.on_step(state.epoch + state.step / run.steps, max(state.best_accuracy, 0.0))
+        if state.step % _LOOK == 0 or state.step == run.steps:
+            _look(run, sums)
+    loss, right = here.total(state.loss, state.right)
+    state.epoch, state.step, state.loss, state.right = state.epoch + 1, 0, 0.0, 0.0
+    better = not floats and _judge(run)
+    run.write()
+    if better:
+        run.write("best.pt")
+    return {
+        "epoch": state.epoch,
+        "loss": loss / (run.steps * here.size),
+        "train_accuracy": right / (run.steps * recipe.batch),
+        "validation_accuracy": math.nan if floats else state.accuracy,
+        "learning_rate": learning_rate,
+        "seconds": state.seconds,
+    }
 
 
-def _resume(run: _Run, path: Path) -> None:
-    if not path.exists():
-        raise InputError(f"nothing to resume: {path} does not exist; train without --resume first")
-    state = checkpoint.read(path, "checkpoint")
-    try:
-        run.restore(state)
-    except InputError as error:
-        raise InputError(f"cannot resume: {path} {error}") from error
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"cannot resume: {path} is of another architecture; train without --resume") from error
+def _step(run: _Run, images: np.ndarray[Any, Any], labels: Tensor) -> Tensor:
+    """One batch; its loss and how many images were right, float64 [2]."""
+    state, recipe, here = run.state, run.recipe, run.place
+    chance = _chance(recipe.seed, state.epoch, state.step, here.rank)
+    inputs = here.to_device(augmented(here.to_device(as_input(images)), recipe, chance))
+    wanted = labels.to(here.device, non_blocking=True)
+    with torch.autocast(here.device.type, torch.bfloat16, enabled=here.half):
+        found = run.forward(inputs).float() * run.scale
+        with torch.no_grad():
+            told = None if run.teacher is None else run.teacher(inputs).float()
+    loss = functional.cross_entropy(found, wanted, label_smoothing=recipe.label_smoothing)
+    if told is not None:
+        loss = (1 - recipe.teacher_share) * loss + recipe.teacher_share * _distance(found, told, recipe.temperature)
+    for optimiser in state.optimisers:
+        optimiser.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    for optimiser, schedule in zip(state.optimisers, state.schedules, strict=True):
+        optimiser.step()
+        schedule.step()
+    clip_latent(state.module)
+    if recipe.average:
+        _average(state, recipe.average)
+    return torch.stack([loss.detach().double(), (found.argmax(1) == wanted).sum().double()])
 
 
-def _epoch(run: _Run, loader: Loader, count: int, recipe: Recipe) -> tuple[float, float]:
-    """One pass over the images in a new order; the mean loss and accuracy. The last, smaller batch is left out."""
-    run.module.train()
-    order = torch.randperm(count, generator=run.random).numpy()
-    scale = _temperature(run.module)
-    half = _half(recipe.precision)
-    total, right, steps = 0.0, 0, 0
-    for images, labels in loader.epoch(order):
-        inputs = augmented(as_input(images), recipe, run.random).contiguous(memory_format=torch.channels_last)
-        wanted = torch.from_numpy(labels)
-        with torch.autocast("cpu", torch.bfloat16, enabled=half):
-            found = run.module(inputs).float() * scale
-        loss = functional.cross_entropy(found, wanted, label_smoothing=recipe.label_smoothing)
-        if not math.isfinite(loss.item()):
-            raise InputError(f"the loss is {loss.item()} in epoch {run.epoch + 1}: a smaller learning_rate may help")
-        run.optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        run.optimiser.step()
-        run.schedule.step()
-        clip_latent(run.module)
-        if recipe.average:
-            _average(run, recipe.average)
-        total += loss.item()
-        right += int((found.argmax(1) == wanted).sum())
-        steps += 1
-    return total / steps, right / (steps * len(wanted))
+def _distance(found: Tensor, told: Tensor, temperature: float) -> Tensor:
+    """The Kullback-Leibler divergence of softened logits [N, classes], times the square that keeps its gradient's size
+    (Hinton et al., "Distilling the Knowledge in a Neural Network", 2015).
+    """
+    ours = functional.log_softmax(found / temperature, 1)
+    theirs = functional.log_softmax(told / temperature, 1)
+    return functional.kl_div(ours, theirs, reduction="batchmean", log_target=True) * temperature**2
 
 
-def _half(precision: str) -> bool:
-    """Whether to train in bfloat16. On processors without units for it, it is slower than float32."""
-    return precision == "bfloat16" or (precision == "auto" and torch.cpu._is_amx_tile_supported())
+def _look(run: _Run, sums: Tensor) -> None:
+    """Take the sums over, save where it is time to, and stop where all time is over: all processes at the same step."""
+    state = run.state
+    state.loss, state.right = sums.tolist()
+    if not math.isfinite(state.loss):
+        raise InputError(f"the loss is {state.loss} in epoch {state.epoch + 1}: a smaller learning_rate may help")
+    now = time.monotonic()
+    over = run.place.total(float(now >= run.deadline))[0] > 0 if math.isfinite(run.deadline) else False
+    if over or now - run.saved > _INTERVAL:
+        run.write()
+    if over and (state.step < run.steps or state.epoch + 1 < run.recipe.epochs):
+        raise _TimeOver
 
 
-def _average(run: _Run, decay: float) -> None:
+def _chance(*numbers: int) -> torch.Generator:
+    """Random numbers that depend on these alone."""
+    return torch.Generator().manual_seed(int(np.random.SeedSequence(numbers).generate_state(1)[0]))
+
+
+def _average(state: State, decay: float) -> None:
     with torch.no_grad():
-        for name, weight in run.module.named_parameters():
-            run.average[name].lerp_(weight, 1 - decay)
+        for name, weight in state.module.named_parameters():
+            state.average[name].lerp_(weight, 1 - decay)
 
 
 def _temperature(module: nn.Module) -> float:
@@ -264,27 +285,46 @@ def _temperature(module: nn.Module) -> float:
     return SPREAD / math.sqrt(last.in_features) if isinstance(last, BinaryLinear) else 1.0
 
 
-def _judge(run: _Run, learning: Split, validation: Split, recipe: Recipe) -> bool:
+def _judge(run: _Run) -> bool:
     """Judge the epoch; keep it where it is at least as good: of two equal ones the later has the calmer weights.
 
     What is judged has the averaged weights, and statistics of its own; training goes on from what it had.
     """
-    trained = _copy(run.module.state_dict())
+    state, recipe, here = run.state, run.recipe, run.place
+    trained = copied(state.module)
     if recipe.average:
-        run.module.load_state_dict(run.average, strict=False)
+        state.module.load_state_dict(state.average, strict=False)
     if recipe.norm_images:
-        renew_norms(run.module, learning, recipe.norm_images)
-    run.accuracy = accuracy(run.module, validation)
-    better = run.accuracy >= run.best_accuracy
+        renew_norms(state.module, run.learning, recipe.norm_images)
+    own = here.share(run.validation)
+    right, count = here.total(right_answers(state.module, own), len(own))
+    state.accuracy = right / count
+    better = state.accuracy >= state.best_accuracy
     if better:
-        run.best = _copy(run.module.state_dict())
-        run.best_epoch, run.best_accuracy = run.epoch, run.accuracy
-    run.module.load_state_dict(trained)
+        state.best = copied(state.module)
+        state.best_epoch, state.best_accuracy = state.epoch, state.accuracy
+    state.module.load_state_dict(trained)
     return better
 
 
-def _copy(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {key: value.clone() for key, value in state.items()}
+def _finish(run: _Run, data: Dataset, interrupted: bool, test: bool) -> Result:
+    """The best weights into the module; the result, which the first process writes."""
+    state = run.state
+    set_float_weights(state.module, False)
+    state.module.load_state_dict(state.best)
+    state.module.to("cpu").eval()
+    judged = test and run.place.first and state.best_epoch > 0
+    result = Result(
+        state.best_epoch,
+        state.epoch,
+        max(state.best_accuracy, 0.0),
+        accuracy(state.module, data.test) if judged else None,
+        round(state.seconds, 1),
+        interrupted,
+    )
+    if run.place.first:
+        _write_text(run.folder / "metrics.json", json.dumps(result.facts(), indent=2) + "\n")
+    return result
 
 
 def _write_text(path: Path, text: str) -> None:

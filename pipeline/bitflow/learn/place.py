@@ -1,0 +1,102 @@
+"""Where a run computes: on the CPU or a GPU, alone or as one of the processes that `torchrun` started.
+
+All processes see the same weights: torch's DistributedDataParallel takes the mean of their gradients after each step. A
+batch is shared out among them. The first one (rank 0) writes files and speaks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, distributed, nn
+
+from bitflow.errors import InputError
+from bitflow.geometry import require
+from bitflow.learn import ranks
+from bitflow.learn.dataset import Split
+from bitflow.learn.recipe import Recipe
+
+__all__ = ["Place", "place"]
+
+Indices = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """device: of weights and images. half: train in bfloat16. rank: of this process among `size`."""
+
+    device: torch.device
+    half: bool
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes files and speaks."""
+        return self.rank == 0
+
+    def forward(self, module: nn.Module, compiled: bool) -> nn.Module:
+        """What a training step calls: the module, whose gradients become the mean of all processes."""
+        if self.size > 1:
+            module = nn.parallel.DistributedDataParallel(module)
+        return torch.compile(module) if compiled else module  # type: ignore[return-value]
+
+    def part(self, order: Indices, batch: int) -> Indices:
+        """This process's part of whole batches: int [steps * batch] of the images in `order`, which all have alike."""
+        whole = len(order) // (batch * self.size) * batch * self.size
+        return order[:whole].reshape(-1, self.size, batch)[:, self.rank].reshape(-1)
+
+    def share(self, split: Split) -> Split:
+        """This process's share of images that all judge together."""
+        return split if self.size == 1 else split.take(np.arange(self.rank, len(split), self.size))
+
+    def total(self, *values: float) -> list[float]:
+        """Each number summed over all processes."""
+        if self.size == 1:
+            return list(values)
+        found = torch.tensor(values, dtype=torch.float64, device=self.device)
+        distributed.all_reduce(found)
+        return [float(value) for value in found]
+
+    def to_device(self, images: Tensor) -> Tensor:
+        """Images [N, C, H, W] there, channels last, as both kinds of devices are quickest with."""
+        return images.to(self.device, non_blocking=True).contiguous(memory_format=torch.channels_last)
+
+
+@contextmanager
+def place(recipe: Recipe) -> Iterator[Place]:
+    """The place of a run; joins the other processes where torchrun started several.
+
+    Raises InputError for a GPU that is not there, and a batch that cannot be shared out evenly.
+    """
+    gpus = torch.cuda.device_count()
+    require(recipe.device != "cuda" or gpus > 0, "device cuda: torch sees no GPU here; use auto or cpu")
+    size = ranks.size()
+    require(recipe.batch % size == 0, f"a batch of {recipe.batch} cannot be shared out among {size} processes")
+    device = torch.device("cuda", ranks.local_rank() % gpus) if recipe.device != "cpu" and gpus else torch.device("cpu")
+    torch.set_num_threads(recipe.threads)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    if size == 1:
+        yield Place(device, _half(recipe.precision, device))
+        return
+    try:
+        distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    except (ValueError, RuntimeError) as error:
+        raise InputError(f"cannot join {size} processes ({str(error).splitlines()[0][:120]})") from error
+    try:
+        yield Place(device, _half(recipe.precision, device), ranks.rank(), size)
+    finally:
+        distributed.destroy_process_group()
+
+
+def _half(precision: str, device: torch.device) -> bool:
+    """Whether to train in bfloat16. On processors without units for it, it is slower than float32."""
+    if precision != "auto":
+        return precision == "bfloat16"
+    return torch.cuda.is_bf16_supported() if device.type == "cuda" else torch.cpu._is_amx_tile_supported()
