@@ -12,7 +12,6 @@ import typer
 
 from bitflow import project
 from bitflow.cli import options, output
-from bitflow.errors import MissingError
 from bitflow.ir import Network, PackedNetwork
 from bitflow.learn.recipe import Recipe, recipe_for
 from bitflow.lower import image
@@ -140,10 +139,10 @@ def _recipe(recipe: Recipe, **flags: float | None) -> Recipe:
 
 def _train(settings: project.Project, resume: bool, tensorboard: bool) -> tuple[Result, PackedNetwork]:
     """Train, then fuse, pack and save."""
-    from bitflow.learn.run import run, write_page
+    from bitflow.learn.run import run
 
     with output.progress("training", settings.recipe.epochs) as on_epoch:
-        module, _, result = run(
+        result = run(
             settings.data,
             settings.architecture,
             settings.recipe,
@@ -153,13 +152,10 @@ def _train(settings: project.Project, resume: bool, tensorboard: bool) -> tuple[
             width=settings.width,
             resume=resume,
             tensorboard=tensorboard,
+            page=True,
             on_remark=output.note,
             on_epoch=on_epoch,
-        )
-    try:
-        output.note(f"wrote {write_page(settings.folder, settings.data, settings.size, module, result)}")
-    except MissingError as error:
-        output.note(f"no page of the run: {error}")
+        )[2]
     packed = pack(fuse_network(load_network(settings.module_path)))
     image.save(packed, settings.model_path)
     return result, packed

@@ -8,17 +8,18 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from bitflow.errors import MissingError
 from bitflow.learn import architectures, checkpoint
 from bitflow.learn.data import load_data
 from bitflow.learn.dataset import Dataset
 from bitflow.learn.evaluate import logits
-from bitflow.learn.history import History
+from bitflow.learn.history import read_epochs
 from bitflow.learn.recipe import Recipe
 from bitflow.learn.remarks import remarks
 from bitflow.learn.train import Result, train
 from bitflow.show import training
 
-__all__ = ["run", "write_page"]
+__all__ = ["run"]
 
 
 def run(
@@ -32,14 +33,16 @@ def run(
     width: float = 1.0,
     resume: bool = False,
     tensorboard: bool = False,
+    page: bool = False,
     on_remark: Callable[[str], None] = lambda remark: None,
     on_epoch: Callable[[int, float], None] = lambda epoch, accuracy: None,
 ) -> tuple[nn.Sequential, checkpoint.ModelFile, Result]:
     """Train `architecture` on `data`; write model.pt into `folder` and the run's files into `folder`/training.
 
-    Equal settings give equal weights on one machine: torch's arithmetic may differ between CPUs. on_remark is
-    called with what is odd about the data, a line each. Arguments and errors as `learn.data.load_data`,
-    `learn.architectures.build` and `learn.train.train`.
+    Equal settings give equal weights on one machine: torch's arithmetic may differ between CPUs. page: draw the run as
+    well (`show.training.page`), after model.pt is written. on_remark is called with a line for each thing that is odd
+    about the data, and one for the page: where it lies, or why there is none. Arguments and errors as
+    `learn.data.load_data`, `learn.architectures.build` and `learn.train.train`.
     """
     dataset = load_data(data, size)
     for remark in remarks(dataset):
@@ -58,16 +61,15 @@ def run(
     )
     model = checkpoint.ModelFile(name, architecture, dataset.contract, dataset.class_names, result.metrics(), width)
     checkpoint.save_module(folder / "model.pt", module, model)
+    if page:
+        try:
+            on_remark(f"wrote {_write_page(folder / 'training', dataset, module, result)}")
+        except MissingError as error:
+            on_remark(f"no page of the run: {error}")
     return module, model, result
 
 
-def write_page(folder: Path, data: str, size: tuple[int, ...] | None, module: nn.Module, result: Result) -> Path:
-    """Draw a run into `folder`/training: training.html with curves, what is confused, and examples of the test images.
-
-    folder, data, size: as `run` had them; module, result: what it gave. Raises MissingError without matplotlib.
-    """
-    dataset: Dataset = load_data(data, size)
-    place = folder / "training"
+def _write_page(folder: Path, dataset: Dataset, module: nn.Module, result: Result) -> Path:
     facts = {
         "data": f"{dataset.name}, {len(dataset.train)} training and {len(dataset.test)} test images",
         "test accuracy": "not judged" if result.test_accuracy is None else f"{result.test_accuracy:.2%}",
@@ -75,8 +77,8 @@ def write_page(folder: Path, data: str, size: tuple[int, ...] | None, module: nn
         "seconds": f"{result.seconds:.1f}",
     }
     return training.page(
-        place,
-        History(place, resume=True, keep_until=result.epochs).rows(),
+        folder,
+        read_epochs(folder),
         facts,
         dataset.test.images,
         dataset.test.labels,

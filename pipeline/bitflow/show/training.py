@@ -51,7 +51,7 @@ def page(
 ) -> Path:
     """Write training.html, curves.png and confusion.png (up to 100 classes) into `folder`; the path of the page.
 
-    history: a row an epoch, as `learn.history.History.rows` gives them; may be empty. facts: what else is known of the
+    history: a row an epoch, as `learn.history.read_epochs` gives them; may be empty. facts: what else is known of the
     run, by name, in the order in which it is shown. images [N, H, W, C], labels [N] and scores [N, classes], larger is
     likelier, are of the test part. names: of the classes. Equal arguments give equal bytes.
 
