@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitflow.ir import PackedNetwork
-from bitflow.show import html
+from bitflow.show import confusion, html
 from bitflow_hil.results import HilResult, Samples
 
 __all__ = ["Part", "render"]
@@ -19,7 +19,6 @@ _CLASSES = 20  # of a confusion matrix; more do not fit a page, and the confused
 _PAIRS = 20
 _WRONG = 50
 _BINS = 24
-_FAINTEST = 0.25  # of a cell with one image among many: it must be seen
 _THUMBNAIL = 64  # pixels of the longer side
 
 # What is compared with the last run: the fact, its name, and how its numbers are written.
@@ -70,6 +69,7 @@ def _view(network: PackedNetwork, images: npt.NDArray[Any], part: Part) -> dict[
     result, samples = part.result, part.result.samples
     assert samples is not None
     names = [_name(network, label) for label in range(network.classes)]
+    counts = confusion.counted(samples.truth, samples.labels, len(names)) if len(names) <= _CLASSES else None
     return {
         "name": result.board,
         "failures": part.failures,
@@ -81,8 +81,8 @@ def _view(network: PackedNetwork, images: npt.NDArray[Any], part: Part) -> dict[
         ],
         "difference": _difference(part.facts, part.before),
         "before": (part.before or {}).get("date", "an unknown time"),
-        "matrix": _matrix(samples, names) if len(names) <= _CLASSES else None,
-        "pairs": _pairs(samples, names),
+        "matrix": None if counts is None else confusion.matrix(counts, names),
+        "pairs": confusion.pairs(samples.truth, samples.labels, names, _PAIRS),
         "histogram": _histogram(samples.latencies_ms),
         "layers": _layers(network, result),
         "unit": "instructions" if result.layer_instructions else "ms",
@@ -126,33 +126,6 @@ def _difference(now: Mapping[str, Any], before: Mapping[str, Any] | None) -> lis
                 {"name": name, "old": form.format(old), "new": form.format(new), "change": change.format(new - old)}
             )
     return rows
-
-
-def _matrix(samples: Samples, names: Sequence[str]) -> dict[str, Any]:
-    """Counts [true][device], each with the share of its row."""
-    counts = np.zeros((len(names), len(names)), int)
-    np.add.at(counts, (samples.truth, samples.labels), 1)
-    rows = []
-    for index, (name, line) in enumerate(zip(names, counts.tolist(), strict=True)):
-        total = max(1, sum(line))
-        cells = [
-            {
-                "count": count,
-                "right": index == column,
-                "strength": round(60 * max(count / total, _FAINTEST)) if count else 0,
-            }
-            for column, count in enumerate(line)
-        ]
-        rows.append({"name": name, "cells": cells})
-    return {"names": names, "rows": rows, "tall": max(map(len, names)) > 3}  # letters that fit above a column
-
-
-def _pairs(samples: Samples, names: Sequence[str]) -> list[tuple[str, str, int]]:
-    """True class, what the device said, how often: the most frequent confusions."""
-    wrong = samples.labels != samples.truth
-    pairs, counts = np.unique(np.stack([samples.truth[wrong], samples.labels[wrong]]), axis=1, return_counts=True)
-    order = np.argsort(-counts, kind="stable")[:_PAIRS]
-    return [(names[pairs[0, at]], names[pairs[1, at]], int(counts[at])) for at in order]
 
 
 def _histogram(milliseconds: npt.NDArray[np.float64]) -> dict[str, Any] | None:

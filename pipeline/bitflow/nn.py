@@ -51,7 +51,7 @@ class _StraightThrough(torch.autograd.Function):
         ctx.estimator = estimator
         if torch.compiler.is_exporting():
             return torch.where(x >= 0, 1.0, -1.0)  # what a reader of the graph knows as a sign
-        # The same in an eighth of the time: adding 0 makes a +0 of a -0.
+        # The same, and quicker than a comparison: adding 0 makes a +0 of a -0.
         return torch.copysign(x.new_ones(()), x + 0.0)
 
     @staticmethod

@@ -80,6 +80,17 @@ def test_report_must_count_the_paper_s_network(tmp_path: Path) -> None:
     assert [line.split()[1] for line in text.splitlines()[1:]] == ["bitflow"] * 9
 
 
+def test_report_must_count_a_described_network(tmp_path: Path) -> None:
+    asked = ("report", "--compare", "float,bitflow", "--size", "16x16x1", "--classes", "4", "--architecture")
+    layers = answer(*asked, "conv3x3:8/w8 conv3x3:16 res3x3:16", cwd=tmp_path)["networks"]["bitflow"]["layers"]
+    assert [layer["name"] for layer in layers] == ["conv1", "conv2", "res3", "dense4"]
+    assert [layer["integer_multiplications"] for layer in layers] == [16 * 16 * 8 * 9, 0, 0, 0]
+    assert [layer["integer_additions"] for layer in layers] == [16 * 16 * 8 * 10, 0, 16 * 16 * 16 * 3, 4]
+    text = done(*asked, "conv3x3:8/w8 conv3x3:16 res3x3:16", cwd=tmp_path)
+    assert text.splitlines()[0].endswith("binary ops  integer mul")
+    assert "integer mul" not in done(*asked, "conv3x3:8 conv3x3:16 res3x3:16", cwd=tmp_path)
+
+
 def test_init_must_write_a_width(tmp_path: Path) -> None:
     options = ("--architecture", "bitflow-alexnet", "--size", "64x64x3", "--width", "0.25")
     done("init", "new", "--data", "signs:photos@two", *options, cwd=tmp_path)

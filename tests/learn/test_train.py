@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,9 @@ import torch
 from bitflow.errors import InputError
 from bitflow.learn import architectures
 from bitflow.learn.checkpoint import load_module
-from bitflow.learn.data import load_data
+from bitflow.learn.data import Dataset, load_data
 from bitflow.learn.recipe import Recipe, recipe_for
-from bitflow.learn.run import run, write_page
+from bitflow.learn.run import run
 from bitflow.learn.train import Result, train
 
 QUICK = Recipe(epochs=3, batch=128)
@@ -102,11 +103,37 @@ def test_the_test_part_must_not_be_judged_unasked(tmp_path: Path, small: str) ->
 
 
 def test_page_and_events_must_be_written(tmp_path: Path, small: str) -> None:
-    module, _, result = run(small, "bitflow-tiny", QUICK, tmp_path, tensorboard=True)
+    said: list[str] = []
+    result = run(small, "bitflow-tiny", QUICK, tmp_path, tensorboard=True, page=True, on_remark=said.append)[2]
     assert list((tmp_path / "training" / "tensorboard").glob("events.*"))
-    page = write_page(tmp_path, small, None, module, result)
+    page = tmp_path / "training" / "training.html"
+    assert said[-1] == f"wrote {page}"
     assert f"{result.test_accuracy:.2%}" in page.read_text()
     assert len((tmp_path / "training" / "metrics.csv").read_text().splitlines()) == QUICK.epochs + 1
+
+
+def test_without_matplotlib_the_model_must_be_whole(
+    tmp_path: Path, small: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    said: list[str] = []
+    _, facts, result = run(small, "bitflow-tiny", QUICK, tmp_path, page=True, on_remark=said.append)
+    assert said[-1].startswith("no page of the run: matplotlib is not installed")
+    assert result.epochs == QUICK.epochs
+    assert load_module(tmp_path / "model.pt")[1] == facts
+    assert not (tmp_path / "training" / "training.html").exists()
+
+
+def test_a_page_must_not_load_the_data_again(tmp_path: Path, small: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[str] = []
+
+    def load(data: str, size: tuple[int, ...] | None) -> Dataset:
+        loaded.append(data)
+        return load_data(data, size)
+
+    monkeypatch.setattr("bitflow.learn.run.load_data", load)
+    run(small, "bitflow-tiny", replace(QUICK, epochs=1), tmp_path, page=True)
+    assert loaded == [small]
 
 
 def test_an_interrupt_before_the_first_epoch_must_leave_no_model(tmp_path: Path, small: str) -> None:

@@ -10,6 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bitflow.errors import ImportRefused, InputError
 from bitflow.importers.torch_module import network_from_module
+from bitflow.ir import Values
 from bitflow.learn import architectures
 from bitflow.learn.recipe import recipe_names
 from bitflow.learn.shapes import describe, describe_variants
@@ -17,7 +18,7 @@ from bitflow.learn.variants import VARIANTS, variant
 from bitflow.lower import image
 from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack
-from bitflow.nn import BinaryConv2d, BinaryLinear, InputConv2d, Sign
+from bitflow.nn import BinaryConv2d, BinaryLinear, InputConv2d, Residual, Shift, Sign
 from bitflow.show.compare import cost, total
 
 
@@ -120,7 +121,7 @@ def test_counted_multiplications_must_be_those_that_torch_counts() -> None:
         with FlopCounterMode(display=False) as counter:
             module(torch.zeros(1, 3, 224, 224))
     layers = describe_variants("bitflow-alexnet", (224, 224, 3), 1000)["float"]
-    norms = sum(layer.target.size for layer in layers if layer.norm)
+    norms = sum(layer.normed for layer in layers)
     assert total(map(cost, layers)).float_multiplications == counter.get_total_flops() // 2 + norms
 
 
@@ -133,3 +134,96 @@ def test_middle_layers_of_bitflow_must_have_no_float_operation() -> None:
         assert one.float_multiplications == layer.accumulators + layer.target.size
         assert one.binary_operations == layer.accumulators * layer.taps
     assert np.prod([cost(found["xnor"][at]).binary_operations for at in (0, -1)]) == 0
+
+
+# Every option of `learn.layers` at least once.
+DESCRIBED = [
+    (
+        "conv3x3:16 conv3x3:16/pool2 res3x3:16 res3x3:16/pool2/shift conv3x3:32/groups2/bitpool2 dense:40/shift",
+        (16, 16, 3),
+    ),
+    ("conv5x3:8/w8/stride2x1/bitpool2 conv3x3:16/pad0/w8 res1x3:16 res3x3:16 dense:16/w8 dense:8", (20, 12, 1)),
+    ("conv2x4:8/pad1x2/shift conv3x3:8/stride2/pool3s2/shift", (17, 14, 2)),
+    ("conv1x5:24 conv1x4:32/pool1x2 conv1x3:32/pad0x3/pool1x3s1x2 res1x5:32/bitpool1x2", (1, 40, 10)),
+]
+
+
+def described(text: str, picture: tuple[int, int, int]) -> nn.Sequential:
+    torch.manual_seed(4)
+    return architectures.build(text, picture, 5)
+
+
+@pytest.mark.parametrize(("text", "picture"), DESCRIBED)
+def test_variants_of_described_networks_must_have_the_same_shapes(text: str, picture: tuple[int, int, int]) -> None:
+    found = describe_variants(text, picture, 5)
+    for layers in zip(*found.values(), strict=True):
+        shapes = {(layer.source, layer.accumulators, layer.target, layer.taps, layer.filters) for layer in layers}
+        assert len(shapes) == 1
+    assert {layer.weight_bits for layer in found["float"]} == {32}
+
+
+@pytest.mark.parametrize(("text", "picture"), DESCRIBED)
+@pytest.mark.parametrize("name", ["float", "xnor"])
+def test_variants_of_described_networks_must_train(name: str, text: str, picture: tuple[int, int, int]) -> None:
+    module = variant(described(text, picture), name)
+    signs = [type(layer) for layer in module.modules() if isinstance(layer, Sign | Shift)]
+    binary = [layer for layer in module.modules() if isinstance(layer, BinaryConv2d | BinaryLinear | InputConv2d)]
+    if name == "float":
+        assert (signs, binary) == ([], [])
+    else:
+        whole = described(text, picture)
+        assert [layer.weight_bits for layer in binary] == [
+            layer.weight_bits for layer in list(whole.modules())[:-1] if isinstance(layer, BinaryConv2d | BinaryLinear)
+        ]
+        assert sum(kind is Sign for kind in signs) == sum(isinstance(layer, Sign) for layer in whole.modules()) - 1
+    images = torch.randint(0, 256, (6, picture[2], *picture[:2])).float()
+    before = {key: value.detach().clone() for key, value in module.named_parameters()}
+    optimiser = torch.optim.Adam(module.parameters())
+    scores = module(images)
+    assert scores.shape == (6, 5)
+    nn.functional.cross_entropy(scores, torch.arange(6) % 5).backward()
+    optimiser.step()
+    assert all(not torch.equal(before[key], value) for key, value in module.named_parameters())
+
+
+def test_a_shift_must_stay_before_the_signs_that_stay() -> None:
+    text = "conv3x3:8/shift conv3x3:8/shift conv3x3:8/shift"
+    kinds = [type(layer) for layer in variant(described(text, (8, 8, 1)), "xnor")]
+    assert [kind for kind in kinds if kind in (Shift, Sign, nn.ReLU)] == [Shift, Sign, Shift, Sign, nn.ReLU]
+
+
+def test_a_float_residual_layer_must_stand_before_its_activation() -> None:
+    layers = list(variant(described("conv3x3:8 conv3x3:8 res3x3:8", (8, 8, 1)), "float"))
+    (residual,) = [layer for layer in layers if isinstance(layer, Residual)]
+    assert [type(layer) for layer in residual.body] == [nn.BatchNorm2d, nn.ReLU, nn.Conv2d]
+    value = torch.randn(2, 8, 8, 8)
+    torch.testing.assert_close(residual(value), value + residual.body(value))
+
+
+@pytest.mark.parametrize(("text", "picture"), DESCRIBED)
+def test_counts_of_described_networks_must_be_those_of_the_packed_network(
+    text: str, picture: tuple[int, int, int]
+) -> None:
+    module = described(text, picture).eval()
+    packed = pack(fuse(network_from_module(module, picture)))
+    counted = total(map(cost, describe(module, picture)))
+    assert counted.bytes == sum(layer.nbytes for layer in packed.layers)
+    shifts = sum(layer.conv.size for layer in packed.layers if layer.gives is not Values.INTEGERS)
+    shortcuts = sum(layer.conv.size * (len(layer.sources) - 1) for layer in packed.layers)
+    products = sum(layer.macs for layer in packed.layers)
+    assert counted.binary_operations + counted.integer_additions == products + shifts + shortcuts
+    assert counted.binary_operations == sum(layer.macs for layer in packed.layers[1:] if layer.weight_bits == 1)
+    assert counted.integer_multiplications == (packed.layers[0].macs if packed.layers[0].weight_bits == 8 else 0)
+    assert (counted.float_multiplications, counted.float_additions) == (0, 0)
+
+
+@pytest.mark.parametrize(("text", "picture"), DESCRIBED)
+def test_counted_multiplications_of_described_networks_must_be_torch_s(
+    text: str, picture: tuple[int, int, int]
+) -> None:
+    module = variant(described(text, picture), "float").eval()
+    with FlopCounterMode(display=False) as counter:
+        module(torch.zeros(1, picture[2], *picture[:2]))
+    layers = describe(module, picture)
+    products = counter.get_total_flops() // 2
+    assert total(map(cost, layers)).float_multiplications == products + sum(layer.normed for layer in layers)

@@ -27,6 +27,7 @@ __all__ = ["compare", "show_costs"]
 # What is compared outside of a project.
 _PAPER = project.Project(Path(), architecture="bitflow-alexnet", recipe=recipe_for("bitflow-alexnet"))
 _COSTS = ("layer", "network", "shape", "parameters", "bytes", "float mul", "float add", "integer add", "binary ops")
+_PRODUCTS = "integer mul"  # only shown where a network has some: int8 weights in the first layer
 
 
 def compare(
@@ -150,6 +151,6 @@ def show_costs(names: str, architecture: str, size: str, classes: int, width: fl
         for name, (layer, each) in zip(asked, together, strict=True)
     ]
     rows += [("total", name, "", totals[name]) for name in asked]
-    output.print_table(
-        _COSTS, ((*start, *(f"{number:,}" for number in asdict(each).values())) for *start, each in rows)
-    )
+    header = _COSTS if not any(each.integer_multiplications for each in totals.values()) else (*_COSTS, _PRODUCTS)
+    cells = ((*start, *(f"{number:,}" for number in asdict(each).values())) for *start, each in rows)
+    output.print_table(header, (line[: len(header)] for line in cells))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 from rich.console import Console
@@ -24,14 +26,17 @@ def _stdout() -> Console:
 
 
 @contextmanager
-def progress(what: str, total: int) -> Iterator[Callable[[int, float], None]]:
-    """A progress bar on stderr, moved by calls (done, best fraction so far); where that is no terminal, ten lines.
+def progress(what: str, total: int, shown: bool = True) -> Iterator[Callable[[float, float], None]]:
+    """A progress bar on stderr with the time that is left, moved by calls (done, best fraction so far); where that is
+    no terminal, ten lines at whole numbers.
 
-    The bar goes away at the end, so that an error still is the one line that remains.
+    The bar goes away at the end, so that an error still is the one line that remains. shown: else nothing at all.
     """
+    if not shown:
+        yield lambda done, best: None
+        return
     if not sys.stderr.isatty():
-        tenth = max(1, total // 10)
-        yield lambda done, best: note(f"{what} {done} of {total}, best {best:.2%}") if done % tenth == 0 else None
+        yield _lines(what, total)
         return
     columns = (
         TextColumn(what),
@@ -39,10 +44,27 @@ def progress(what: str, total: int) -> Iterator[Callable[[int, float], None]]:
         MofNCompleteColumn(),
         TextColumn("best {task.fields[best]:.2%}"),
         TimeRemainingColumn(),
+        TextColumn("left"),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=total, best=0.0)
         yield lambda done, best: bar.update(task, completed=done, best=best)
+
+
+def _lines(what: str, total: int) -> Callable[[float, float], None]:
+    begun: list[tuple[float, float]] = []
+
+    def tell(done: float, best: float) -> None:
+        now = time.monotonic()
+        # A run that is resumed begins somewhere: only what is done since then tells how fast it is.
+        if not begun:
+            begun.append((now, done))
+        (start, first), steps = begun[0], max(1, total // 10)
+        if done == int(done) and int(done) % steps == 0:
+            left = (now - start) * (total - done) / (done - first) if done > first else 0.0
+            note(f"{what} {done:.0f} of {total}, best {best:.2%}, {timedelta(seconds=round(left))} left")
+
+    return tell
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from dataclasses import replace
@@ -12,8 +13,8 @@ import typer
 
 from bitflow import project
 from bitflow.cli import options, output
-from bitflow.errors import MissingError
 from bitflow.ir import Network, PackedNetwork
+from bitflow.learn.ranks import is_first
 from bitflow.learn.recipe import Recipe, recipe_for
 from bitflow.lower import image
 from bitflow.lower.fuse import LayerFusion, explain
@@ -72,6 +73,9 @@ def train(
     learning_rate: Annotated[float | None, typer.Option(help="Of Adam, at the start.")] = None,
     seed: Annotated[int | None, typer.Option(help="Equal seeds give equal networks on one machine.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
+    minutes: Annotated[
+        float | None, typer.Option(help="Stop after so many; --resume goes on. [until it is done]", min=0)
+    ] = None,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Also write training/tensorboard: tensorboard --logdir training.")
     ] = False,
@@ -79,7 +83,10 @@ def train(
 ) -> None:
     """Train a network; ends with model.pt and model.bfn in the project folder. Ctrl-C keeps the best epoch so far.
 
-    Reads bitflow.toml; a flag wins over it. Examples: bitflow train; bitflow train --epochs 200 --seed 7
+    Reads bitflow.toml; a flag wins over it. Several processes, GPUs or machines train together under torchrun.
+
+    Examples: bitflow train; bitflow train --epochs 200 --seed 7; bitflow train --minutes 10 --resume; torchrun
+    --standalone --nproc-per-node 2 --max-restarts 3 --no-python bitflow train
     """
     settings = project.find_project() or project.Project(Path.cwd())
     source, size = project.resolve_data(data, settings)
@@ -88,7 +95,14 @@ def train(
     recipe = _recipe(settings.recipe if name == settings.architecture else recipe_for(name), epochs=epochs, batch=batch)
     recipe = _recipe(recipe, learning_rate=learning_rate, seed=seed)
     settings = replace(settings, data=source, size=size, architecture=name, width=wide, recipe=recipe)
-    result, packed = _train(settings, resume, tensorboard)
+    result = _train(settings, resume, tensorboard, math.inf if minutes is None else 60 * minutes)
+    if not is_first():
+        return
+    if not result.best_epoch:
+        output.note("stopped before an epoch was judged; next: bitflow train --resume")
+        return
+    packed = pack(fuse_network(load_network(settings.module_path)))
+    image.save(packed, settings.model_path)
     _print_training(result, packed, settings, as_json)
 
 
@@ -138,31 +152,29 @@ def _recipe(recipe: Recipe, **flags: float | None) -> Recipe:
     return replace(recipe, **given)  # type: ignore[arg-type]
 
 
-def _train(settings: project.Project, resume: bool, tensorboard: bool) -> tuple[Result, PackedNetwork]:
-    """Train, then fuse, pack and save."""
-    from bitflow.learn.run import run, write_page
+def _train(settings: project.Project, resume: bool, tensorboard: bool, seconds: float) -> Result:
+    """Train; of several processes only the first one tells how it goes."""
+    from bitflow.learn.run import run
 
-    with output.progress("training", settings.recipe.epochs) as on_epoch:
-        module, _, result = run(
+    recipe, first = settings.recipe, is_first()
+    total = recipe.epochs + (recipe.teacher_epochs if recipe.teacher else 0)
+    with output.progress("training", total, first) as on_step:
+        _, _, result = run(
             settings.data,
             settings.architecture,
-            settings.recipe,
+            recipe,
             settings.folder,
             name=settings.name,
             size=settings.size,
             width=settings.width,
             resume=resume,
             tensorboard=tensorboard,
-            on_remark=output.note,
-            on_epoch=on_epoch,
+            seconds=seconds,
+            page=True,
+            on_remark=output.note if first else lambda remark: None,
+            on_step=on_step,
         )
-    try:
-        output.note(f"wrote {write_page(settings.folder, settings.data, settings.size, module, result)}")
-    except MissingError as error:
-        output.note(f"no page of the run: {error}")
-    packed = pack(fuse_network(load_network(settings.module_path)))
-    image.save(packed, settings.model_path)
-    return result, packed
+    return result
 
 
 def _print_training(result: Result, packed: PackedNetwork, settings: project.Project, as_json: bool) -> None:
@@ -175,6 +187,7 @@ def _print_training(result: Result, packed: PackedNetwork, settings: project.Pro
             "test accuracy": f"{result.test_accuracy:.2%}",
             "best epoch": f"{result.best_epoch} of {result.epochs}, validation {result.validation_accuracy:.2%}",
             "seconds": f"{result.seconds:.1f}",
+            **({"stopped": "before its end; bitflow train --resume goes on"} if result.interrupted else {}),
             "wrote": f"{settings.module_path.name}, {settings.model_path.name} ({size} bytes)",
         }
     )

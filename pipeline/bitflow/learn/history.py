@@ -14,7 +14,7 @@ from bitflow.errors import InputError, MissingError
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-__all__ = ["COLUMNS", "History"]
+__all__ = ["COLUMNS", "History", "read_epochs"]
 
 COLUMNS = ("epoch", "loss", "train_accuracy", "validation_accuracy", "learning_rate", "seconds")
 # Six digits: a learning rate may be small, and accuracies of a million images differ in the sixth.
@@ -68,12 +68,20 @@ class History:
             self._writer.flush()
 
     def rows(self) -> list[dict[str, float]]:
-        """The epochs in metrics.csv. A number that is not there is NaN; a line that a kill has torn is left out."""
-        try:
-            with self._path.open(newline="", encoding="utf-8", errors="replace") as file:
-                return [row for row in map(_numbers, csv.DictReader(file)) if row]
-        except FileNotFoundError:
-            return []
+        """The epochs in metrics.csv, as `read_epochs` gives them."""
+        return read_epochs(self._path.parent)
+
+
+def read_epochs(folder: Path) -> list[dict[str, float]]:
+    """The epochs in a run's metrics.csv, a number for each of COLUMNS; none where there is no such file.
+
+    A number that is not there is NaN; a line that a kill has torn is left out.
+    """
+    try:
+        with (folder / "metrics.csv").open(newline="", encoding="utf-8", errors="replace") as file:
+            return [row for row in map(_numbers, csv.DictReader(file)) if row]
+    except FileNotFoundError:
+        return []
 
 
 def _events(folder: Path, keep: int) -> SummaryWriter:

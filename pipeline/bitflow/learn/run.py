@@ -11,11 +11,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from bitflow.errors import MissingError
 from bitflow.learn import architectures, checkpoint
 from bitflow.learn.data import load_data
 from bitflow.learn.dataset import Dataset
 from bitflow.learn.evaluate import logits
-from bitflow.learn.history import History
+from bitflow.learn.history import read_epochs
 from bitflow.learn.ranks import is_first, is_shared, was_restarted
 from bitflow.learn.recipe import Recipe
 from bitflow.learn.remarks import remarks
@@ -23,7 +24,7 @@ from bitflow.learn.teacher import trained_teacher
 from bitflow.learn.train import Result, train
 from bitflow.show import training
 
-__all__ = ["run", "write_page"]
+__all__ = ["run"]
 
 
 def run(
@@ -38,6 +39,7 @@ def run(
     resume: bool = False,
     tensorboard: bool = False,
     seconds: float = math.inf,
+    page: bool = False,
     on_remark: Callable[[str], None] = lambda remark: None,
     on_step: Callable[[float, float], None] = lambda epochs, best: None,
     on_epoch: Callable[[int, float], None] = lambda epoch, best: None,
@@ -46,8 +48,9 @@ def run(
     the recipe has a teacher, that is trained first, in `folder`/training/teacher; its epochs count in on_step.
 
     Nothing is written before an epoch was judged. Equal settings give equal weights on one machine: torch's arithmetic
-    may differ between CPUs. on_remark is called with what is odd about the data and the training, a line each.
-    Arguments and errors as `learn.data.load_data`, `learn.architectures.build` and `learn.train.train`.
+    may differ between CPUs. page: draw the run as well (`show.training.page`), after model.pt is written. on_remark is
+    called with a line for each thing that is odd about data and training, and one for the page: where it lies, or why
+    there is none. Arguments and errors as `learn.data.load_data`, `learn.architectures.build` and `learn.train.train`.
     """
     dataset = load_data(data, size)
     for remark in remarks(dataset):
@@ -88,18 +91,18 @@ def run(
     else:
         result = replace(result, best_epoch=0, epochs=0, validation_accuracy=0.0)
     model = checkpoint.ModelFile(name, architecture, dataset.contract, dataset.class_names, result.metrics(), width)
-    if result.best_epoch and is_first():
-        checkpoint.save_module(folder / "model.pt", module, model)
+    if not result.best_epoch or not is_first():
+        return module, model, result
+    checkpoint.save_module(folder / "model.pt", module, model)
+    if page:
+        try:
+            on_remark(f"wrote {_write_page(place, dataset, module, result)}")
+        except MissingError as error:
+            on_remark(f"no page of the run: {error}")
     return module, model, result
 
 
-def write_page(folder: Path, data: str, size: tuple[int, ...] | None, module: nn.Module, result: Result) -> Path:
-    """Draw a run into `folder`/training: training.html with curves, what is confused, and examples of the test images.
-
-    folder, data, size: as `run` had them; module, result: what it gave. Raises MissingError without matplotlib.
-    """
-    dataset: Dataset = load_data(data, size)
-    place = folder / "training"
+def _write_page(folder: Path, dataset: Dataset, module: nn.Module, result: Result) -> Path:
     facts = {
         "data": f"{dataset.name}, {len(dataset.train)} training and {len(dataset.test)} test images",
         "test accuracy": "not judged" if result.test_accuracy is None else f"{result.test_accuracy:.2%}",
@@ -107,8 +110,8 @@ def write_page(folder: Path, data: str, size: tuple[int, ...] | None, module: nn
         "seconds": f"{result.seconds:.1f}",
     }
     return training.page(
-        place,
-        History(place, resume=True, keep_until=result.epochs).rows(),
+        folder,
+        read_epochs(folder),
         facts,
         dataset.test.images,
         dataset.test.labels,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from bitflow.geometry import Shape
 from bitflow.learn import architectures
 from bitflow.learn.variants import VARIANTS, variant
-from bitflow.nn import BinaryConv2d, BinaryLinear, InputConv2d
+from bitflow.nn import BinaryConv2d, BinaryLinear, InputConv2d, Residual
 from bitflow.show.compare import LayerShape
 
 __all__ = ["describe", "describe_variants"]
@@ -18,7 +19,8 @@ __all__ = ["describe", "describe_variants"]
 _CONVOLUTIONS = (BinaryConv2d, InputConv2d, nn.Conv2d)
 _DENSE = (BinaryLinear, nn.Linear)
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
-_BINARY = (BinaryConv2d, BinaryLinear, InputConv2d)
+_WHOLE = (BinaryConv2d, BinaryLinear, InputConv2d)
+_FLOAT = 32  # bits of a float weight
 
 
 def describe_variants(
@@ -38,7 +40,8 @@ def describe_variants(
 def describe(module: nn.Sequential, picture: tuple[int, int, int]) -> tuple[LayerShape, ...]:
     """Each layer of a plain Sequential as it runs over one picture (height, width, channels): its shapes and its kind.
 
-    A network whose first layer is InputConv2d is taken as fused: integers only.
+    A network whose first layer is InputConv2d is taken as fused: integers only. The body of a Residual is a Sequential
+    of BatchNorm, activation and convolution, as `learn.architectures` and `learn.variants` make it.
     """
     height, width, channels = picture
     fused = isinstance(module[0], InputConv2d)
@@ -49,17 +52,39 @@ def describe(module: nn.Sequential, picture: tuple[int, int, int]) -> tuple[Laye
             source, value = value, part(value)
             if isinstance(part, _CONVOLUTIONS + _DENSE):
                 found.append(_layer(len(found), part, source, value, fused))
+            elif isinstance(part, Residual):
+                found.append(_residual(len(found), part, source, value, fused))
+            elif found and isinstance(part, _NORMS):
+                found[-1] = _normed(found[-1], part, value)
             elif found and not isinstance(part, nn.Flatten):
-                norm = found[-1].norm or isinstance(part, _NORMS)
-                found[-1] = replace(found[-1], target=_shape(value), norm=norm)
-    return tuple(found)
+                found[-1] = replace(found[-1], target=_shape(value))
+    return (*found[:-1], replace(found[-1], scores=fused))
+
+
+def _normed(layer: LayerShape, norm: nn.Module, value: Tensor) -> LayerShape:
+    """The layer with the BatchNorm that follows it; a BatchShift stands before the pool."""
+    values = layer.accumulators if layer.fused else value.numel()
+    channels = len(cast(Tensor, norm.weight))
+    return replace(layer, normed=layer.normed + values, norms=layer.norms + channels)
+
+
+def _residual(index: int, part: Residual, source: Tensor, target: Tensor, fused: bool) -> LayerShape:
+    assert isinstance(part.body, nn.Sequential)
+    norm, *_, convolution = part.body
+    layer = _layer(index, convolution, source, target, fused)
+    channels = len(cast(Tensor, norm.weight))
+    return replace(layer, name=f"res{index + 1}", normed=source.numel(), norms=channels, residual=True)
 
 
 def _layer(index: int, part: nn.Module, source: Tensor, target: Tensor, fused: bool) -> LayerShape:
     weight = part.weight
     assert isinstance(weight, Tensor)
-    binary = isinstance(part, _BINARY)
-    scales = 0 if fused or not binary else 1 if isinstance(part, BinaryLinear) else len(weight)
+    bits, scales = _FLOAT, 0
+    if isinstance(part, _WHOLE):
+        bits = part.weight_bits
+        # Of 8 bits and of dense layers alpha is one number.
+        one = bits == 8 or isinstance(part, BinaryLinear)
+        scales = 0 if fused or not part.scaled else 1 if one else len(weight)
     return LayerShape(
         name=f"{'dense' if isinstance(part, _DENSE) else 'conv'}{index + 1}",
         source=_shape(source),
@@ -67,12 +92,11 @@ def _layer(index: int, part: nn.Module, source: Tensor, target: Tensor, fused: b
         target=_shape(target),
         taps=weight[0].numel(),
         filters=len(weight),
-        binary=binary,
+        weight_bits=bits,
         pixels=index == 0,
         fused=fused,
         scales=scales,
         bias=part.bias is not None,
-        norm=False,
     )
 
 

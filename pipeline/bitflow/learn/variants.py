@@ -6,6 +6,9 @@ xnor      XNOR-Net (Rastegari et al., 2016): first and last layer float, ReLU be
           its authors' published code.
 float     full precision: float weights, BatchNorm, ReLU
 
+A residual layer becomes a pre-activation one (BatchNorm, ReLU, convolution, added to the map), int8 weights become
+floats; in `xnor` both stay as they are. `Shift` is there only where a sign is: BatchNorm's bias does the same.
+
 All three keep the order of their layers. `xnor` and `float` are trained and evaluated in torch; nothing fuses them.
 """
 
@@ -14,7 +17,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from bitflow.errors import InputError
-from bitflow.nn import BinaryConv2d, BinaryLinear, InputConv2d, Sign
+from bitflow.nn import BinaryConv2d, BinaryLinear, InputConv2d, Residual, Shift, Sign
 
 __all__ = ["VARIANTS", "Centred", "variant"]
 
@@ -49,7 +52,7 @@ def variant(module: nn.Sequential, name: str) -> nn.Sequential:
     found: list[nn.Module] = []
     for index, layer in enumerate(layers):
         outer = index == len(layers) - 1 or isinstance(layer, InputConv2d)
-        if name == "float" or outer or index == last_sign:
+        if name == "float" or outer or index in (last_sign - 1, last_sign):  # a Shift stands before its sign
             found += _as_float(layer)
         else:
             found.append(layer)
@@ -57,7 +60,7 @@ def variant(module: nn.Sequential, name: str) -> nn.Sequential:
 
 
 def _as_float(layer: nn.Module) -> list[nn.Module]:
-    """The layer with float weights or activations. Only the last one, without BatchNorm, needs a bias."""
+    """The layer with float weights or activations. BatchNorm follows each convolution, so none needs a bias."""
     match layer:
         case InputConv2d() | BinaryConv2d():
             convolution = nn.Conv2d(
@@ -72,6 +75,12 @@ def _as_float(layer: nn.Module) -> list[nn.Module]:
             return [Centred(layer.zero_point), convolution] if isinstance(layer, InputConv2d) else [convolution]
         case BinaryLinear():
             return [nn.Linear(layer.in_features, layer.out_features)]
+        case Residual():
+            assert isinstance(layer.body, nn.Sequential)
+            body = [twin for part in layer.body for twin in _as_float(part)]
+            return [Residual(nn.Sequential(*body), layer.shortcut)]
+        case Shift():
+            return []
         case Sign():
             return [nn.ReLU()]
         case _:

@@ -1,22 +1,27 @@
 """What a network takes as full precision, as XNOR-Net and as BitFlow: parameters, bytes and operations, counted.
 
 Counted for one picture, from the shapes of the networks themselves. With n accumulators (values of a layer before its
-pool), K taps each, and m values after the pool:
+pool), K taps each:
 
 float layer      n * K float multiplications and n * (K - 1) float additions; n more where there is a bias
 bits             n * K binary operations: one is one product of a weight and an activation, that is one bit of an XNOR
                  and its part in a popcount. A 32-bit machine does up to 32 of them by one XNOR and one popcount.
 pixels           n * K integer additions: a weight of +-1 adds or subtracts a pixel (BitFlow's first layer)
+int8 weights     n * K integer additions: an activation of +-1 adds or subtracts a weight; with pixels as many integer
+                 multiplications as well
 scaling factor   n float multiplications (XNOR-Net: the result of a binary layer times alpha)
-BatchNorm        m float multiplications and m float additions, as y = a * x + b
-BatchShift       n integer additions (BitFlow: before the pool, which is an OR); as many for the offsets of the scores
+residual layer   n additions of the shortcut, of floats only in the float network
+BatchNorm        a float multiplication and a float addition for each value that it gets, as y = a * x + b; after the
+                 pool, or before it where that pools bits. A Shift is a part of b.
+BatchShift       n integer additions (BitFlow: before the pool, which is an OR); as many for the offsets of the scores.
+                 The one inside of a residual layer: one for each value of the map that it takes
 
 Not counted, for any of them: comparisons (max-pool, ReLU, sign), bringing pixels to the range of the first layer, and
 turning a popcount p into an accumulator K - 2p. A padded tap counts like any other.
 
 parameters are the numbers that inference needs: weights; two a channel for BatchNorm; alpha; one BatchShift a channel,
-or two integers a class. bytes are theirs: 4 for a float or an integer, and for weights of one bit those of a `.bfn`,
-whole 32-bit words for each filter.
+or two integers a class. bytes are theirs: 4 for a float or an integer, and for weights of one bit or of int8 those of a
+`.bfn`, whole 32-bit words for each filter.
 """
 
 from __future__ import annotations
@@ -34,8 +39,10 @@ __all__ = ["Cost", "LayerShape", "cost", "total"]
 class LayerShape:
     """A layer, from the map it takes to the map after its pool. accumulators: values before the pool. taps: K.
 
-    binary: weights of one bit. pixels: it takes the picture. fused: integers only, BatchShift or scores. scales: how
-    many scaling factors inference multiplies by. bias, norm: it has a bias, a BatchNorm.
+    weight_bits: 1, 8 (int8) or 32 (float). pixels: it takes the picture. fused: integers only. scales: how many scaling
+    factors inference multiplies by. bias: it has one. normed: values that go through a BatchNorm (fused: a BatchShift),
+    norms: channels of these, both over all that the layer has. residual: a shortcut is added to the accumulators.
+    scores: the last layer of a fused network, with a factor and an offset a class.
     """
 
     name: str
@@ -44,12 +51,15 @@ class LayerShape:
     target: Shape
     taps: int
     filters: int
-    binary: bool
+    weight_bits: int
     pixels: bool
     fused: bool
     scales: int
     bias: bool
-    norm: bool
+    normed: int = 0
+    norms: int = 0
+    residual: bool = False
+    scores: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,31 +72,38 @@ class Cost:
     float_additions: int
     integer_additions: int
     binary_operations: int
+    integer_multiplications: int = 0
 
 
 def cost(layer: LayerShape) -> Cost:
     """What one layer takes."""
-    n, taps, values = layer.accumulators, layer.taps, layer.target.size
+    n, taps = layer.accumulators, layer.taps
     products = n * taps
-    multiplies = adds = integer = binary = 0
-    if not layer.binary:
+    multiplies = adds = integer = whole = binary = 0
+    if layer.weight_bits == 32:
         multiplies, adds = products, products - n
-    elif layer.pixels:
-        integer = products
-    else:
+    elif layer.weight_bits == 1 and not layer.pixels:
         binary = products
-    # Numbers beside the weights, 4 bytes each.
-    extra = layer.scales
-    multiplies += n if layer.scales else 0
-    if layer.fused:
-        extra += layer.filters if layer.norm else 2 * layer.filters
-        integer += n
     else:
-        extra += layer.filters * (layer.bias + 2 * layer.norm)
-        adds += n * layer.bias + values * layer.norm
-        multiplies += values * layer.norm
-    weight_bytes = 4 * layer.filters * (bits.words_for(taps) if layer.binary else taps)
-    return Cost(layer.filters * taps + extra, weight_bytes + 4 * extra, multiplies, adds, integer, binary)
+        integer = products
+        whole = products if layer.weight_bits == 8 and layer.pixels else 0
+    if layer.weight_bits == 32:
+        adds += n * layer.residual
+    else:
+        integer += n * layer.residual
+    # Numbers beside the weights, 4 bytes each.
+    extra = layer.scales + layer.filters * layer.bias
+    multiplies += n if layer.scales else 0
+    adds += n * layer.bias
+    if layer.fused:
+        extra += layer.norms + 2 * layer.filters * layer.scores
+        integer += layer.normed + n * layer.scores
+    else:
+        extra += 2 * layer.norms
+        multiplies += layer.normed
+        adds += layer.normed
+    weight_bytes = 4 * layer.filters * bits.words_for(taps * layer.weight_bits)
+    return Cost(layer.filters * taps + extra, weight_bytes + 4 * extra, multiplies, adds, integer, binary, whole)
 
 
 def total(costs: Iterable[Cost]) -> Cost:

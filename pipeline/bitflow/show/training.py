@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from bitflow.errors import InputError
 from bitflow.geometry import require
-from bitflow.show import html, training_plots
+from bitflow.show import confusion, html, training_plots
 from bitflow.show.training_plots import DARK, LIGHT, PANELS
 
 __all__ = ["Images", "page"]
@@ -23,8 +23,6 @@ _ROWS = 12  # of the tables of pairs and of classes
 _WRONG = 40
 _RIGHT = 12
 _SIDE = 112  # pixels of the longer side of a test image
-_LETTERS = 3  # of a name that fits above a column
-_FAINTEST = 0.25  # of a cell with one image among many: it must be seen
 _TOP = 5
 
 History = Sequence[Mapping[str, float]]
@@ -53,7 +51,7 @@ def page(
 ) -> Path:
     """Write training.html, curves.png and confusion.png (up to 100 classes) into `folder`; the path of the page.
 
-    history: a row an epoch, as `learn.history.History.rows` gives them; may be empty. facts: what else is known of the
+    history: a row an epoch, as `learn.history.read_epochs` gives them; may be empty. facts: what else is known of the
     run, by name, in the order in which it is shown. images [N, H, W, C], labels [N] and scores [N, classes], larger is
     likelier, are of the test part. names: of the classes. Equal arguments give equal bytes.
 
@@ -69,8 +67,7 @@ def page(
     require(inside, f"a label is outside 0..{len(names) - 1}")
     names = [_clean(name) for name in names]
     predicted = scores.argmax(axis=1)
-    counts = np.zeros((len(names), len(names)), np.int64)
-    np.add.at(counts, (labels, predicted), 1)
+    counts = confusion.counted(labels, predicted, len(names))
     # Pictures first: without matplotlib nothing is written.
     drawn = {"curves.png": training_plots.curves(history, LIGHT)}
     cells = None
@@ -85,9 +82,9 @@ def page(
         tiles=_tiles(history, labels, scores),
         facts=[(_clean(name), _clean(value)) for name, value in facts.items()],
         curves=_curves(history),
-        matrix=_matrix(counts, names) if len(names) <= _CLASSES else None,
+        matrix=confusion.matrix(counts, names) if len(names) <= _CLASSES else None,
         cells=cells,
-        pairs=_pairs(counts, names),
+        pairs=confusion.pairs(labels, predicted, names, _ROWS),
         hardest=_hardest(counts, names) if len(names) > _CLASSES else [],
         examples=_examples(images, labels, scores, names),
     )
@@ -143,31 +140,6 @@ def _curves(history: History) -> list[dict[str, str]]:
 
 def _pair(light: bytes, dark: bytes) -> dict[str, str]:
     return {"light": html.png(light), "dark": html.png(dark)}
-
-
-def _matrix(counts: Counts, names: Sequence[str]) -> dict[str, Any]:
-    """Counts [true][predicted], each with the share of its row, and how much of the row is right."""
-    rows = []
-    for index, (name, line) in enumerate(zip(names, counts.tolist(), strict=True)):
-        total = max(1, sum(line))
-        cells = [
-            {
-                "count": count,
-                "right": index == column,
-                "strength": round(60 * max(count / total, _FAINTEST)) if count else 0,
-            }
-            for column, count in enumerate(line)
-        ]
-        rows.append({"name": name, "cells": cells, "share": f"{line[index] / total:.0%}" if sum(line) else ""})
-    return {"names": names, "rows": rows, "tall": max(map(len, names)) > _LETTERS}
-
-
-def _pairs(counts: Counts, names: Sequence[str]) -> list[tuple[str, str, int]]:
-    """True class, predicted class, how often: the most frequent confusions."""
-    wrong = counts - np.diag(np.diag(counts))
-    order = np.argsort(-wrong, axis=None, kind="stable")[:_ROWS]
-    found = [(int(at) // len(names), int(at) % len(names)) for at in order]
-    return [(names[truth], names[said], int(wrong[truth, said])) for truth, said in found if wrong[truth, said]]
 
 
 def _hardest(counts: Counts, names: Sequence[str]) -> list[tuple[str, str, int, int]]:
