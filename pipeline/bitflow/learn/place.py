@@ -6,8 +6,8 @@ batch is shared out among them. The first one (rank 0) writes files and speaks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import atexit
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,6 +43,8 @@ class Place:
     def forward(self, module: nn.Module, compiled: bool) -> nn.Module:
         """What a training step calls: the module, whose gradients become the mean of all processes."""
         if self.size > 1:
+            # A weight with a side of 1 has several layouts that are the same.
+            warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
             module = nn.parallel.DistributedDataParallel(module)
         return torch.compile(module) if compiled else module  # type: ignore[return-value]
 
@@ -68,8 +70,7 @@ class Place:
         return images.to(self.device, non_blocking=True).contiguous(memory_format=torch.channels_last)
 
 
-@contextmanager
-def place(recipe: Recipe) -> Iterator[Place]:
+def place(recipe: Recipe) -> Place:
     """The place of a run; joins the other processes where torchrun started several.
 
     Raises InputError for a GPU that is not there, and a batch that cannot be shared out evenly.
@@ -82,17 +83,20 @@ def place(recipe: Recipe) -> Iterator[Place]:
     torch.set_num_threads(recipe.threads)
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    if size == 1:
-        yield Place(device, _half(recipe.precision, device))
+    if size > 1:
+        _join(device, size)
+    return Place(device, _half(recipe.precision, device), ranks.rank(), size)
+
+
+def _join(device: torch.device, size: int) -> None:
+    """Once in a process: a group that was left cannot be joined again."""
+    if distributed.is_initialized():
         return
     try:
         distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     except (ValueError, RuntimeError) as error:
         raise InputError(f"cannot join {size} processes ({str(error).splitlines()[0][:120]})") from error
-    try:
-        yield Place(device, _half(recipe.precision, device), ranks.rank(), size)
-    finally:
-        distributed.destroy_process_group()
+    atexit.register(distributed.destroy_process_group)
 
 
 def _half(precision: str, device: torch.device) -> bool:

@@ -139,8 +139,8 @@ def train(
         if isinstance(layer, Sign):
             layer.estimator = recipe.estimator
     interrupted = False
+    here = place(recipe)
     with ExitStack() as stack:
-        here = stack.enter_context(place(recipe))
         recipe = _fitting(recipe, len(learning), here.size)
         module.to(here.device)
         state = State.start(module, recipe, len(learning) // recipe.batch, identity)
