@@ -35,7 +35,7 @@ def init(
     data: Annotated[str, typer.Option(metavar="SOURCE", help=f"{options.SOURCES}.")] = "digits",
     size: options.Size = None,
     architecture: Annotated[
-        str | None, typer.Option(help="bitflow-tiny, bitflow-lenet or bitflow-alexnet. [as suits the data]")
+        str | None, typer.Option(metavar="NETWORK", help=f"{options.NETWORKS}. [as suits the data]")
     ] = None,
     width: options.Width = 1.0,
     board: Annotated[str, typer.Option(help="The board to build for.")] = "qemu-m4",
@@ -61,7 +61,7 @@ def init(
 def train(
     data: options.Data = None,
     architecture: Annotated[
-        str | None, typer.Option(help="bitflow-tiny, bitflow-lenet or bitflow-alexnet. [the project's]")
+        str | None, typer.Option(metavar="NETWORK", help=f"{options.NETWORKS}. [the project's]")
     ] = None,
     width: Annotated[
         float | None, typer.Option(metavar="FACTOR", help="All channels times this. [the project's, or 1]")
