@@ -25,8 +25,9 @@ from bitflow.deploy.planning import plan_for
 from bitflow.errors import CheckFailed, InputError, MissingError
 from bitflow.geometry import Shape, require
 from bitflow.ir import PackedNetwork
-from bitflow.learn.data import Dataset, load_data
+from bitflow.learn.data import load_data
 from bitflow.learn.recipe import Recipe, recipe_for
+from bitflow.learn.suitable import suitable
 from bitflow.lower.choice import Wish
 from bitflow.lower.cores import CYCLES
 from bitflow.show import pareto, search_page
@@ -113,7 +114,7 @@ def search(
     source, usual_size = project.resolve_data(data, settings)
     sides = project.parse_size(size) if size else usual_size
     dataset = load_data(source, sides)
-    name, full = _base(base, dataset, settings if data is None else None)
+    name, full = _base(base, source, dataset.contract.shape, settings if data is None else None)
     full = full if seed is None else replace(full, seed=seed)
     recipe = replace(full, epochs=max(1, full.epochs // _SHARE_OF_EPOCHS) if epochs is None else epochs)
 
@@ -168,23 +169,14 @@ def _check_folder(folder: Path) -> None:
     require(not own, f"{folder} has a {project.FILE_NAME} already; choose another folder with -o")
 
 
-def _base(base: str | None, dataset: Dataset, settings: project.Project | None) -> tuple[str, Recipe]:
+def _base(base: str | None, source: str, shape: Shape, settings: project.Project | None) -> tuple[str, Recipe]:
     """The network to begin with, and how it is trained."""
     if base is not None:
         return base, recipe_for(base)
     if settings is not None:
         return settings.architecture, settings.recipe
-    name = _suits(dataset.contract.shape)
+    name = suitable(source, (shape.height, shape.width))
     return name, recipe_for(name)
-
-
-def _suits(shape: Shape) -> str:
-    """The recipe for pictures of that size; for maps of height or width 1, which none is made for, a like network."""
-    if 1 in (shape.height, shape.width):
-        nine, five, two = (f"1x{n}" if shape.height == 1 else f"{n}x1" for n in (9, 5, 2))
-        return f"conv{nine}:32/stride{two} conv{five}:64/pool{two} conv{five}:64"
-    side = max(shape.height, shape.width)
-    return "bitflow-tiny" if side < 16 else "bitflow-lenet" if side < 64 else "bitflow-alexnet"
 
 
 def _price(board: boards.Board, wish: Wish, cycles: float | None) -> Callable[[PackedNetwork], Costs]:

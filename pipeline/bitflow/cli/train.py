@@ -13,7 +13,9 @@ import typer
 from bitflow import project
 from bitflow.cli import options, output
 from bitflow.ir import Network, PackedNetwork
+from bitflow.learn.data import PICTURE_SOURCES
 from bitflow.learn.recipe import Recipe, recipe_for
+from bitflow.learn.suitable import suitable
 from bitflow.lower import image
 from bitflow.lower.fuse import LayerFusion, explain
 from bitflow.lower.fuse import fuse as fuse_network
@@ -24,8 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["fuse", "init", "train"]
 
-# The network that suits a source; any other gets bitflow-lenet.
-_SUITS = {"digits": "bitflow-tiny"} | dict.fromkeys(("hands", "imagenet", "signs"), "bitflow-alexnet")
 _FUSED = ("layer", "kind", "shape", "R", "flipped", "constant", "BatchShift", "pool", "class order")
 
 
@@ -51,7 +51,7 @@ def init(
         name or (re.split(r"[.@]", Path(place).name)[0] or source),
         f"{source}:{os.path.relpath(Path(place).expanduser(), folder)}" if mark else data,
         size,
-        architecture or _SUITS.get(source, "bitflow-lenet"),
+        architecture or suitable(data, project.parse_size(size) if size and source in PICTURE_SOURCES else None),
         board,
         width,
     )
