@@ -15,7 +15,7 @@ from bitflow import resources
 from bitflow.errors import InputError
 from bitflow.geometry import require
 from bitflow.learn.data import PICTURE_SOURCES
-from bitflow.learn.recipe import Recipe, recipe_for
+from bitflow.learn.recipe import Recipe, recipe_for, recipe_names
 
 __all__ = [
     "FILE_NAME",
@@ -46,7 +46,8 @@ source = {data}
 {size}
 
 [train]
-architecture = {architecture}   # bitflow-tiny (about 8x8), bitflow-lenet (28x28) or bitflow-alexnet (224x224)
+# a name or layers: {names}, or as "conv3x3:32 conv3x3:64/pool2"
+architecture = {architecture}
 width = {width}            # all channels times this: 0.25 of bitflow-alexnet fits a chip
 epochs = {recipe.epochs}
 batch = {recipe.batch}
@@ -144,6 +145,7 @@ def project_text(name: str, data: str, size: str | None, architecture: str, boar
         name=json.dumps(name),
         data=json.dumps(data),
         size=f"size = {json.dumps(size)}" if size else '# size = "32x32x3"    # pictures of a folder are brought to it',
+        names=", ".join(recipe_names()),
         architecture=json.dumps(architecture),
         width=width,
         recipe=recipe_for(architecture),

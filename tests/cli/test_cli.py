@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 from bitflow.cli.app import app
+from bitflow.project import load_project
 
 COMMAND = [sys.executable, "-c", "from bitflow.cli.app import main; main()"]
 
@@ -148,6 +150,21 @@ def test_debug_must_show_the_traceback(tmp_path: Path) -> None:
 def test_bad_settings_must_be_named(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "bitflow.toml").write_text(text)
     assert message in refused(2, "inspect", cwd=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("options", "architecture"),
+    [
+        ([], "bitflow-tiny"),
+        (["--data", "idx:mnist"], "bitflow-lenet"),
+        (["--data", "signs:photos@two"], "bitflow-alexnet"),
+        (["--data", "signs:photos@two", "--size", "32x32x3"], "bitflow-lenet"),
+        (["--data", "sound:words.npz"], "conv1x9:32/stride1x2 conv1x5:64/pool1x2 conv1x5:64"),
+    ],
+)
+def test_init_must_choose_what_suits_the_data(tmp_path: Path, options: list[str], architecture: str) -> None:
+    assert CliRunner().invoke(app, ["init", str(tmp_path), *options]).exit_code == 0
+    assert load_project(tmp_path / "bitflow.toml").architecture == architecture
 
 
 def test_init_must_not_overwrite(tmp_path: Path) -> None:

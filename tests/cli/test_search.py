@@ -7,13 +7,16 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import pytest
-from tests.cli.test_cli import answer, bitflow, done, refused
+from tests.cli.test_cli import answer, bitflow
 
+from bitflow.cli.app import main
 from bitflow.cli.search import amount
 from bitflow.errors import InputError
+from bitflow.project import project_text, write_project
 
 ASKED = ("search", "--data", "npz:small.npz", "--board", "stm32f4", "--max-flash", "24K", "--max-latency", "3ms")
 QUICK = ("--base", "conv3x3:8/stride2 conv3x3:16", "--epochs", "1", "--trials")
@@ -32,6 +35,32 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "stdout").write_text(found.stdout)
     (folder / "stderr").write_text(found.stderr)
     return folder
+
+
+class Refused(Protocol):
+    def __call__(self, code: int, *arguments: str) -> str: ...
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Refused:
+    """`refused` in this process and an empty folder: torch and optuna take seconds to load."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")  # which main sets
+
+    def refused(code: int, *arguments: str) -> str:
+        before = sorted(tmp_path.rglob("*"))
+        monkeypatch.setattr(sys, "argv", ["bitflow", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        printed = capsys.readouterr()
+        assert ended.value.code == code, printed.err
+        assert printed.out == ""
+        (line,) = printed.err.splitlines()
+        assert line.startswith("bitflow: ")
+        assert sorted(tmp_path.rglob("*")) == before
+        return line
+
+    return refused
 
 
 def test_search_must_print_the_front_and_the_winner(searched: Path) -> None:
@@ -96,13 +125,13 @@ def test_the_same_command_must_go_on(searched: Path) -> None:
         (["--max-flash", "5K"], 1, "even the smallest network"),
     ],
 )
-def test_bad_use_must_end_in_one_line(tmp_path: Path, arguments: list[str], code: int, message: str) -> None:
-    assert message in refused(code, "search", "--data", "digits", *arguments, cwd=tmp_path)
+def test_bad_use_must_end_in_one_line(here: Refused, arguments: list[str], code: int, message: str) -> None:
+    assert message in here(code, "search", "--data", "digits", *arguments)
 
 
-def test_somebody_s_project_must_not_be_overwritten(tmp_path: Path) -> None:
-    done("init", cwd=tmp_path)
-    assert "has a bitflow.toml already" in refused(2, "search", "-o", ".", cwd=tmp_path)
+def test_somebody_s_project_must_not_be_overwritten(here: Refused) -> None:
+    write_project(Path(), project_text("mine", "digits", None, "bitflow-tiny", "qemu-m4"), overwrite=False)
+    assert "has a bitflow.toml already" in here(2, "search", "-o", ".")
 
 
 def test_a_missing_optuna_must_be_named(tmp_path: Path) -> None:

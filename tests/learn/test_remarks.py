@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from PIL import Image
 
 from bitflow.learn.dataset import Dataset, Split, assemble
 from bitflow.learn.pictures import Pictures
-from bitflow.learn.remarks import remarks
+from bitflow.learn.remarks import remarks, trouble
 
 
 def images(count: int, seed: int) -> npt.NDArray[np.uint8]:
@@ -80,3 +81,31 @@ def test_pictures_on_disk_must_not_be_decoded(tmp_path: Path) -> None:
     assert remarks(assemble("data", Split(pictures, labels), Split(pictures[:1], labels[:1]), ("a", "b")))[
         0
     ].startswith("no test images: 'b'")
+
+
+def epochs(*losses: float, right: float = 0.9, judged: bool = True) -> list[dict[str, float]]:
+    validation = 0.9 if judged else math.nan
+    return [
+        {"epoch": at, "loss": loss, "train_accuracy": right, "validation_accuracy": validation}
+        for at, loss in enumerate(losses, 1)
+    ]
+
+
+def test_a_loss_that_grows_must_be_said() -> None:
+    labels = np.arange(100) % 4
+    assert trouble(epochs(2.0, 0.5, 0.6, 0.4, 0.9), labels) == (
+        "the loss grows: 0.4 in epoch 4, 0.9 in epoch 5; a smaller learning_rate may help"
+    )
+    # A small one swings; and when weights become binary, in the second of two steps, it starts anew.
+    assert trouble(epochs(0.02, 0.01, 0.04), labels) is None
+    assert trouble(epochs(0.5, 0.2, judged=False) + epochs(1.5, 1.2), labels) is None
+
+
+def test_a_network_that_learns_nothing_must_be_said() -> None:
+    labels = np.array([0] * 70 + [1] * 30)
+    assert trouble(epochs(*[0.6] * 4, right=0.7), labels) is None
+    assert trouble(epochs(*[0.6] * 5, right=0.7), labels) == (
+        "nothing is learned in 5 epochs: 70.0% of the training images are right, "
+        "and 70.0% are of the most frequent class"
+    )
+    assert trouble(epochs(*[0.6] * 5, right=0.8), labels) is None

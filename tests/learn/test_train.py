@@ -71,6 +71,8 @@ def test_a_resumed_run_must_equal_one_that_never_stopped(tmp_path: Path, small: 
         {"float_weights": 0.4, "estimator": "bireal"},
         {"rotate": 10.0, "stretch": 0.1, "flip": True, "cutout": 3},
         {"precision": "bfloat16", "label_smoothing": 0.1},
+        {"optimiser": "bop", "flip_rate": 0.1},
+        {"teacher": "conv3x3:8/pool2", "teacher_epochs": 2},
     ],
 )
 def test_each_setting_must_matter_and_resume_exactly(tmp_path: Path, small: str, change: dict[str, Any]) -> None:
@@ -86,6 +88,85 @@ def test_each_setting_must_matter_and_resume_exactly(tmp_path: Path, small: str,
     run(small, "bitflow-tiny", replace(recipe, **change), tmp_path / "cut", resume=True)
     assert not equal(weights(tmp_path / "plain"), weights(tmp_path / "whole"))
     assert equal(weights(tmp_path / "cut"), weights(tmp_path / "whole"))
+
+
+def test_a_run_in_pieces_of_time_must_equal_one_that_never_stopped(
+    tmp_path: Path, small: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each piece is over at its first look at the clock, within an epoch of nine steps."""
+    recipe = Recipe(epochs=2, batch=16, average=0.9, norm_images=100, rotate=10, teacher_epochs=1)
+    recipe = replace(recipe, teacher="conv3x3:8/pool2")
+    run(small, "bitflow-tiny", recipe, tmp_path / "whole")
+    monkeypatch.setattr("bitflow.learn.train._LOOK", 4)
+    pieces = []
+    while not pieces or pieces[-1].interrupted:
+        pieces.append(run(small, "bitflow-tiny", recipe, tmp_path / "cut", resume=bool(pieces), seconds=0)[2])
+        assert (tmp_path / "cut" / "model.pt").exists() == bool(pieces[-1].best_epoch)
+    # Three looks an epoch, of the teacher's one and the network's two; behind the very last there is nothing left.
+    assert len(pieces) == 7, [piece.epochs for piece in pieces]
+    assert pieces[0].best_epoch == 0
+    assert equal(weights(tmp_path / "whole"), weights(tmp_path / "cut"))
+    lines = [(tmp_path / name / "training" / "metrics.csv").read_text().splitlines() for name in ("whole", "cut")]
+    whole, cut = ([line.rpartition(",")[0] for line in found] for found in lines)  # but for the seconds
+    assert whole == cut
+
+
+def test_a_long_epoch_must_be_saved_before_its_end(tmp_path: Path, small: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = Recipe(epochs=1, batch=16, shift=2)
+    run(small, "bitflow-tiny", recipe, tmp_path / "whole")
+    monkeypatch.setattr("bitflow.learn.train._INTERVAL", 0.0)
+    monkeypatch.setattr("bitflow.learn.train._LOOK", 4)
+
+    def stop(epochs: float, best: float) -> None:
+        if epochs > 0.5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(small, "bitflow-tiny", recipe, tmp_path / "cut", on_step=stop)
+    steps = []
+    run(small, "bitflow-tiny", recipe, tmp_path / "cut", resume=True, on_step=lambda done, _: steps.append(done))
+    assert 0.4 < steps[0] < 0.6
+    assert equal(weights(tmp_path / "whole"), weights(tmp_path / "cut"))
+
+
+def test_bop_must_keep_weights_binary_and_learn(tmp_path: Path, small: str) -> None:
+    recipe = replace(QUICK, epochs=8, batch=32, optimiser="bop", flip_rate=0.01, flip_threshold=1e-6)
+    module, _, result = run(small, "bitflow-tiny", recipe, tmp_path)
+    assert set(module[0].weight.detach().unique().tolist()) == {-1.0, 1.0}
+    assert result.test_accuracy is not None
+    assert result.test_accuracy > 0.9
+
+
+def test_a_teacher_must_be_what_is_followed(tmp_path: Path, small: str) -> None:
+    """With its whole share of the loss, a teacher that is sure of the wrong labels is believed, not the labels."""
+
+    class Wrong(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            bright = images.mean(dim=(1, 2, 3)) > 120
+            return torch.stack([bright, ~bright], 1) * 20.0
+
+    module = architectures.build("bitflow-tiny", (8, 8, 1), 2)
+    recipe = replace(QUICK, epochs=6, batch=32, teacher_share=1.0)
+    assert train(module, load_data(small), recipe, tmp_path, teacher=Wrong()).test_accuracy == 0.0
+
+
+def test_compiled_training_must_learn_and_fuse_alike(tmp_path: Path, small: str) -> None:
+    module, _, result = run(small, "conv3x3:8/pool2", replace(QUICK, compile=True), tmp_path)
+    assert result.test_accuracy is not None
+    assert result.test_accuracy > 0.9
+    assert "_orig_mod" not in "".join(module.state_dict())
+
+
+def test_a_training_that_fails_must_be_said_once(tmp_path: Path, small: str) -> None:
+    said: list[str] = []
+    recipe = replace(QUICK, epochs=8, learning_rate=1e-12, label_smoothing=0.9, validation=0.5)
+    data = load_data(small)
+    labels = np.random.default_rng(0).integers(0, 2, len(data.train)).astype(np.int64)
+    noise = replace(data, train=replace(data.train, labels=labels))
+    module = architectures.build("bitflow-tiny", (8, 8, 1), 2)
+    train(module, noise, recipe, tmp_path, on_remark=said.append)
+    assert len(said) == 1
+    assert "nothing is learned in 5 epochs" in said[0]
 
 
 def test_a_loss_that_is_no_number_must_be_said(tmp_path: Path, small: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,7 +35,10 @@ def compare(
     size: options.Size = None,
     architecture: Annotated[
         str | None,
-        typer.Option(help="What BitFlow is and the others are made from. [the project's, or bitflow-alexnet]"),
+        typer.Option(
+            metavar="NETWORK",
+            help="A name or layers: what BitFlow is and the others are made from. [the project's, or bitflow-alexnet]",
+        ),
     ] = None,
     width: Annotated[
         float | None, typer.Option(metavar="FACTOR", help="All channels times this. [the project's, or 1]")

@@ -7,7 +7,10 @@ from typing import Annotated, Literal
 
 import typer
 
+from bitflow.learn.recipe import recipe_names
+
 __all__ = [
+    "NETWORKS",
     "SOURCES",
     "Against",
     "Architecture",
@@ -25,6 +28,7 @@ SOURCES = (
     "digits, idx:DIR, cifar10:DIR, npz:FILE, sound:FILE, folder:DIR, imagenet:DIR, "
     "hands:DIR[@COLUMN] or signs:DIR[@two]"
 )
+NETWORKS = f"A name or layers: {', '.join(recipe_names())}, or as 'conv3x3:32 conv3x3:64/pool2'"
 
 Model = Annotated[
     str | None,
@@ -38,7 +42,7 @@ Data = Annotated[
         help=f"{SOURCES}. [the project's, or digits]",
     ),
 ]
-Architecture = Annotated[str, typer.Option("--architecture", help="bitflow-tiny, bitflow-lenet or bitflow-alexnet.")]
+Architecture = Annotated[str, typer.Option("--architecture", metavar="NETWORK", help=f"{NETWORKS}.")]
 Size = Annotated[
     str | None, typer.Option("--size", metavar="HxW[xC]", help="Size that pictures of a folder are brought to.")
 ]

@@ -3,34 +3,33 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, fields, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import tomlkit
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from bitflow import project
-from bitflow.cli import options, output
+from bitflow.cli import options, output, search_files
 from bitflow.deploy import boards
 from bitflow.deploy.planning import plan_for
-from bitflow.errors import CheckFailed, InputError, MissingError
+from bitflow.errors import CheckFailed, InputError
 from bitflow.geometry import Shape, require
 from bitflow.ir import PackedNetwork
 from bitflow.learn.data import Dataset, load_data
 from bitflow.learn.recipe import Recipe, recipe_for
+from bitflow.learn.suitable import suitable
 from bitflow.lower.choice import Wish
 from bitflow.lower.cores import CYCLES
 from bitflow.show import pareto, search_page
-from bitflow.show.pareto import Costs, Limits, Tried
+from bitflow.show.pareto import Costs, Limits
 from bitflow.show.report import report
 
 if TYPE_CHECKING:
@@ -98,53 +97,20 @@ def search(
     """
     settings = project.find_project()
     board = boards.board(board_name or (settings.board if settings else boards.DEFAULT_BOARD))
-    limits = Limits(
-        amount(max_flash, _BYTES, "--max-flash", board.flash),
-        amount(max_ram, _BYTES, "--max-ram", board.ram),
-        None if max_latency is None else _number(max_latency, _MILLISECONDS, "--max-latency"),
-    )
     cycles = cycles or CYCLES.get(board.cpu or "")
-    require(
-        limits.milliseconds is None or (cycles is not None and board.clock_hz is not None),
-        f"how long a network takes on {board.name} cannot be predicted: no --max-latency for it",
-    )
-    require(cycles is None or cycles > 0, f"{cycles} cycles per instruction")
-    _check_folder(folder)
+    limits = _limits(board, cycles, max_flash, max_ram, max_latency)
+    search_files.check_folder(folder)
     source, usual_size = project.resolve_data(data, settings)
     sides = project.parse_size(size) if size else usual_size
     dataset = load_data(source, sides)
-    name, full = _base(base, dataset, settings if data is None else None)
+    name, full = _base(base, source, dataset.contract.shape, settings if data is None else None)
     full = full if seed is None else replace(full, seed=seed)
-    recipe = replace(full, epochs=max(1, full.epochs // _SHARE_OF_EPOCHS) if epochs is None else epochs)
-
-    from bitflow.learn.search import Plan, Search
-
-    seconds = None if time is None else _number(time, _SECONDS, "--time")
-    plan = Plan(name, recipe, limits, board.name, _TRIALS if trials is None and time is None else trials, seconds)
-    url = storage or f"sqlite:///{(folder / 'search.db').resolve()}"
-    found = Search(plan, dataset, _price(board, wish, cycles), url, study)
-    if storage is None:
-        folder.mkdir(parents=True, exist_ok=True)
-    with _watched(plan) as found.watch:
-        found.run()
-    folder.mkdir(parents=True, exist_ok=True)
-    texts = {
-        "title": f"{dataset.name} on {board.name}",
-        "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        "commands": _COMMANDS.format(wish="" if wish == "balanced" else f" --optimize {wish}"),
-        "footnote": ""
-        if cycles is None or not board.clock_hz
-        else f"Latency is predicted: instructions x {cycles:g} "
-        f"cycles (assumed, not measured) / {board.clock_hz / 1e6:g} MHz.",
-    }
-    written = _write(folder, found.results(), plan, texts)
-    best = pareto.winner(found.results())
-    if best is not None:
-        place = _relative(source, folder)
-        pixels = None if sides is None else "x".join(map(str, sides))
-        text = _project(project.project_text(dataset.name, place, pixels, best.layers, board.name), full, best, limits)
-        written.append(project.write_project(folder, text, overwrite=True).name)
-    _show(found, plan, best, folder, written, texts["footnote"], as_json)
+    plan = _plan(name, full, limits, board, epochs, trials, time)
+    found = _run(plan, dataset, _price(board, wish, cycles), storage, study, folder)
+    footnote = _footnote(board, cycles)
+    written = search_files.write_results(folder, found, _texts(dataset, board, wish, footnote))
+    written += search_files.write_project(folder, found, full, source, sides)
+    _show(found, folder, written, footnote, as_json)
 
 
 def amount(text: str | None, units: dict[str, int], what: str, default: int | None) -> int | None:
@@ -162,29 +128,48 @@ def _number(text: str, units: dict[str, Any], what: str) -> float:
     return float(found[1]) * float(known[found[2].lower()])
 
 
-def _check_folder(folder: Path) -> None:
-    """A bitflow.toml that no search wrote is somebody's own."""
-    own = (folder / project.FILE_NAME).exists() and not (folder / "search.json").exists()
-    require(not own, f"{folder} has a {project.FILE_NAME} already; choose another folder with -o")
+def _limits(
+    board: boards.Board, cycles: float | None, flash: str | None, ram: str | None, latency: str | None
+) -> Limits:
+    """The limits as they were asked for, else the board's."""
+    limits = Limits(
+        amount(flash, _BYTES, "--max-flash", board.flash),
+        amount(ram, _BYTES, "--max-ram", board.ram),
+        None if latency is None else _number(latency, _MILLISECONDS, "--max-latency"),
+    )
+    require(
+        limits.milliseconds is None or (cycles is not None and board.clock_hz is not None),
+        f"how long a network takes on {board.name} cannot be predicted: no --max-latency for it",
+    )
+    require(cycles is None or cycles > 0, f"{cycles} cycles per instruction")
+    return limits
 
 
-def _base(base: str | None, dataset: Dataset, settings: project.Project | None) -> tuple[str, Recipe]:
+def _base(base: str | None, source: str, shape: Shape, settings: project.Project | None) -> tuple[str, Recipe]:
     """The network to begin with, and how it is trained."""
     if base is not None:
         return base, recipe_for(base)
     if settings is not None:
         return settings.architecture, settings.recipe
-    name = _suits(dataset.contract.shape)
+    name = suitable(source, (shape.height, shape.width))
     return name, recipe_for(name)
 
 
-def _suits(shape: Shape) -> str:
-    """The recipe for pictures of that size; for maps of height or width 1, which none is made for, a like network."""
-    if 1 in (shape.height, shape.width):
-        nine, five, two = (f"1x{n}" if shape.height == 1 else f"{n}x1" for n in (9, 5, 2))
-        return f"conv{nine}:32/stride{two} conv{five}:64/pool{two} conv{five}:64"
-    side = max(shape.height, shape.width)
-    return "bitflow-tiny" if side < 16 else "bitflow-lenet" if side < 64 else "bitflow-alexnet"
+def _plan(
+    base: str,
+    full: Recipe,
+    limits: Limits,
+    board: boards.Board,
+    epochs: int | None,
+    trials: int | None,
+    time: str | None,
+) -> Plan:
+    """What is searched, with a part of the base's epochs."""
+    from bitflow.learn.search import Plan
+
+    recipe = replace(full, epochs=max(1, full.epochs // _SHARE_OF_EPOCHS) if epochs is None else epochs)
+    seconds = None if time is None else _number(time, _SECONDS, "--time")
+    return Plan(base, recipe, limits, board.name, _TRIALS if trials is None and time is None else trials, seconds)
 
 
 def _price(board: boards.Board, wish: Wish, cycles: float | None) -> Callable[[PackedNetwork], Costs]:
@@ -201,6 +186,25 @@ def _price(board: boards.Board, wish: Wish, cycles: float | None) -> Callable[[P
 
 
 # ---- While it runs. ----
+
+
+def _run(
+    plan: Plan,
+    dataset: Dataset,
+    price: Callable[[PackedNetwork], Costs],
+    storage: str | None,
+    study: str,
+    folder: Path,
+) -> Search:
+    """Search; the folder is there from its start, as the database lies in it, but not before all is known to fit."""
+    from bitflow.learn.search import Search
+
+    found = Search(plan, dataset, price, storage or f"sqlite:///{(folder / 'search.db').resolve()}", study)
+    if storage is None:
+        folder.mkdir(parents=True, exist_ok=True)
+    with _watched(plan) as found.watch:
+        found.run()
+    return found
 
 
 @contextmanager
@@ -238,62 +242,29 @@ def _said(now: Standing, plan: Plan) -> str:
     return f"{now.trained}{most} trained, {now.outside} outside{best}"
 
 
-# ---- What it leaves. ----
+# ---- What is said of it. ----
 
 
-def _write(folder: Path, tried: list[Tried], plan: Plan, texts: dict[str, str]) -> list[str]:
-    """search.json, search.html and pareto.png; the names of those that were written."""
-    best = pareto.winner(tried)
-    facts = {
-        "board": plan.board,
-        "limits": asdict(plan.limits),
-        "recipe": asdict(plan.recipe),
-        "winner": None if best is None else best.number,
-        "front": [one.number for one in pareto.front(tried)],
-        "networks": [asdict(one) for one in tried],
+def _texts(dataset: Dataset, board: boards.Board, wish: Wish, footnote: str) -> dict[str, str]:
+    """The texts of the page."""
+    return {
+        "title": f"{dataset.name} on {board.name}",
+        "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        "commands": _COMMANDS.format(wish="" if wish == "balanced" else f" --optimize {wish}"),
+        "footnote": footnote,
     }
-    _replace(folder / "search.json", (json.dumps(facts, indent=2) + "\n").encode())
-    pictures, names = None, ["search.json", "search.html"]
-    try:
-        light, dark = (pareto.plot(tried, texts["title"], plan.limits, dark) for dark in (False, True))
-        pictures = light, dark
-        _replace(folder / "pareto.png", light)
-        names.append("pareto.png")
-    except MissingError as error:
-        output.note(f"no plot: {error}")
-    _replace(folder / "search.html", search_page.render(tried, plan.limits, pictures, texts).encode())
-    return names
 
 
-def _replace(path: Path, content: bytes) -> None:
-    beside = path.with_name(f".{path.name}.new")
-    beside.write_bytes(content)
-    beside.replace(path)
+def _footnote(board: boards.Board, cycles: float | None) -> str:
+    if cycles is None or not board.clock_hz:
+        return ""
+    megahertz = board.clock_hz / 1e6
+    return f"Latency is predicted: instructions x {cycles:g} cycles (assumed, not measured) / {megahertz:g} MHz."
 
 
-def _relative(source: str, folder: Path) -> str:
-    """A data source as a project in that folder says it."""
-    kind, mark, place = source.partition(":")
-    return f"{kind}:{os.path.relpath(Path(place).expanduser(), folder)}" if mark else source
-
-
-def _project(text: str, recipe: Recipe, best: Tried, limits: Limits) -> str:
-    """A bitflow.toml with the recipe of the base at its full length, and the latency as a budget."""
-    found: Any = tomlkit.parse(text)
-    usual = recipe_for(best.layers)
-    for own in fields(Recipe):
-        value = getattr(recipe, own.name)
-        if value != getattr(usual, own.name):
-            found["train"][own.name] = value
-    if limits.milliseconds is not None:
-        found["budget"]["latency_ms"] = limits.milliseconds
-    return tomlkit.dumps(found)
-
-
-def _show(
-    found: Search, plan: Plan, best: Tried | None, folder: Path, written: list[str], footnote: str, as_json: bool
-) -> None:
-    tried = found.results()
+def _show(found: Search, folder: Path, written: list[str], footnote: str, as_json: bool) -> None:
+    tried, plan = found.results(), found.plan
+    best = pareto.winner(tried)
     if found.interrupted:
         output.note("interrupted; the same command goes on")
     if as_json:

@@ -14,8 +14,10 @@ import typer
 from bitflow import project
 from bitflow.cli import options, output
 from bitflow.ir import Network, PackedNetwork
+from bitflow.learn.data import PICTURE_SOURCES
 from bitflow.learn.ranks import is_first
 from bitflow.learn.recipe import Recipe, recipe_for
+from bitflow.learn.suitable import suitable
 from bitflow.lower import image
 from bitflow.lower.fuse import LayerFusion, explain
 from bitflow.lower.fuse import fuse as fuse_network
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["fuse", "init", "train"]
 
-# The network that suits a source; any other gets bitflow-lenet.
-_SUITS = {"digits": "bitflow-tiny"} | dict.fromkeys(("hands", "imagenet", "signs"), "bitflow-alexnet")
 _FUSED = ("layer", "kind", "shape", "R", "flipped", "constant", "BatchShift", "pool", "class order")
 
 
@@ -37,7 +37,7 @@ def init(
     data: Annotated[str, typer.Option(metavar="SOURCE", help=f"{options.SOURCES}.")] = "digits",
     size: options.Size = None,
     architecture: Annotated[
-        str | None, typer.Option(help="bitflow-tiny, bitflow-lenet or bitflow-alexnet. [as suits the data]")
+        str | None, typer.Option(metavar="NETWORK", help=f"{options.NETWORKS}. [as suits the data]")
     ] = None,
     width: options.Width = 1.0,
     board: Annotated[str, typer.Option(help="The board to build for.")] = "qemu-m4",
@@ -53,7 +53,7 @@ def init(
         name or (re.split(r"[.@]", Path(place).name)[0] or source),
         f"{source}:{os.path.relpath(Path(place).expanduser(), folder)}" if mark else data,
         size,
-        architecture or _SUITS.get(source, "bitflow-lenet"),
+        architecture or suitable(data, project.parse_size(size) if size and source in PICTURE_SOURCES else None),
         board,
         width,
     )
@@ -63,7 +63,7 @@ def init(
 def train(
     data: options.Data = None,
     architecture: Annotated[
-        str | None, typer.Option(help="bitflow-tiny, bitflow-lenet or bitflow-alexnet. [the project's]")
+        str | None, typer.Option(metavar="NETWORK", help=f"{options.NETWORKS}. [the project's]")
     ] = None,
     width: Annotated[
         float | None, typer.Option(metavar="FACTOR", help="All channels times this. [the project's, or 1]")
