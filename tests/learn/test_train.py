@@ -102,8 +102,8 @@ def test_a_run_in_pieces_of_time_must_equal_one_that_never_stopped(
     while not pieces or pieces[-1].interrupted:
         pieces.append(run(small, "bitflow-tiny", recipe, tmp_path / "cut", resume=bool(pieces), seconds=0)[2])
         assert (tmp_path / "cut" / "model.pt").exists() == bool(pieces[-1].best_epoch)
-    # Three looks an epoch, of the teacher's one and the network's two; behind the very last there is nothing left.
-    assert len(pieces) == 7, [piece.epochs for piece in pieces]
+    # Three looks an epoch, of the teacher's one and the network's two; none ends behind the last step of either.
+    assert len(pieces) == 8, [piece.epochs for piece in pieces]
     assert pieces[0].best_epoch == 0
     assert equal(weights(tmp_path / "whole"), weights(tmp_path / "cut"))
     lines = [(tmp_path / name / "training" / "metrics.csv").read_text().splitlines() for name in ("whole", "cut")]
