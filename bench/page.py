@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from bitflow.lower.kernels import Kernel
 from bitflow.lower.plan import CODE_PARTS, CodePart
 from bitflow.show.bench import int8_instructions
 
-__all__ = ["PAGE", "PLOT", "write"]
+__all__ = ["PAGE", "PLOT", "filled", "write"]
 
 SMALL_NETWORK = frozenset({"bf_input_sums_usual", "bf_conv_classes_16_usual", "bf_conv_plain_usual"})
 PAGE = Path(__file__).parents[1] / "docs" / "kernels.md"
@@ -137,12 +138,17 @@ def write() -> str:
         "alone": _alone(measured),
         "compiler": [f"Counts are those of code from {compiler}."],
     }
-    text = PAGE.read_text(encoding="utf-8")
+    return filled(PAGE, tables)
+
+
+def filled(page: Path, tables: Mapping[str, Sequence[str]]) -> str:
+    """The text of a page with the lines of each table between its marks."""
+    text = page.read_text(encoding="utf-8")
     for name, lines in tables.items():
         pattern = rf"(<!-- {name} -->\n).*?(<!-- end -->)"
         body = "\n".join(lines)
         text, n = re.subn(pattern, rf"\g<1>{body}\n\g<2>", text, flags=re.DOTALL)
-        assert n == 1, f"{PAGE} has no place for {name}"
+        assert n == 1, f"{page} has no place for {name}"
     return text
 
 

@@ -1,0 +1,146 @@
+"""The figures of the recipes: trained by `learn.run`, fused, and every test image run through the C library.
+
+python -m bench.recipes bitflow-lenet idx:mnist [--seeds 1,2,3] [--minutes 10] [--keep]
+python -m bench.recipes bitflow-hands signs:photos --size 64x64x3
+
+A run that was cut goes on; one that is known is not made again. --minutes: of training, then it stops. --keep: copy the
+network of the seed with the best validation accuracy to bench/NETWORK.bfn, of at most 200 KB. Writes
+bench/recipes.json; `python -m bench.training_page` makes the table of docs/training.md from it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import math
+import platform
+import re
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from bitflow import project
+from bitflow.cli.model import host_scores
+from bitflow.cli.train import load_network
+from bitflow.learn.checkpoint import load_module
+from bitflow.learn.data import load_data
+from bitflow.learn.evaluate import predict
+from bitflow.learn.recipe import recipe_for
+from bitflow.learn.run import run
+from bitflow.lower import image
+from bitflow.lower.fuse import fuse
+from bitflow.lower.pack import pack
+
+__all__ = ["KEPT", "RESULTS", "known"]
+
+RESULTS = Path(__file__).with_name("recipes.json")
+KEPT = Path(__file__).parent
+_RUNS = Path(".demo") / "recipes"
+_MOST_KEPT = 200_000
+
+
+def known() -> dict[str, Any]:
+    """What was measured, by network and data: the command, and by seed what came of it."""
+    return json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("network", help="of a recipe")
+    parser.add_argument("data")
+    parser.add_argument("--size")
+    parser.add_argument("--seeds", default="1,2,3")
+    parser.add_argument("--minutes", type=float, default=math.inf)
+    parser.add_argument("--keep", action="store_true")
+    asked = parser.parse_args()
+    size = project.parse_size(asked.size) if asked.size else None
+    name = f"{asked.network} {_short(asked.data)}"
+    end = time.monotonic() + 60 * asked.minutes
+    for seed in map(int, asked.seeds.split(",")):
+        if str(seed) in known().get(name, {}).get("runs", {}):
+            continue
+        found = _measure(asked.network, asked.data, size, seed, end - time.monotonic())
+        if found is None:
+            print(f"seed {seed}: out of time; the same command goes on", flush=True)
+            return
+        results = known()
+        entry = results.setdefault(name, {"size": asked.size, "runs": {}})
+        entry["runs"][str(seed)] = found
+        RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        print(f"seed {seed}: {found}", flush=True)
+    if asked.keep:
+        _keep(asked.network, name)
+
+
+def _measure(network: str, source: str, size: tuple[int, ...] | None, seed: int, seconds: float) -> Any:
+    folder = _folder(network, source, seed)
+    recipe = replace(recipe_for(network), seed=seed)
+    begun = (folder / "training" / "last.pt").exists() or (folder / "training" / "teacher" / "last.pt").exists()
+    module, _, result = run(
+        source, network, recipe, folder, name=network, size=size, resume=begun, seconds=seconds, on_epoch=_tell
+    )
+    if result.interrupted:
+        return None
+    data = load_data(source, size)
+    packed = pack(fuse(load_network(folder / "model.pt")))
+    content = image.encode(packed)
+    (folder / "model.bfn").write_bytes(content)
+    labels = np.argmax(host_scores(packed, data.test.images, "c"), axis=1)
+    unfused = predict(load_module(folder / "model.pt")[0], data.test.images)
+    return {
+        "test_accuracy": float(np.mean(labels == data.test.labels)),
+        "validation_accuracy": result.validation_accuracy,
+        "images": len(data.test),
+        "differences": int(np.count_nonzero(labels != unfused)),
+        "bytes": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "seconds": result.seconds,
+        "epochs": result.epochs,
+        "threads": recipe.threads,
+        "machine": _machine(),
+        "torch": torch.__version__,
+    }
+
+
+def _keep(network: str, name: str) -> None:
+    """The network whose validation accuracy is the best: test images choose nothing."""
+    entry = known()[name]
+    seed = max(entry["runs"], key=lambda one: entry["runs"][one]["validation_accuracy"])
+    content = (_folder(network, name.split(" ", 1)[1], int(seed)) / "model.bfn").read_bytes()
+    assert len(content) <= _MOST_KEPT, f"{len(content)} bytes are too many for the repository"
+    (KEPT / f"{network}.bfn").write_bytes(content)
+    results = known()
+    results[name]["kept"] = {"seed": int(seed), "file": f"bench/{network}.bfn"}
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+
+
+def _folder(network: str, source: str, seed: int) -> Path:
+    return _RUNS / re.sub(r"[^\w.-]+", "-", f"{network}-{_short(source)}-{seed}")
+
+
+def _short(source: str) -> str:
+    """A data source without the folders around it."""
+    kind, mark, place = source.partition(":")
+    return f"{kind}{mark}{Path(place).name}"
+
+
+def _machine() -> str:
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return platform.processor()
+    found = re.search(r"model name\s*: (.+)", text)
+    return found[1] if found else platform.processor()
+
+
+def _tell(epoch: int, best: float) -> None:
+    print(f"{time.strftime('%H:%M:%S')} epoch {epoch}, best {best:.2%}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""Writes the tables of docs/training.md from bench/recipes.json and bench/ablation.json: python -m bench.training_page."""
+
+from __future__ import annotations
+
+import statistics
+from pathlib import Path
+from typing import Any
+
+from bench import ablation, recipes
+from bench.page import filled
+
+__all__ = ["PAGE", "write"]
+
+PAGE = Path(__file__).parents[1] / "docs" / "training.md"
+
+
+def _recipes() -> list[str]:
+    lines = [
+        "| network | data | test accuracy | packed | differences | training, one seed | epochs | command |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, entry in sorted(recipes.known().items()):
+        network, _, data = name.partition(" ")
+        runs = list(entry["runs"].values())
+        size = f" --size {entry['size']}" if entry["size"] else ""
+        lines.append(
+            f"| `{network}` | {data} | {_spread([run['test_accuracy'] for run in runs])} | "
+            f"{_span([run['bytes'] for run in runs])} bytes | "
+            f"{sum(run['differences'] for run in runs)} of {sum(run['images'] for run in runs)} | "
+            f"{_span([round(run['seconds']) for run in runs])} s, {_threads(runs)} | {runs[0]['epochs']} | "
+            f"`python -m bench.recipes {network} {data}{size} --seeds {','.join(entry['runs'])}` |"
+        )
+    return lines
+
+
+def _kept() -> list[str]:
+    lines = ["| file | seed | test accuracy | SHA-256 |", "|---|---|---|---|"]
+    for _, entry in sorted(recipes.known().items()):
+        if "kept" in entry:
+            kept = entry["kept"]
+            run = entry["runs"][str(kept["seed"])]
+            lines.append(f"| `{kept['file']}` | {kept['seed']} | {run['test_accuracy']:.2%} | `{run['sha256']}` |")
+    return lines
+
+
+def _machines() -> list[str]:
+    runs = [run for entry in recipes.known().values() for run in entry["runs"].values()]
+    found = sorted({f"{run['machine']}, torch {run['torch']}" for run in runs})
+    return [f"Machine: {'; '.join(found)}."]
+
+
+def _ablation() -> list[str]:
+    results = ablation.known()
+    usual = list(results.get(next(iter(ablation.CHANGES)), {}).values())
+    lines = ["| change | validation accuracy | against the recipe |", "|---|---|---|"]
+    for name in ablation.CHANGES:
+        found = list(results.get(name, {}).values())
+        if found:
+            more = 100 * (statistics.mean(found) - statistics.mean(usual))
+            lines.append(f"| {name} | {_spread(found)} | {'' if found == usual else f'{more:+.2f}'} |")
+    return lines
+
+
+def _spread(values: list[float]) -> str:
+    """The mean of some seeds, the lowest and the highest."""
+    if len(values) == 1:
+        return f"{values[0]:.2%} (one seed)"
+    return f"{statistics.mean(values):.2%} ({min(values):.2%} to {max(values):.2%}, {len(values)} seeds)"
+
+
+def _span(values: list[int]) -> str:
+    return f"{min(values):,}" if min(values) == max(values) else f"{min(values):,} to {max(values):,}"
+
+
+def _threads(runs: list[dict[str, Any]]) -> str:
+    count = runs[0]["threads"]
+    return "one thread" if count == 1 else f"{count} threads"
+
+
+def write() -> str:
+    """The page with fresh tables."""
+    return filled(PAGE, {"recipes": _recipes(), "kept": _kept(), "machines": _machines(), "ablation": _ablation()})
+
+
+if __name__ == "__main__":
+    PAGE.write_text(write(), encoding="utf-8")
