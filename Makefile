@@ -69,11 +69,12 @@ fuzz: .venv/.installed ## Fuzz bf_open with a million images, the importers with
 	$(BIN)/python -m tests.c.fuzzing $(or $(RUNS),1000000)
 	$(BIN)/python -m tests.importers.fuzzing $(or $(FILES),4000)
 
-speed: .venv/.installed ## Images per second over the link of an emulated board, and on this computer.
+speed: .venv/.installed ## Images per second over the link of an emulated board, on this computer, and of training.
 	@.ci/packages demo
 	mkdir -p .demo
 	cd .demo && $(BITFLOW) hil builtin:digits --board qemu-m4 --data digits
 	$(BIN)/python -m tests.check.speed_host bench/mnist-lenet.bfn
+	$(BIN)/python -m tests.check.speed_training
 
 soak: .venv/.installed .venv/labgrid/.installed ## 10,000 images over hostile lines, on four boards at once, on a farm.
 	@.ci/packages demo
