@@ -81,7 +81,7 @@ def _measure(network: str, source: str, size: tuple[int, ...] | None, seed: int,
     folder = _folder(network, source, seed)
     recipe = replace(recipe_for(network), seed=seed)
     begun = (folder / "training" / "last.pt").exists() or (folder / "training" / "teacher" / "last.pt").exists()
-    module, _, result = run(
+    *_, result = run(
         source, network, recipe, folder, name=network, size=size, resume=begun, seconds=seconds, on_epoch=_tell
     )
     if result.interrupted:

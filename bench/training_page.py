@@ -1,4 +1,4 @@
-"""Writes the tables of docs/training.md from bench/recipes.json and bench/ablation.json: python -m bench.training_page."""
+"""Writes the tables of docs/training.md from recipes.json and ablation.json: python -m bench.training_page."""
 
 from __future__ import annotations
 
