@@ -159,12 +159,23 @@ def test_bad_settings_must_be_named(tmp_path: Path, text: str, message: str) -> 
         (["--data", "idx:mnist"], "bitflow-lenet"),
         (["--data", "signs:photos@two"], "bitflow-alexnet"),
         (["--data", "signs:photos@two", "--size", "32x32x3"], "bitflow-lenet"),
-        (["--data", "sound:words.npz"], "conv1x9:32/stride1x2 conv1x5:64/pool1x2 conv1x5:64"),
+        (["--data", "sound:words.npz"], "bitflow-sound"),
     ],
 )
 def test_init_must_choose_what_suits_the_data(tmp_path: Path, options: list[str], architecture: str) -> None:
     assert CliRunner().invoke(app, ["init", str(tmp_path), *options]).exit_code == 0
     assert load_project(tmp_path / "bitflow.toml").architecture == architecture
+
+
+def test_training_in_pieces_must_say_how_it_goes_on(tmp_path: Path) -> None:
+    done("init", "--name", "pieces", cwd=tmp_path)
+    run = bitflow("train", "--minutes", "0", cwd=tmp_path)
+    assert (run.returncode, run.stdout) == (0, "")
+    assert run.stderr == "stopped before an epoch was judged; next: bitflow train --resume\n"
+    assert not (tmp_path / "model.pt").exists()
+    run = bitflow("train", "--resume", "--epochs", "2", cwd=tmp_path)
+    assert run.stderr.count("training 2 of 2, best ") == 1
+    assert " 0:00:00 left\n" in run.stderr
 
 
 def test_init_must_not_overwrite(tmp_path: Path) -> None:
@@ -284,12 +295,14 @@ def test_a_missing_extra_must_be_named(tmp_path: Path, module: str, extra: str, 
 
 
 def test_ctrl_c_must_end_training_and_keep_the_best(tmp_path: Path) -> None:
-    process = subprocess.Popen([*COMMAND, "train", "--epochs", "1000"], cwd=tmp_path, stderr=subprocess.PIPE)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = subprocess.Popen([*COMMAND, "train", "--epochs", "1000"], cwd=tmp_path, text=True, **pipes)
     best = tmp_path / "training" / "best.pt"
     deadline = time.monotonic() + 60
     while not best.exists() and time.monotonic() < deadline:
         time.sleep(0.1)
     os.kill(process.pid, signal.SIGINT)
-    assert process.wait(60) == 0
+    assert "before its end; bitflow train --resume goes on" in process.communicate(timeout=60)[0]
+    assert process.returncode == 0
     assert (tmp_path / "model.bfn").exists()
     assert not list(tmp_path.rglob(".*"))

@@ -28,8 +28,10 @@ def test_a_source_must_say_a_network_where_the_size_is_not_known(sources: tuple[
         ((8, 8, 1), "bitflow-tiny"),
         ((15, 4), "bitflow-tiny"),
         ((16, 16, 3), "bitflow-lenet"),
-        ((63, 63), "bitflow-lenet"),
-        ((40, 64), "bitflow-alexnet"),
+        ((47, 47), "bitflow-lenet"),
+        ((40, 64), "bitflow-hands"),
+        ((128, 96), "bitflow-alexnet"),
+        ((1, 24, 10), "bitflow-sound"),
     ],
 )
 def test_the_size_must_decide_where_it_is_known(source: str, size: tuple[int, ...], name: str) -> None:

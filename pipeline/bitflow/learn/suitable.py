@@ -5,8 +5,9 @@ from __future__ import annotations
 __all__ = ["suitable"]
 
 # Up to which longer side, in pixels, a recipe suits.
-_SIDES = {"bitflow-tiny": 15, "bitflow-lenet": 63}
+_SIDES = {"bitflow-tiny": 15, "bitflow-lenet": 47, "bitflow-hands": 127}
 _LARGE = "bitflow-alexnet"
+_LONG = 24  # steps of a row, of which the pools of bitflow-sound leave some
 
 # Height and width that a source usually has; all others: about those of MNIST.
 _USUAL = {"digits": (8, 8), "sound": (1, 64)} | dict.fromkeys(("hands", "imagenet", "signs"), (224, 224))
@@ -16,10 +17,12 @@ _OTHER = (28, 28)
 def suitable(data: str, size: tuple[int, ...] | None = None) -> str:
     """The name or the layers of a network that suits a data source (`learn.data`).
 
-    size: (height, width, ...) of its pictures; None where it is not known: what the source usually has. For maps of
-    height or width 1, which no recipe is made for, layers along the other side.
+    size: (height, width, ...) of its pictures; None where it is not known: what the source usually has. For columns
+    and short rows, which no recipe is made for, layers along the other side.
     """
     height, width = (size or _USUAL.get(data.partition(":")[0], _OTHER))[:2]
+    if height == 1 and width >= _LONG:
+        return "bitflow-sound"
     if 1 in (height, width):
         nine, five, two = (f"1x{n}" if height == 1 else f"{n}x1" for n in (9, 5, 2))
         return f"conv{nine}:32/stride{two} conv{five}:64/pool{two} conv{five}:64"
