@@ -1,11 +1,12 @@
 """The figures of the recipes: trained by `learn.run`, fused, and every test image run through the C library.
 
 python -m bench.recipes bitflow-lenet idx:mnist [--seeds 1,2,3] [--minutes 10] [--keep]
-python -m bench.recipes bitflow-hands signs:photos --size 64x64x3
+python -m bench.recipes bitflow-hands signs:photos --size 64x64x3 --twin
 
-A run that was cut goes on; one that is known is not made again. --minutes: of training, then it stops. --keep: copy the
-network of the seed with the best validation accuracy to bench/NETWORK.bfn, of at most 200 KB. Writes
-bench/recipes.json; `python -m bench.training_page` makes the table of docs/training.md from it.
+A run that was cut goes on; one that is known is not made again. --minutes: of training, then it stops. --twin: train
+the float network of the same shape, too, by the same recipe. --keep: copy the network of the seed with the best
+validation accuracy to bench/NETWORK.bfn, of at most 200 KB. Writes bench/recipes.json; `python -m bench.training_page`
+makes the table of docs/training.md from it.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from bitflow import project
 from bitflow.cli.model import host_scores
 from bitflow.cli.train import load_network
 from bitflow.learn.checkpoint import load_module
+from bitflow.learn.compare import train_variant
 from bitflow.learn.data import load_data
 from bitflow.learn.evaluate import predict
 from bitflow.learn.recipe import recipe_for
@@ -36,7 +38,7 @@ from bitflow.lower import image
 from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack
 
-__all__ = ["KEPT", "RESULTS", "known"]
+__all__ = ["KEPT", "RESULTS", "known", "short"]
 
 RESULTS = Path(__file__).with_name("recipes.json")
 KEPT = Path(__file__).parent
@@ -56,10 +58,11 @@ def main() -> None:
     parser.add_argument("--size")
     parser.add_argument("--seeds", default="1,2,3")
     parser.add_argument("--minutes", type=float, default=math.inf)
+    parser.add_argument("--twin", action="store_true")
     parser.add_argument("--keep", action="store_true")
     asked = parser.parse_args()
     size = project.parse_size(asked.size) if asked.size else None
-    name = f"{asked.network} {_short(asked.data)}"
+    name = f"{asked.network} {short(asked.data)}"
     end = time.monotonic() + 60 * asked.minutes
     for seed in map(int, asked.seeds.split(",")):
         if str(seed) in known().get(name, {}).get("runs", {}):
@@ -68,6 +71,8 @@ def main() -> None:
         if found is None:
             print(f"seed {seed}: out of time; the same command goes on", flush=True)
             return
+        if asked.twin:
+            found["float_accuracy"] = _twin(asked.network, asked.data, size, seed)
         results = known()
         entry = results.setdefault(name, {"size": asked.size, "runs": {}})
         entry["runs"][str(seed)] = found
@@ -107,6 +112,13 @@ def _measure(network: str, source: str, size: tuple[int, ...] | None, seed: int,
     }
 
 
+def _twin(network: str, source: str, size: tuple[int, ...] | None, seed: int) -> float:
+    folder, recipe = _folder(network, source, seed) / "float", replace(recipe_for(network), seed=seed)
+    found = train_variant("float", load_data(source, size), network, recipe, folder, on_epoch=_tell).test_accuracy
+    assert found is not None
+    return found
+
+
 def _keep(network: str, name: str) -> None:
     """The network whose validation accuracy is the best: test images choose nothing."""
     entry = known()[name]
@@ -120,10 +132,10 @@ def _keep(network: str, name: str) -> None:
 
 
 def _folder(network: str, source: str, seed: int) -> Path:
-    return _RUNS / re.sub(r"[^\w.-]+", "-", f"{network}-{_short(source)}-{seed}")
+    return _RUNS / re.sub(r"[^\w.-]+", "-", f"{network}-{short(source)}-{seed}")
 
 
-def _short(source: str) -> str:
+def short(source: str) -> str:
     """A data source without the folders around it."""
     kind, mark, place = source.partition(":")
     return f"{kind}{mark}{Path(place).name}"

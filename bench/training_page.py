@@ -6,7 +6,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from bench import ablation, recipes
+from bench import ablation, on_board, recipes
 from bench.page import filled
 
 __all__ = ["PAGE", "write"]
@@ -16,19 +16,21 @@ PAGE = Path(__file__).parents[1] / "docs" / "training.md"
 
 def _recipes() -> list[str]:
     lines = [
-        "| network | data | test accuracy | packed | differences | training, one seed | epochs | command |",
-        "|---|---|---|---|---|---|---|---|",
+        "| network | data | test accuracy | its float twin | packed | differences | one training | epochs | command |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for name, entry in sorted(recipes.known().items()):
         network, _, data = name.partition(" ")
         runs = list(entry["runs"].values())
-        size = f" --size {entry['size']}" if entry["size"] else ""
+        twins = [run["float_accuracy"] for run in runs if "float_accuracy" in run]
+        options = (f" --size {entry['size']}" if entry["size"] else "") + (" --twin" if twins else "")
         lines.append(
             f"| `{network}` | {data} | {_spread([run['test_accuracy'] for run in runs])} | "
+            f"{_spread(twins) if twins else ''} | "
             f"{_span([run['bytes'] for run in runs])} bytes | "
             f"{sum(run['differences'] for run in runs)} of {sum(run['images'] for run in runs)} | "
             f"{_span([round(run['seconds']) for run in runs])} s, {_threads(runs)} | {runs[0]['epochs']} | "
-            f"`python -m bench.recipes {network} {data}{size} --seeds {','.join(entry['runs'])}` |"
+            f"`python -m bench.recipes {network} {data}{options} --seeds {','.join(entry['runs'])}` |"
         )
     return lines
 
@@ -47,6 +49,24 @@ def _machines() -> list[str]:
     runs = [run for entry in recipes.known().values() for run in entry["runs"].values()]
     found = sorted({f"{run['machine']}, torch {run['torch']}" for run in runs})
     return [f"Machine: {'; '.join(found)}."]
+
+
+def _boards() -> list[str]:
+    lines = [
+        "| network | board | test images | accuracy | mismatches | instructions an image "
+        "| flash, RAM of network and library | of the firmware | command |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, run in sorted(on_board.known().items()):
+        network, data, board = name.split(" ")
+        size = f" --size {run['size']}" if run["size"] else ""
+        lines.append(
+            f"| `{Path(network).stem}` | {board} | {run['images']:,} | {run['accuracy']:.2%} | {run['mismatches']} | "
+            f"{run['instructions_per_image']:,} | {run['flash']:,}, {run['ram']:,} | "
+            f"{run['firmware_flash']:,}, {run['firmware_ram']:,} | "
+            f"`python -m bench.on_board {network} {data}{size} --board {board}` |"
+        )
+    return lines
 
 
 def _ablation() -> list[str]:
@@ -79,7 +99,14 @@ def _threads(runs: list[dict[str, Any]]) -> str:
 
 def write() -> str:
     """The page with fresh tables."""
-    return filled(PAGE, {"recipes": _recipes(), "kept": _kept(), "machines": _machines(), "ablation": _ablation()})
+    tables = {
+        "recipes": _recipes(),
+        "machines": _machines(),
+        "kept": _kept(),
+        "boards": _boards(),
+        "ablation": _ablation(),
+    }
+    return filled(PAGE, tables)
 
 
 if __name__ == "__main__":
