@@ -159,12 +159,10 @@ def test_compiled_training_must_learn_and_fuse_alike(tmp_path: Path, small: str)
 
 def test_a_training_that_fails_must_be_said_once(tmp_path: Path, small: str) -> None:
     said: list[str] = []
-    recipe = replace(QUICK, epochs=8, learning_rate=1e-12, label_smoothing=0.9, validation=0.5)
     data = load_data(small)
-    labels = np.random.default_rng(0).integers(0, 2, len(data.train)).astype(np.int64)
-    noise = replace(data, train=replace(data.train, labels=labels))
+    alike = replace(data, train=replace(data.train, images=np.zeros_like(data.train.images)))
     module = architectures.build("bitflow-tiny", (8, 8, 1), 2)
-    train(module, noise, recipe, tmp_path, on_remark=said.append)
+    train(module, alike, replace(QUICK, epochs=8), tmp_path, on_remark=said.append)
     assert len(said) == 1
     assert "nothing is learned in 5 epochs" in said[0]
 

@@ -27,7 +27,7 @@ from bitflow.learn.dataset import Dataset, Split
 from bitflow.learn.evaluate import accuracy, as_input, copied, renew_norms, right_answers
 from bitflow.learn.history import History
 from bitflow.learn.loader import Loader
-from bitflow.learn.optimise import float_epochs, set_float_weights
+from bitflow.learn.optimise import float_epochs, rate, set_float_weights
 from bitflow.learn.place import Place, place
 from bitflow.learn.ranks import was_restarted
 from bitflow.learn.recipe import Recipe
@@ -132,7 +132,6 @@ def train(
     Raises InputError where there is nothing to resume, or it is of another run, and where the loss is no number.
     """
     learning, validation = data.train.cut(max(1, round(len(data.train) * recipe.validation)), recipe.seed)
-    require(len(learning) >= 2, f"{data.name}: {len(data.train)} training images are too few")
     # What decides which images are trained on: another one would let the run see its validation images.
     identity = f"{data.name}, {len(data.train)} images, seed {recipe.seed}, validation {recipe.validation}"
     for layer in module.modules():
@@ -140,8 +139,9 @@ def train(
             layer.estimator = recipe.estimator
     interrupted = False
     here = place(recipe)
+    require(len(learning) >= 2 * here.size, f"{data.name}: {len(data.train)} training images are too few")
+    recipe = replace(recipe, batch=min(recipe.batch, len(learning) // here.size * here.size))
     with ExitStack() as stack:
-        recipe = _fitting(recipe, len(learning), here.size)
         module.to(here.device)
         state = State.start(module, recipe, len(learning) // recipe.batch, identity)
         if resume or (was_restarted() and (folder / "last.pt").exists()):
@@ -152,16 +152,16 @@ def train(
             None if teacher is None else teacher.to(here.device), learning, validation, folder, on_step,
             now, now + seconds, now,
         )  # fmt: skip
-        history = _history(stack, run, resume, tensorboard)
+        history = None
+        if here.first:
+            history = stack.enter_context(History(folder, state.epoch > 0, tensorboard, state.epoch))
         loader = stack.enter_context(Loader(learning, recipe.batch // here.size, recipe.workers))
         try:
             while state.epoch < recipe.epochs:
                 row = _epoch(run, loader)
                 if history is not None:
                     history.add(row)
-                    if not state.warned and (said := trouble(history.rows(), learning.labels)):
-                        on_remark(said)
-                        state.warned = True
+                    _remark(run, history, on_remark)
                 for tell in (on_step, on_epoch):
                     tell(state.epoch, max(state.best_accuracy, 0.0))
         except _TimeOver:
@@ -173,16 +173,12 @@ def train(
     return _finish(run, data, interrupted, test)
 
 
-def _fitting(recipe: Recipe, count: int, size: int) -> Recipe:
-    """The recipe with a batch that is not larger than the images there are, and the same for all processes."""
-    require(count >= 2 * size, f"{count} training images are too few for {size} processes")
-    return replace(recipe, batch=min(recipe.batch, count // size * size))
-
-
-def _history(stack: ExitStack, run: _Run, resume: bool, tensorboard: bool) -> History | None:
-    if not run.place.first:
-        return None
-    return stack.enter_context(History(run.folder, run.state.epoch > 0, tensorboard, run.state.epoch))
+def _remark(run: _Run, history: History, on_remark: Callable[[str], None]) -> None:
+    """Say once what is wrong with the training so far."""
+    said = None if run.state.warned else trouble(history.rows(), run.learning.labels)
+    if said:
+        on_remark(said)
+        run.state.warned = True
 
 
 def _epoch(run: _Run, loader: Loader) -> dict[str, float]:
@@ -193,7 +189,6 @@ def _epoch(run: _Run, loader: Loader) -> dict[str, float]:
     state, recipe, here = run.state, run.recipe, run.place
     floats = state.epoch < float_epochs(recipe)
     set_float_weights(state.module, floats)
-    learning_rate = float(state.schedules[0].get_last_lr()[0])
     state.module.train()
     order = torch.randperm(len(run.learning), generator=_chance(recipe.seed, state.epoch)).numpy()
     own = here.part(order, recipe.batch // here.size)
@@ -205,6 +200,7 @@ def _epoch(run: _Run, loader: Loader) -> dict[str, float]:
             run.on_step(state.epoch + state.step / run.steps, max(state.best_accuracy, 0.0))
         if state.step % _LOOK == 0 or state.step == run.steps:
             _look(run, sums)
+    learning_rate = recipe.learning_rate * rate(recipe, state.epoch * run.steps, run.steps)
     loss, right = here.total(state.loss, state.right)
     state.epoch, state.step, state.loss, state.right = state.epoch + 1, 0, 0.0, 0.0
     better = not floats and _judge(run)
@@ -242,7 +238,7 @@ def _step(run: _Run, images: np.ndarray[Any, Any], labels: Tensor) -> Tensor:
         schedule.step()
     clip_latent(state.module)
     if recipe.average:
-        _average(state, recipe.average)
+        _average(run)
     return torch.stack([loss.detach().double(), (found.argmax(1) == wanted).sum().double()])
 
 
@@ -274,7 +270,11 @@ def _chance(*numbers: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(np.random.SeedSequence(numbers).generate_state(1)[0]))
 
 
-def _average(state: State, decay: float) -> None:
+def _average(run: _Run) -> None:
+    state = run.state
+    done = state.epoch * run.steps + state.step
+    # At first over fewer steps, or the random weights of the start would stay in it for long.
+    decay = min(run.recipe.average, (1 + done) / (10 + done))
     with torch.no_grad():
         for name, weight in state.module.named_parameters():
             state.average[name].lerp_(weight, 1 - decay)
