@@ -184,6 +184,15 @@ def test_limits_that_nothing_keeps_must_be_refused(tmp_path: Path) -> None:
         Search(PLAN, pictures(), price, "nothing://at/all").run()
 
 
+def test_a_database_that_goes_away_must_be_said(tmp_path: Path) -> None:
+    def move(now: Standing) -> None:
+        if now.trained == 1:
+            (tmp_path / "search.db").replace(tmp_path / "moved.db")
+
+    with pytest.raises(InputError, match=r"sqlite:.*search\.db cannot be used any more"):
+        searched(tmp_path, watch=move).run()
+
+
 def test_a_network_of_a_dead_process_must_be_trained_by_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

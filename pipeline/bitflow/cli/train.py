@@ -74,7 +74,8 @@ def train(
     seed: Annotated[int | None, typer.Option(help="Equal seeds give equal networks on one machine.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
     minutes: Annotated[
-        float | None, typer.Option(help="Stop after so many; --resume goes on. [until it is done]", min=0)
+        float | None,
+        typer.Option(metavar="N", min=0, help="Stop after so many; --resume goes on. [until it is done]"),
     ] = None,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Also write training/tensorboard: tensorboard --logdir training.")
@@ -85,8 +86,8 @@ def train(
 
     Reads bitflow.toml; a flag wins over it. Several processes, GPUs or machines train together under torchrun.
 
-    Examples: bitflow train; bitflow train --epochs 200 --seed 7; bitflow train --minutes 10 --resume; torchrun
-    --standalone --nproc-per-node 2 --max-restarts 3 --no-python bitflow train
+    Examples: bitflow train; bitflow train --epochs 200 --seed 7; bitflow train --resume --minutes 10; torchrun
+    --standalone --nproc-per-node 2 --no-python bitflow train
     """
     settings = project.find_project() or project.Project(Path.cwd())
     source, size = project.resolve_data(data, settings)

@@ -22,10 +22,12 @@ from pathlib import Path
 
 import optuna
 import torch
+from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial, Trial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
 from torch import nn
 
-from bitflow.errors import CheckFailed
+from bitflow.errors import CheckFailed, InputError
 from bitflow.geometry import require
 from bitflow.importers.torch_module import network_from_module
 from bitflow.ir import PackedNetwork
@@ -140,6 +142,11 @@ class Search:
             pass
         except KeyboardInterrupt:
             self.interrupted = True
+        except (SQLAlchemyError, StorageInternalError, AssertionError) as error:
+            # Where a trial cannot be ended in the database Optuna stumbles over an assertion of its own.
+            if isinstance(error, AssertionError) and not isinstance(error.__context__, StorageInternalError):
+                raise
+            raise InputError(f"storage {self.storage} cannot be used any more; is its database gone?") from error
 
     def results(self) -> list[Tried]:
         """All networks that were judged, by their number."""
