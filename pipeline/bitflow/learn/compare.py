@@ -32,8 +32,9 @@ def train_variant(
     """Train one variant (`learn.variants`) on a data set; the files of the run, and BitFlow's model.pt, go to `folder`.
 
     Equal settings give all variants the same pictures in the same order, moved by the same pixels, the same seed and
-    schedule. Where `folder` has the result of equal settings it is taken from there; where a run was cut it goes on.
-    Ctrl-C ends it with KeyboardInterrupt. Errors as `learn.train.train` and `learn.architectures.build`.
+    schedule; a recipe's teacher is left out, they learn from labels alone. Where `folder` has the result of equal
+    settings it is taken from there; where a run was cut it goes on. Ctrl-C ends it with KeyboardInterrupt. Errors as
+    `learn.train.train` and `learn.architectures.build`.
     """
     shape = dataset.contract.shape
     picture = (shape.height, shape.width, shape.channels)
