@@ -23,6 +23,7 @@ from bitflow.learn import study
 from bitflow.learn.dataset import Dataset, Split, assemble
 from bitflow.learn.recipe import Recipe
 from bitflow.learn.search import Plan, Search, Standing
+from bitflow.learn.train import Result
 from bitflow.show.pareto import Costs, Limits, winner
 from bitflow.show.report import report
 
@@ -73,6 +74,27 @@ def test_what_is_outside_must_not_be_trained(tmp_path: Path, monkeypatch: pytest
     assert len(trained) == len(found.results()) - len(outside) == 3
     assert max(trained) <= 8 * 12000
     assert (found.results()[0].layers, found.results()[0].base) == (BASE, True)
+
+
+def test_no_network_must_be_proposed_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The more weights the better, so that all proposals crowd where the limit is."""
+
+    def heavy(module: Any, *_: Any, on_epoch: Callable[[int, float], None], **__: Any) -> Result:
+        found = sum(value.numel() for value in module.parameters()) / 1e6
+        on_epoch(1, found)
+        return Result(1, 1, found, None, 0.0, False)
+
+    monkeypatch.setattr(searching, "train", heavy)
+    found = searched(tmp_path, replace(PLAN, trials=20, limits=Limits(flash_bytes=9000)))
+    found.run()
+    assert found.study is not None
+    twins = [one for one in found.study.trials if "twin" in one.user_attrs]
+    assert len(twins) <= 2
+    trained = [one for one in found.results() if one.state != "outside"]
+    assert len({one.layers for one in trained}) == len(trained) == 20
+    best = max(one.accuracy or 0 for one in trained)
+    first = [one.accuracy or 0 for one in trained[:10]]
+    assert best > max(first), "it learns"
 
 
 def test_costs_must_be_those_of_the_report(tmp_path: Path) -> None:

@@ -157,7 +157,7 @@ class Search:
     def _open(self) -> optuna.Study:
         plan, text = self.plan, layers_of(self.plan.base, self._picture)
         # In the first epochs the learning rate is at its highest, and accuracies say little.
-        study = open_study(self.storage, self.name, plan.recipe.seed, plan.recipe.epochs // 4)
+        study = open_study(self.storage, self.name, plan.recipe.seed, plan.recipe.epochs // 4, self._text)
         settings = {
             "data": f"{self.data.name}, {len(self.data.train)} images of {self.data.contract.shape}",
             "base": plan.base,
@@ -219,8 +219,7 @@ class Search:
     def _judge(self, trial: Trial, text: str) -> Costs:
         """What a network takes before it is trained. One that is outside ends here."""
         limits, module = self.plan.limits, self._build(text)
-        # Its weights alone, at a bit each, are quick to count.
-        least = BASE_BYTES + sum(value.numel() for value in module.parameters() if value.dim() > 1) // 8
+        least = _least(module)
         if limits.flash_bytes is not None and least > limits.flash_bytes:
             trial.set_user_attr("exceeds", f"flash at least {least:,} bytes of {limits.flash_bytes:,}")
             trial.set_constraint("flash_bytes", least / limits.flash_bytes - 1)
@@ -278,6 +277,15 @@ class Search:
         contract = self.data.contract
         return architectures.build(text, self._picture, len(self.data.class_names), contract.zero_point)
 
+    def _text(self, options: Mapping[str, int]) -> str | None:
+        """The network that options stand for; None where its weights alone are too large."""
+        text, most = self.space.text(options), self.plan.limits.flash_bytes
+        if most is not None:
+            with torch.device("meta"):
+                if _least(self._build(text)) > most:
+                    return None
+        return text
+
     def _costs(self, module: nn.Module) -> Costs:
         network = network_from_module(module, self._picture, dtype=self.data.contract.dtype)
         return self.price(pack(fuse(network)))
@@ -287,6 +295,11 @@ class Search:
         trained = [one for one in found if one.state != "outside"]
         best = max((one.accuracy for one in trained if one.accepted and one.accuracy is not None), default=None)
         self.watch(Standing(len(trained), len(found) - len(trained), epoch, best))
+
+
+def _least(module: nn.Module) -> int:
+    """Bytes of flash that a network takes at least: its weights, at a bit each, are quick to count."""
+    return BASE_BYTES + sum(value.numel() for value in module.parameters() if value.dim() > 1) // 8
 
 
 def _as_known(trial: Trial, known: FrozenTrial) -> float:

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler, TPESampler
+from optuna.distributions import BaseDistribution, IntDistribution
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
@@ -26,8 +27,15 @@ from bitflow.show.pareto import Costs, State, Tried
 
 __all__ = ["again", "agree", "is_open", "open_study", "quiet", "result", "results", "taken"]
 
-# Random networks before the sampler models what it has seen; those outside count, for it learns from them, too.
-_RANDOM = 16
+# Random networks that are trained before the sampler learns from them; it begins earlier where so many in a row are
+# outside of the limits, for from these it learns where the limits are.
+_RANDOM, _ROW = 10, 60
+# Every second proposal is one of so many best networks, changed.
+_BEST = 5
+# Changes that are tried to find a network that is new.
+_CHANGES = 400
+Text = Callable[[Mapping[str, int]], str | None]
+
 # Networks that have run to their end before a median says anything.
 _RUNS_BEFORE_STOPPING = 4
 # Seconds. A process that was not heard of for _DEAD no longer trains its network.
@@ -35,15 +43,16 @@ _HEARTBEAT, _DEAD = 10, 60
 _ATTEMPTS = 4  # to open a database
 
 
-def open_study(url: str, name: str, seed: int, warmup: int) -> optuna.Study:
+def open_study(url: str, name: str, seed: int, warmup: int, text: Text) -> optuna.Study:
     """The study of a name in a database, made where there is none. warmup: epochs before which no training is stopped.
+    text: the network that the options of each choice stand for; None where it surely is outside of the limits.
 
     Raises InputError for a database that cannot be used.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     for attempt in range(_ATTEMPTS):
         try:
-            return _opened(url, name, seed, warmup)
+            return _opened(url, name, seed, warmup, text)
         except (SQLAlchemyError, ImportError, RuntimeError, ValueError) as error:
             # Of processes that make the same database at once some find half of it.
             if attempt + 1 < _ATTEMPTS and isinstance(error, DBAPIError | RuntimeError):
@@ -54,7 +63,7 @@ def open_study(url: str, name: str, seed: int, warmup: int) -> optuna.Study:
     raise AssertionError("the last attempt returns or raises")
 
 
-def _opened(url: str, name: str, seed: int, warmup: int) -> optuna.Study:
+def _opened(url: str, name: str, seed: int, warmup: int, text: Text) -> optuna.Study:
     patience: dict[str, Any] = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {}
     with quiet():
         storage = optuna.storages.RDBStorage(
@@ -66,7 +75,7 @@ def _opened(url: str, name: str, seed: int, warmup: int) -> optuna.Study:
         )
         return optuna.create_study(
             storage=storage,
-            sampler=_Sampler(seed),
+            sampler=_Sampler(seed, text),
             pruner=optuna.pruners.MedianPruner(_RUNS_BEFORE_STOPPING, n_warmup_steps=warmup),
             study_name=name,
             direction="maximize",
@@ -93,33 +102,80 @@ def agree(study: optuna.Study, settings: Mapping[str, Any], base: str, options: 
 
 
 class _Sampler(BaseSampler):
-    """TPE, made anew for each trial and seeded by its number: processes that share a study, and those that go on
-    with it, never follow the same random numbers.
+    """Random networks at first, then in turn what TPE proposes and one of the best, changed. A proposal that is known,
+    or surely outside, is changed until it is neither: TPE alone would propose the same few for ever.
+
+    Made anew for each trial and seeded by its number: processes that share a study, and those that go on with it, never
+    follow the same random numbers.
     """
 
-    def __init__(self, seed: int) -> None:
-        self._seed = seed
-        self._inner = self._fresh(0)
+    def __init__(self, seed: int, text: Text) -> None:
+        self._seed, self._text = seed, text
+        self._begin(0)
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
-        self._inner = self._fresh(trial.number)
+        self._begin(trial.number)
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        return self._inner.infer_relative_search_space(study, trial)
+        return self._model.infer_relative_search_space(study, trial)
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        return self._inner.sample_relative(study, trial, search_space)
+        if not search_space:
+            return {}
+        earlier = [one for one in study.get_trials(deepcopy=False) if one.number < trial.number]
+        known = {one.user_attrs.get("layers") for one in earlier}
+        row = next((n for n, one in enumerate(reversed(earlier)) if "fits" in one.user_attrs), len(earlier))
+        if len(taken(earlier)) < _RANDOM and row < _ROW:
+            return self._new(lambda strength: self._random(search_space), known)
+        best = sorted((one for one in results(study) if one.value is not None), key=lambda one: -(one.value or 0))
+        options = best[self._chance.integers(min(_BEST, len(best)))].params if best and trial.number % 2 else None
+        if options is None or options.keys() != search_space.keys():
+            options = self._model.sample_relative(study, trial, search_space)
+        return self._new(lambda strength: self._changed(options, search_space, strength), known)
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        return self._inner.sample_independent(study, trial, param_name, param_distribution)
+        return self._independent.sample_independent(study, trial, param_name, param_distribution)
 
-    def _fresh(self, number: int) -> TPESampler:
+    def _new(self, propose: Callable[[int], dict[str, int]], known: Set[str | None]) -> dict[str, int]:
+        """The first proposal whose network is not known yet; the last one where none is. The strength of its changes
+        grows from 0.
+        """
+        for attempt in range(_CHANGES):
+            options = propose(-(-attempt // 20))
+            text = self._text(options)
+            if text is not None and text not in known:
+                break
+        return options
+
+    def _random(self, space: Mapping[str, BaseDistribution]) -> dict[str, int]:
+        return {name: int(self._chance.integers(low, high + 1)) for name, (low, high) in _limits(space).items()}
+
+    def _changed(
+        self, options: Mapping[str, int], space: Mapping[str, BaseDistribution], strength: int
+    ) -> dict[str, int]:
+        """Up to `strength` choices, up to so many steps away."""
+        found = dict(options)
+        if strength:
+            for name in self._chance.choice(sorted(found), self._chance.integers(1, strength + 1), replace=False):
+                low, high = _limits(space)[name]
+                step = int(self._chance.integers(-strength, strength + 1))
+                found[name] = min(max(found[name] + step, low), high)
+        return found
+
+    def _begin(self, number: int) -> None:
         # A prime, so that the seeds of neighbouring trials are those of no other seed's trials.
-        return TPESampler(n_startup_trials=_RANDOM, multivariate=True, seed=(self._seed * 1_000_003 + number) % 2**32)
+        seed = (self._seed * 1_000_003 + number) % 2**32
+        self._model = TPESampler(n_startup_trials=1, multivariate=True, seed=seed)
+        self._independent = RandomSampler(seed=seed)
+        self._chance = np.random.default_rng(seed)
+
+
+def _limits(space: Mapping[str, BaseDistribution]) -> dict[str, tuple[int, int]]:
+    return {name: (own.low, own.high) for name, own in space.items() if isinstance(own, IntDistribution)}
 
 
 def again(study: optuna.Study, trial: FrozenTrial) -> None:
