@@ -66,13 +66,18 @@ def test_what_is_outside_must_not_be_trained(tmp_path: Path, monkeypatch: pytest
         return original(module, *arguments, **options)
 
     monkeypatch.setattr(searching, "train", counted)
-    found = searched(tmp_path, replace(PLAN, limits=Limits(flash_bytes=12000)))
+
+    def dear(network: PackedNetwork) -> Costs:
+        """So that weights alone do not tell that a network is outside."""
+        return replace(price(network), flash_bytes=3 * price(network).flash_bytes)
+
+    found = searched(tmp_path, replace(PLAN, limits=Limits(flash_bytes=12000)), price=dear)
     found.run()
     outside = [one for one in found.results() if one.state == "outside"]
     assert outside
     assert all("flash" in one.exceeds and one.accuracy is None for one in outside)
     assert len(trained) == len(found.results()) - len(outside) == 3
-    assert max(trained) <= 8 * 12000
+    assert max(trained) <= 8 * 4000
     assert (found.results()[0].layers, found.results()[0].base) == (BASE, True)
 
 
@@ -92,9 +97,8 @@ def test_no_network_must_be_proposed_for_ever(tmp_path: Path, monkeypatch: pytes
     assert len(twins) <= 2
     trained = [one for one in found.results() if one.state != "outside"]
     assert len({one.layers for one in trained}) == len(trained) == 20
-    best = max(one.accuracy or 0 for one in trained)
-    first = [one.accuracy or 0 for one in trained[:10]]
-    assert best > max(first), "it learns"
+    values = [one.accuracy or 0 for one in trained]
+    assert sum(values[10:]) > 1.2 * sum(values[:10]), "it learns"
 
 
 def test_costs_must_be_those_of_the_report(tmp_path: Path) -> None:
