@@ -1,6 +1,6 @@
 """A network on an emulated board over its serial port, with every test image of a data set.
 
-python -m bench.on_board bench/bitflow-lenet-deep.bfn idx:mnist [--size 64x64x3] [--board qemu-m4]
+python -m bench.on_board bench/bitflow-lenet-deep.bfn idx:mnist [--board qemu-m4]
 
 Does what `bitflow hil` and `bitflow report` print, and writes it into bench/on_board.json; `python -m
 bench.training_page` makes the table of docs/training.md from it.
@@ -32,15 +32,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("network")
     parser.add_argument("data")
-    parser.add_argument("--size")
     parser.add_argument("--board", default="qemu-m4")
     asked = parser.parse_args()
-    size = ["--size", asked.size] if asked.size else []
-    run = _json("hil", asked.network, "--board", asked.board, "--data", asked.data, *size)
+    run = _json("hil", asked.network, "--board", asked.board, "--data", asked.data)
     costs = _json("report", asked.network, "--board", asked.board)
     found = {key: run[key] for key in ("images", "accuracy", "mismatches", "instructions_per_image")}
     found |= {"firmware_flash": run["flash_bytes"], "firmware_ram": run["ram_bytes"]}
-    found |= {"flash": costs["flash_bytes"], "ram": costs["ram_bytes"], "size": asked.size}
+    found |= {"flash": costs["flash_bytes"], "ram": costs["ram_bytes"]}
     results = known() | {f"{asked.network} {short(asked.data)} {asked.board}": found}
     RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(found, indent=1))

@@ -59,12 +59,11 @@ def _boards() -> list[str]:
     ]
     for name, run in sorted(on_board.known().items()):
         network, data, board = name.split(" ")
-        size = f" --size {run['size']}" if run["size"] else ""
         lines.append(
             f"| `{Path(network).stem}` | {board} | {run['images']:,} | {run['accuracy']:.2%} | {run['mismatches']} | "
             f"{run['instructions_per_image']:,} | {run['flash']:,}, {run['ram']:,} | "
             f"{run['firmware_flash']:,}, {run['firmware_ram']:,} | "
-            f"`python -m bench.on_board {network} {data}{size} --board {board}` |"
+            f"`python -m bench.on_board {network} {data} --board {board}` |"
         )
     return lines
 
