@@ -3,10 +3,10 @@
 python -m bench.recipes bitflow-lenet idx:mnist [--seeds 1,2,3] [--minutes 10] [--keep]
 python -m bench.recipes bitflow-hands signs:photos --size 64x64x3 --twin
 
-A run that was cut goes on; one that is known is not made again. --minutes: of training, then it stops. --twin: train
-the float network of the same shape, too, by the same recipe. --keep: copy the network of the seed with the best
-validation accuracy to bench/NETWORK.bfn, of at most 200 KB. Writes bench/recipes.json; `python -m bench.training_page`
-makes the table of docs/training.md from it.
+A run that was cut goes on; one that is known is not made again. --epochs: others than the recipe's, where there is no
+time for them. --minutes: of training, then it stops. --twin: train the float network of the same shape, too, by the
+same recipe. --keep: copy the network of the seed with the best validation accuracy to bench/NETWORK.bfn, of at most
+200 KB. Writes bench/recipes.json; `python -m bench.training_page` makes the table of docs/training.md from it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from bitflow.learn.checkpoint import load_module
 from bitflow.learn.compare import train_variant
 from bitflow.learn.data import load_data
 from bitflow.learn.evaluate import predict
-from bitflow.learn.recipe import recipe_for
+from bitflow.learn.recipe import Recipe, recipe_for
 from bitflow.learn.run import run
 from bitflow.lower import image
 from bitflow.lower.fuse import fuse
@@ -44,6 +44,8 @@ RESULTS = Path(__file__).with_name("recipes.json")
 KEPT = Path(__file__).parent
 _RUNS = Path(".demo") / "recipes"
 _MOST_KEPT = 200_000
+
+Size = tuple[int, ...] | None
 
 
 def known() -> dict[str, Any]:
@@ -57,22 +59,26 @@ def main() -> None:
     parser.add_argument("data")
     parser.add_argument("--size")
     parser.add_argument("--seeds", default="1,2,3")
+    parser.add_argument("--epochs", type=int)
     parser.add_argument("--minutes", type=float, default=math.inf)
     parser.add_argument("--twin", action="store_true")
     parser.add_argument("--keep", action="store_true")
     asked = parser.parse_args()
     size = project.parse_size(asked.size) if asked.size else None
+    usual = recipe_for(asked.network)
+    recipe = usual if asked.epochs is None else replace(usual, epochs=asked.epochs)
     name = f"{asked.network} {short(asked.data)}"
     end = time.monotonic() + 60 * asked.minutes
     for seed in map(int, asked.seeds.split(",")):
         found = known().get(name, {}).get("runs", {}).get(str(seed))
-        found = found or _measure(asked.network, asked.data, size, seed, end - time.monotonic())
+        own = replace(recipe, seed=seed)
+        found = found or _measure(asked.network, asked.data, size, own, end - time.monotonic())
         if found is None:
             print(f"seed {seed}: out of time; the same command goes on", flush=True)
             return
         _note(name, asked.size, seed, found)
         if asked.twin and "float_accuracy" not in found:
-            _note(name, asked.size, seed, {**found, "float_accuracy": _twin(asked.network, asked.data, size, seed)})
+            _note(name, asked.size, seed, {**found, "float_accuracy": _twin(asked.network, asked.data, size, own)})
     if asked.keep:
         _keep(asked.network, name)
 
@@ -84,9 +90,8 @@ def _note(name: str, size: str | None, seed: int, found: dict[str, Any]) -> None
     print(f"seed {seed}: {found}", flush=True)
 
 
-def _measure(network: str, source: str, size: tuple[int, ...] | None, seed: int, seconds: float) -> Any:
-    folder = _folder(network, source, seed)
-    recipe = replace(recipe_for(network), seed=seed)
+def _measure(network: str, source: str, size: Size, recipe: Recipe, seconds: float) -> Any:
+    folder = _folder(network, source, recipe.seed)
     begun = (folder / "training" / "last.pt").exists() or (folder / "training" / "teacher" / "last.pt").exists()
     *_, result = run(
         source, network, recipe, folder, name=network, size=size, resume=begun, seconds=seconds, on_epoch=_tell
@@ -114,8 +119,8 @@ def _measure(network: str, source: str, size: tuple[int, ...] | None, seed: int,
     }
 
 
-def _twin(network: str, source: str, size: tuple[int, ...] | None, seed: int) -> float:
-    folder, recipe = _folder(network, source, seed) / "float", replace(recipe_for(network), seed=seed)
+def _twin(network: str, source: str, size: Size, recipe: Recipe) -> float:
+    folder = _folder(network, source, recipe.seed) / "float"
     found = train_variant("float", load_data(source, size), network, recipe, folder, on_epoch=_tell).test_accuracy
     assert found is not None
     return found

@@ -8,6 +8,7 @@ from typing import Any
 
 from bench import ablation, on_board, recipes
 from bench.page import filled
+from bitflow.learn.recipe import recipe_for
 
 __all__ = ["PAGE", "write"]
 
@@ -24,6 +25,8 @@ def _recipes() -> list[str]:
         runs = list(entry["runs"].values())
         twins = [run["float_accuracy"] for run in runs if "float_accuracy" in run]
         options = (f" --size {entry['size']}" if entry["size"] else "") + (" --twin" if twins else "")
+        if runs[0]["epochs"] != recipe_for(network).epochs:
+            options += f" --epochs {runs[0]['epochs']}"
         lines.append(
             f"| `{network}` | {data} | {_spread([run['test_accuracy'] for run in runs])} | "
             f"{_spread(twins) if twins else ''} | "
