@@ -67,6 +67,6 @@ CIFAR = "cifar.bfn"
 NETWORKS = {
     "builtin:digits": "the digits network, in the package",
     CIFAR: "random, of the size of CIFAR-10, written by `python -m bench.cifar cifar.bfn`",
-    "bench/mnist-lenet.bfn": "`bitflow-lenet` trained on MNIST (99.18 %; the recipe of the README)",
+    "bench/mnist-lenet.bfn": "`bitflow-lenet` trained on MNIST (99.18 %; by an earlier recipe)",
 }
 """Whole networks: file or name, and what it is."""
