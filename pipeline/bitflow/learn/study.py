@@ -29,7 +29,7 @@ __all__ = ["again", "agree", "is_open", "open_study", "quiet", "result", "result
 
 # Random networks that are trained before the sampler learns from them; it begins earlier where so many in a row are
 # outside of the limits, for from these it learns where the limits are.
-_RANDOM, _ROW = 10, 60
+_RANDOM, _ROW = 6, 60
 # Every second proposal is one of so many best networks, changed.
 _BEST = 5
 # Changes that are tried to find a network that is new.
