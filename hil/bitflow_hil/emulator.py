@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import termios
 import tty
 from collections.abc import Callable
 from pathlib import Path
@@ -53,6 +54,14 @@ def _before_exec() -> Callable[[], None]:
     return ask
 
 
+def _set_raw(terminal: int) -> None:
+    """Bytes pass as they are, whenever QEMU sets OPOST, which it does as it starts: what OPOST turns on is off."""
+    tty.setraw(terminal)
+    modes = termios.tcgetattr(terminal)
+    modes[tty.OFLAG] = 0
+    termios.tcsetattr(terminal, termios.TCSANOW, modes)
+
+
 class Emulator:
     """An emulated board that runs a firmware. Use it in a `with` statement or stop() it.
 
@@ -67,7 +76,7 @@ class Emulator:
             raise MissingError(f"{PROGRAM} is missing: sudo apt-get install qemu-system-arm")
         self.board = board
         master, self._slave = os.openpty()
-        tty.setraw(self._slave)
+        _set_raw(self._slave)
         self.port = os.ttyname(self._slave)
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop()
         self._process = subprocess.Popen(

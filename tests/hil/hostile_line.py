@@ -7,10 +7,8 @@ import os
 import random
 import select
 import socket
-import termios
 import threading
 import time
-import tty
 from collections.abc import Callable
 
 __all__ = ["HostileLine"]
@@ -46,8 +44,7 @@ class HostileLine:
         left = self._random.randrange(1, 2 * self._cut_after) if self._cut_after else None
         try:
             board = os.open(self._port(), os.O_RDWR | os.O_NOCTTY)
-            tty.setraw(board)  # QEMU has it make CR LF of LF
-        except (OSError, termios.error):
+        except OSError:
             return  # no board now: the host's line is cut
         try:
             while not self._ends.is_set():

@@ -7,7 +7,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import termios
 import time
+import tty
 from pathlib import Path
 
 import pytest
@@ -73,6 +75,16 @@ def test_emulator_ends_with_its_command(endless: Path, ending: str, number: sign
         os.kill(program.pid, number)
     program.wait()
     assert gone(pid)
+
+
+@needs_qemu
+def test_each_byte_passes_as_it_is(endless: Path) -> None:
+    """QEMU turns OPOST on when it starts, at a time of its own, perhaps after a program opened the port."""
+    with Emulator(board("qemu-m4"), endless) as emulator, Path(emulator.port).open("rb", buffering=0) as port:
+        end = time.monotonic() + 5
+        while not termios.tcgetattr(port)[tty.OFLAG] & termios.OPOST and time.monotonic() < end:
+            time.sleep(0.01)
+        assert termios.tcgetattr(port)[tty.OFLAG] & ~termios.OPOST == 0
 
 
 @needs_qemu
