@@ -167,6 +167,14 @@ def test_init_must_choose_what_suits_the_data(tmp_path: Path, options: list[str]
     assert load_project(tmp_path / "bitflow.toml").architecture == architecture
 
 
+def test_train_without_a_project_must_choose_what_suits_the_data(tmp_path: Path) -> None:
+    pictures = np.random.default_rng(1).integers(0, 256, (60, 28, 28, 1), dtype=np.uint8)
+    np.savez(tmp_path / "noise.npz", x=pictures, y=np.arange(60) % 2)
+    done("train", "--data", "npz:noise.npz", "--epochs", "1", cwd=tmp_path)
+    layers = answer("inspect", "model.bfn", cwd=tmp_path)["layers"]
+    assert [layer["output"] for layer in layers[:3]] == ["14x14x32", "7x7x64", "5x5x96"]  # bitflow-lenet's
+
+
 def test_training_in_pieces_must_say_how_it_goes_on(tmp_path: Path) -> None:
     done("init", "--name", "pieces", cwd=tmp_path)
     run = bitflow("train", "--minutes", "0", cwd=tmp_path)

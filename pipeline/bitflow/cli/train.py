@@ -63,7 +63,8 @@ def init(
 def train(
     data: options.Data = None,
     architecture: Annotated[
-        str | None, typer.Option(metavar="NETWORK", help=f"{options.NETWORKS}. [the project's]")
+        str | None,
+        typer.Option(metavar="NETWORK", help=f"{options.NETWORKS}. [the project's; without one, as suits the data]"),
     ] = None,
     width: Annotated[
         float | None, typer.Option(metavar="FACTOR", help="All channels times this. [the project's, or 1]")
@@ -89,8 +90,9 @@ def train(
     Examples: bitflow train; bitflow train --epochs 200 --seed 7; bitflow train --resume --minutes 10; torchrun
     --standalone --nproc-per-node 2 --no-python bitflow train
     """
-    settings = project.find_project() or project.Project(Path.cwd())
-    source, size = project.resolve_data(data, settings)
+    found = project.find_project()
+    source, size = project.resolve_data(data, found)
+    settings = found or project.Project(Path.cwd(), architecture=suitable(source), recipe=recipe_for(suitable(source)))
     wide = settings.width if width is None else width
     name = architecture or settings.architecture
     recipe = _recipe(settings.recipe if name == settings.architecture else recipe_for(name), epochs=epochs, batch=batch)
