@@ -18,6 +18,7 @@ Rastegari et al., "XNOR-Net", 2016.
 
 from __future__ import annotations
 
+import math
 from typing import Any, cast
 
 import torch
@@ -118,10 +119,7 @@ class _BinaryLayer(nn.Module):
         super().__init__()
         if weight_bits not in (1, 8):
             raise ValueError(f"weight_bits {weight_bits} is neither 1 nor 8")
-        fan_in = 1
-        for size in shape[1:]:
-            fan_in *= size
-        bound = fan_in**-0.5
+        bound = math.prod(shape[1:]) ** -0.5
         self.scaled, self.weight_bits = scaled, weight_bits
         # Training in two steps leaves the weights as they are at first; see `float_weights`.
         self.float_weights = False
@@ -199,6 +197,8 @@ class _Convolution(_BinaryLayer):
         flat = x.dim() == 3
         if flat:
             x = x.unsqueeze(2)
+        if x.shape[1] == 1:  # a single channel lies both ways: said, since torch is quicker with the channels last
+            x = x.clone(memory_format=torch.channels_last)
         top, left, bottom, right = self.padding
         padded = functional.pad(x, (left, right, top, bottom), value=fill) if any(self.padding) else x
         weights = self._training_weights() if self.training else self.whole_weights()

@@ -78,8 +78,8 @@ def main() -> None:
     """Measure, and print a line for each network and for each ratio."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=2, help="of a round")
-    parser.add_argument("--steps", type=int, default=60, help="of an epoch")
+    parser.add_argument("--epochs", type=int, default=1, help="of a round")
+    parser.add_argument("--steps", type=int, default=240, help="of an epoch")
     # More wait for each other, and where another program needs a core that is what would be measured.
     parser.add_argument("--threads", type=int, default=1, help="of torch")
     asked = parser.parse_args()
