@@ -25,7 +25,7 @@ SIZES = {
     "bitflow-vgg-small": ((32, 32, 3), 10, 190_000),
     "bitflow-vgg": ((32, 32, 3), 10, 1_300_000),
     "bitflow-alexnet": ((64, 64, 3), 10, 5_000_000),
-    "bitflow-sound": ((1, 49, 10), 12, 20_000),
+    "bitflow-sound": ((1, 49, 10), 12, 36_000),
 }
 
 
