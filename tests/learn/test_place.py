@@ -14,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from bitflow.errors import InputError
+from bitflow.errors import InputError, MissingError
 from bitflow.learn.data import load_data
 from bitflow.learn.place import place
 from bitflow.learn.recipe import Recipe
@@ -54,6 +55,7 @@ def together(folder: Path, epochs: int, *options: str) -> subprocess.Popen[str]:
     command = [bin_folder / "torchrun", "--standalone", "--nproc-per-node", "2", *options, "--no-python"]
     return subprocess.Popen(
         [*map(str, command), str(bin_folder / "bitflow"), "train", "--json"],
+        env={**os.environ, "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"},
         cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
 
@@ -111,6 +113,9 @@ def test_what_cannot_be_must_be_refused(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
     with pytest.raises(InputError, match="no GPU"):
         place(Recipe(device="cuda"))
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(MissingError, match=r"g\+\+ python3-dev"):
+        place(Recipe(device="cpu")).forward(torch.nn.Identity(), compiled=True)
     monkeypatch.setenv("WORLD_SIZE", "3")
     with pytest.raises(InputError, match="cannot be shared out among 3"):
         place(Recipe(batch=64))

@@ -7,15 +7,19 @@ batch is shared out among them. The first one (rank 0) writes files and speaks.
 from __future__ import annotations
 
 import atexit
+import os
+import shutil
+import sysconfig
 import warnings
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, distributed, nn
 
-from bitflow.errors import InputError
+from bitflow.errors import InputError, MissingError
 from bitflow.geometry import require
 from bitflow.learn import ranks
 from bitflow.learn.dataset import Split
@@ -41,12 +45,15 @@ class Place:
         return self.rank == 0
 
     def forward(self, module: nn.Module, compiled: bool) -> nn.Module:
-        """What a training step calls: the module, whose gradients become the mean of all processes."""
+        """What a training step calls: the module, whose gradients become the mean of all processes.
+
+        Raises MissingError where it is to be compiled and nothing here can.
+        """
         if self.size > 1:
             # A weight with a side of 1 has several layouts that are the same.
             warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
             module = nn.parallel.DistributedDataParallel(module)
-        return torch.compile(module) if compiled else module  # type: ignore[return-value]
+        return _compiled(module) if compiled else module
 
     def part(self, order: Indices, batch: int) -> Indices:
         """This process's part of whole batches: int [steps * batch] of the images in `order`, which all have alike."""
@@ -88,6 +95,15 @@ def place(recipe: Recipe) -> Place:
     return Place(device, _half(recipe.precision, device), ranks.rank(), size)
 
 
+def _compiled(module: nn.Module) -> nn.Module:
+    compiler, headers = os.environ.get("CXX", "g++"), Path(sysconfig.get_path("include"))
+    if shutil.which(compiler) is None or not (headers / "Python.h").exists():
+        raise MissingError(
+            "compile needs a C++ compiler and Python's headers: apt-get install g++ python3-dev, or compile = false"
+        )
+    return torch.compile(module)  # type: ignore[return-value]
+
+
 def _join(device: torch.device, size: int) -> None:
     """Once in a process: a group that was left cannot be joined again."""
     if distributed.is_initialized():
@@ -95,7 +111,9 @@ def _join(device: torch.device, size: int) -> None:
     try:
         distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     except (ValueError, RuntimeError) as error:
-        raise InputError(f"cannot join {size} processes ({str(error).splitlines()[0][:120]})") from error
+        # A store that lives on holds the addresses of the processes that died; see docs/training.md.
+        hint = "; set TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 for torchrun" if ranks.was_restarted() else ""
+        raise InputError(f"cannot join {size} processes ({str(error).splitlines()[0][:120]}){hint}") from error
     atexit.register(distributed.destroy_process_group)
 
 

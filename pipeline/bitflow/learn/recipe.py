@@ -61,8 +61,8 @@ class Recipe:
     validation: the share of the training images that picks the best epoch and is not trained on. threads: of torch;
     with batches so small one thread is often the quickest, and the only one that does not suffer where another program
     needs a core. device: `auto` is the GPU where there is one. precision: of the arithmetic while training; `auto`:
-    bfloat16 where the device has units for it. compile: by torch.compile, which takes a minute at the start, and a C++
-    compiler. workers: processes that decode pictures ahead.
+    bfloat16 where the device has units for it. compile: by torch.compile, which takes a minute at the start, a C++
+    compiler and Python's headers. workers: processes that decode pictures ahead.
     """
 
     epochs: int = 60
