@@ -116,6 +116,10 @@ def test_what_cannot_be_must_be_refused(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(MissingError, match=r"g\+\+ python3-dev"):
         place(Recipe(device="cpu")).forward(torch.nn.Identity(), compiled=True)
+    monkeypatch.setenv("CXX", "true")
+    monkeypatch.setattr("torch.__file__", "/home/a b/torch/__init__.py")
+    with pytest.raises(MissingError, match="a space"):
+        place(Recipe(device="cpu")).forward(torch.nn.Identity(), compiled=True)
     monkeypatch.setenv("WORLD_SIZE", "3")
     with pytest.raises(InputError, match="cannot be shared out among 3"):
         place(Recipe(batch=64))

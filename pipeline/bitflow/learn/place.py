@@ -101,6 +101,10 @@ def _compiled(module: nn.Module) -> nn.Module:
         raise MissingError(
             "compile needs a C++ compiler and Python's headers: apt-get install g++ python3-dev, or compile = false"
         )
+    if " " in torch.__file__:
+        raise MissingError(
+            f"compile: torch does not link where its path has a space ({torch.__file__}); compile = false"
+        )
     return torch.compile(module)  # type: ignore[return-value]
 
 
