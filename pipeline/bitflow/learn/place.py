@@ -102,9 +102,7 @@ def _compiled(module: nn.Module) -> nn.Module:
             "compile needs a C++ compiler and Python's headers: apt-get install g++ python3-dev, or compile = false"
         )
     if " " in torch.__file__:
-        raise MissingError(
-            f"compile: torch does not link where its path has a space ({torch.__file__}); compile = false"
-        )
+        raise MissingError(f"compile: torch does not link where its path has a space ({torch.__file__})")
     return torch.compile(module)  # type: ignore[return-value]
 
 
