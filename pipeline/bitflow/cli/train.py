@@ -92,7 +92,8 @@ def train(
     """
     found = project.find_project()
     source, size = project.resolve_data(data, found)
-    settings = found or project.Project(Path.cwd(), architecture=suitable(source), recipe=recipe_for(suitable(source)))
+    usual = suitable(source)
+    settings = found or project.Project(Path.cwd(), architecture=usual, recipe=recipe_for(usual))
     wide = settings.width if width is None else width
     name = architecture or settings.architecture
     recipe = _recipe(settings.recipe if name == settings.architecture else recipe_for(name), epochs=epochs, batch=batch)
