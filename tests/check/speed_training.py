@@ -23,6 +23,7 @@ from torch.nn import functional
 from bitflow.learn import architectures
 from bitflow.learn.dataset import Dataset, Split, assemble
 from bitflow.learn.evaluate import as_input
+from bitflow.learn.place import has_units_for_half
 from bitflow.learn.recipe import Recipe, recipe_for
 from bitflow.learn.train import train
 from bitflow.learn.variants import variant
@@ -92,7 +93,7 @@ def main() -> None:
         "float float32": lambda: float_speed(data, usual, half=False),
     }
     ratios = [("bitflow float32", "float float32")]
-    if torch.cpu._is_amx_tile_supported():  # where `auto` is bfloat16
+    if has_units_for_half():  # where `auto` is bfloat16
         ways["bitflow bfloat16"] = lambda: bitflow_speed(data, replace(usual, precision="auto"))
         ways["float bfloat16"] = lambda: float_speed(data, usual, half=True)
         ratios += [("bitflow bfloat16", "float float32"), ("bitflow bfloat16", "float bfloat16")]

@@ -102,6 +102,14 @@ def test_the_winner_must_train_in_full(searched: Path) -> None:
     assert answer("report", cwd=folder)["flash_bytes"] == pytest.approx(best["costs"]["flash_bytes"], rel=0.02)
 
 
+def test_a_project_s_width_must_be_that_of_the_base(tmp_path: Path) -> None:
+    text = project_text("narrow", "digits", None, "bitflow-tiny", "qemu-m4", 0.5)
+    write_project(tmp_path, text, overwrite=False)
+    found = answer("search", "--trials", "1", "--epochs", "1", cwd=tmp_path)
+    assert [one["layers"] for one in found["networks"]] == ["conv3x3:16 conv3x3:32/pool2 conv3x3:32"]
+    assert found["recipe"]["validation"] == 0.2
+
+
 def test_the_same_command_must_go_on(searched: Path) -> None:
     before = json.loads((searched / "search" / "search.json").read_text())["networks"]
     found = answer(*ASKED, *QUICK, "3", cwd=searched)

@@ -24,7 +24,8 @@ from bitflow.errors import CheckFailed, InputError
 from bitflow.geometry import Shape, require
 from bitflow.ir import PackedNetwork
 from bitflow.learn.data import Dataset, load_data
-from bitflow.learn.recipe import Recipe, recipe_for
+from bitflow.learn.layers import widened_text
+from bitflow.learn.recipe import Recipe, layers_of, recipe_for
 from bitflow.learn.suitable import suitable
 from bitflow.lower.choice import Wish
 from bitflow.lower.cores import CYCLES
@@ -43,6 +44,8 @@ _SECONDS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _TRIALS = 50
 # Of the recipe's epochs: enough to tell networks apart, and four times as many networks as at full length.
 _SHARE_OF_EPOCHS = 4
+# Of the training images, at least: with as few as pick the best epoch of one training the luckiest network wins.
+_JUDGED = 0.2
 _COMMANDS = "bitflow train\nbitflow report{wish}\nbitflow eval"
 
 
@@ -150,7 +153,9 @@ def _base(base: str | None, source: str, shape: Shape, settings: project.Project
     if base is not None:
         return base, recipe_for(base)
     if settings is not None:
-        return settings.architecture, settings.recipe
+        layers = layers_of(settings.architecture, (shape.height, shape.width, shape.channels))
+        usual = settings.width == 1
+        return settings.architecture if usual else widened_text(layers, settings.width), settings.recipe
     name = suitable(source, (shape.height, shape.width))
     return name, recipe_for(name)
 
@@ -164,10 +169,11 @@ def _plan(
     trials: int | None,
     time: str | None,
 ) -> Plan:
-    """What is searched, with a part of the base's epochs."""
+    """What is searched, with a part of the base's epochs, and more images to judge by."""
     from bitflow.learn.search import Plan
 
-    recipe = replace(full, epochs=max(1, full.epochs // _SHARE_OF_EPOCHS) if epochs is None else epochs)
+    epochs = max(1, full.epochs // _SHARE_OF_EPOCHS) if epochs is None else epochs
+    recipe = replace(full, epochs=epochs, validation=max(full.validation, _JUDGED))
     seconds = None if time is None else _number(time, _SECONDS, "--time")
     return Plan(base, recipe, limits, board.name, _TRIALS if trials is None and time is None else trials, seconds)
 

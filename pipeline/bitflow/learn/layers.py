@@ -27,7 +27,7 @@ from typing import Any, Literal, cast
 from bitflow.errors import InputError
 from bitflow.geometry import require
 
-__all__ = ["LayerText", "Pooling", "parse_layers", "widened"]
+__all__ = ["LayerText", "Pooling", "parse_layers", "widened", "widened_text"]
 
 Pair = tuple[int, int]
 
@@ -92,6 +92,11 @@ def parse_layers(text: str) -> tuple[LayerText, ...]:
 def widened(channels: int, width: float) -> int:
     """Channels times a factor, as a multiple of 8; as they are where the factor is 1."""
     return channels if width == 1 else max(8, 8 * round(channels * width / 8))
+
+
+def widened_text(text: str, width: float) -> str:
+    """The text of the network whose layers have `width` times the channels, as `widened` has it."""
+    return re.sub(r":(\d+)", lambda found: f":{widened(int(found[1]), width)}", text)
 
 
 def _layer(word: str) -> LayerText:

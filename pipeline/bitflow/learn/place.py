@@ -25,7 +25,7 @@ from bitflow.learn import ranks
 from bitflow.learn.dataset import Split
 from bitflow.learn.recipe import Recipe
 
-__all__ = ["Place", "place"]
+__all__ = ["Place", "has_units_for_half", "place"]
 
 Indices = npt.NDArray[np.intp]
 
@@ -123,4 +123,9 @@ def _half(precision: str, device: torch.device) -> bool:
     """Whether to train in bfloat16. On processors without units for it, it is slower than float32."""
     if precision != "auto":
         return precision == "bfloat16"
-    return torch.cuda.is_bf16_supported() if device.type == "cuda" else torch.cpu._is_amx_tile_supported()
+    return torch.cuda.is_bf16_supported() if device.type == "cuda" else has_units_for_half()
+
+
+def has_units_for_half() -> bool:
+    """Whether this processor multiplies bfloat16 itself: Intel's tiles, or AVX-512's instructions, as of Zen 4."""
+    return torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
