@@ -68,3 +68,10 @@ def test_what_is_not_in_the_space_must_have_a_nearest() -> None:
     found = parse_layers(space.text(space.nearest(text)))
     assert [layer.kind for layer in found] == ["conv", "conv", "conv", "dense"]
     assert [layer.channels for layer in found] == [96, 256, 256, 256]
+
+
+def test_one_change_must_put_a_pool_in_the_place_of_a_stride() -> None:
+    space = Space((28, 28))
+    text = "conv5x5:32/stride2 conv3x3:64/pool2 conv3x3:96/pad0"
+    pooled = space.choices["first"].index("pool")
+    assert space.text(space.nearest(text) | {"first": pooled}) == text.replace("/stride2", "/pool2")

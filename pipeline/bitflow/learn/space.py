@@ -25,6 +25,7 @@ Pair = tuple[int, int]
 _CHANNELS = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256)
 _DEPTHS = (2, 3, 4, 5, 6)
 _DENSE = (0, 64, 128, 256)
+_FIRST = ("same", "pool", "stride", "both")
 _PLACES = ("early", "spread", "late")
 _POOL = 6  # halvings by one pool, at most: a word has room for pools below 100
 _LEAST, _MOST_OF_PICTURES, _MOST_OF_ROWS = 3, 8, 16  # of the last map's longer side
@@ -40,8 +41,9 @@ class Space:
     def choices(self) -> Mapping[str, tuple[int | str, ...]]:
         """The options of each choice, in an order: neighbours are alike.
 
-        halvings: of the longer side, in all. stride, pool1: whether the first layer does one by a stride, and one by a
-        pool; place: which of the other layers do the rest. pad0: whether the last layer is not padded.
+        halvings: of the longer side, in all. first: whether the first layer does one by a stride, by a pool, or two by
+        both: one choice, so that a single change puts a pool in the place of a stride. place: which of the other layers
+        do the rest. pad0: whether the last layer is not padded.
         """
         flat = 1 in self.picture
         return {
@@ -50,8 +52,7 @@ class Space:
             "kernel1": (3, 5, 9, 15) if flat else (3, 5, 7),
             "kernel": (3, 5, 7, 9) if flat else (3, 5),
             "halvings": self._halvings(),
-            "stride": (0, 1),
-            "pool1": (0, 1),
+            "first": _FIRST,
             "place": _PLACES,
             "pad0": (0, 1),
             "dense": _DENSE,
@@ -66,7 +67,7 @@ class Space:
             kernel = self._across(int(option["kernel" if layer else "kernel1"]))
             word = f"conv{_pair(kernel, always=True)}:{option[f'channels{layer + 1}']}"
             pools = halvings[layer]
-            if layer == 0 and option["stride"] and pools:
+            if layer == 0 and option["first"] in ("stride", "both") and pools:
                 step = _halved(size)
                 pools -= 1
                 word += f"/stride{_pair(step)}"
@@ -93,8 +94,6 @@ class Space:
             "kernel1": max(first.kernel),
             "kernel": Counter(max(layer.kernel) for layer in others).most_common(1)[0][0] if others else 3,
             "halvings": sum(map(_halves, maps)),
-            "stride": int(max(first.stride) > 1),
-            "pool1": int(first.pool is not None),
             "pad0": int(maps[-1].sides == (0, 0) and max(maps[-1].kernel) > 1),
             "dense": dense[0] if dense else 0,
         }
@@ -105,6 +104,7 @@ class Space:
             name: min(range(len(choices[name])), key=lambda k: abs(float(choices[name][k]) - wanted[name]))
             for name in wanted
         }
+        found["first"] = 2 * (max(first.stride) > 1) + (first.pool is not None)
         halvings = [_halves(layer) for layer in maps]
 
         def unlike(place: int) -> int:
@@ -115,7 +115,7 @@ class Space:
 
     def smallest(self) -> str:
         """The network with the fewest and narrowest layers, and the smallest maps."""
-        most = {"halvings", "stride", "pool1"}
+        most = {"halvings", "first"}
         return self.text({name: len(options) - 1 if name in most else 0 for name, options in self.choices.items()})
 
     def _halvings(self) -> tuple[int, ...]:
@@ -131,7 +131,7 @@ class Space:
 def _halvings_of_layers(option: Mapping[str, int | str]) -> list[int]:
     """How often each layer halves its map. Where there are too few layers some do it more than once."""
     depth, left = int(option["depth"]), int(option["halvings"])
-    first = min(int(option["stride"]) + int(option["pool1"]), left)
+    first = min({"same": 0, "both": 2}.get(str(option["first"]), 1), left)
     others, left = depth - 1, left - first
     every, more = divmod(left, others)
     match option["place"]:

@@ -160,7 +160,8 @@ class _Sampler(BaseSampler):
         """Up to `strength` choices, up to so many steps away."""
         found = dict(options)
         if strength:
-            for name in self._chance.choice(sorted(found), self._chance.integers(1, strength + 1), replace=False):
+            count = self._chance.integers(1, min(strength, len(found)) + 1)
+            for name in self._chance.choice(sorted(found), count, replace=False):
                 low, high = _limits(space)[name]
                 step = int(self._chance.integers(-strength, strength + 1))
                 found[name] = min(max(found[name] + step, low), high)
