@@ -100,6 +100,7 @@ def test_widths_must_be_multiples_of_eight() -> None:
 def test_recipes_must_be_whole(name: str) -> None:
     recipe_for(name)
     parse_layers(layers_of(name))
+    assert layers_of(name) == " ".join(layers_of(name).split()), "a search compares texts"
     parse_layers(layers_of(name, (32, 32, 3)))
 
 

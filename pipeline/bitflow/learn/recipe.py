@@ -163,7 +163,8 @@ def layers_of(architecture: str, picture: tuple[int, int, int] | None = None) ->
         return architecture
     content = _file(architecture)
     small = picture is not None and min(picture[:2]) < _SMALL
-    return str(content.get("layers_small", content["layers"]) if small else content["layers"])
+    text = str(content.get("layers_small", content["layers"]) if small else content["layers"])
+    return " ".join(text.split())  # on one line, however the file has it
 
 
 def _described(architecture: str) -> bool:
