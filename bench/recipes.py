@@ -38,7 +38,7 @@ from bitflow.lower import image
 from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack
 
-__all__ = ["KEPT", "RESULTS", "known", "short"]
+__all__ = ["KEPT", "RESULTS", "folder_of", "known", "measure", "short"]
 
 RESULTS = Path(__file__).with_name("recipes.json")
 KEPT = Path(__file__).parent
@@ -72,7 +72,7 @@ def main() -> None:
     for seed in map(int, asked.seeds.split(",")):
         found = known().get(name, {}).get("runs", {}).get(str(seed))
         own = replace(recipe, seed=seed)
-        found = found or _measure(asked.network, asked.data, size, own, end - time.monotonic())
+        found = found or measure(asked.network, asked.data, size, own, end - time.monotonic())
         if found is None:
             print(f"seed {seed}: out of time; the same command goes on", flush=True)
             return
@@ -90,11 +90,20 @@ def _note(name: str, size: str | None, seed: int, found: dict[str, Any]) -> None
     print(f"seed {seed}: {found}", flush=True)
 
 
-def _measure(network: str, source: str, size: Size, recipe: Recipe, seconds: float) -> Any:
-    folder = _folder(network, source, recipe.seed)
+def measure(network: str, source: str, size: Size, recipe: Recipe, seconds: float = math.inf) -> Any:
+    """What came of a training and of the fused network on all test images; None where the time is over before."""
+    folder = folder_of(network, source, recipe.seed)
     begun = (folder / "training" / "last.pt").exists() or (folder / "training" / "teacher" / "last.pt").exists()
     *_, result = run(
-        source, network, recipe, folder, name=network, size=size, resume=begun, seconds=seconds, on_epoch=_tell
+        source,
+        network,
+        recipe,
+        folder,
+        name="model" if ":" in network else network,
+        size=size,
+        resume=begun,
+        seconds=seconds,
+        on_epoch=_tell,
     )
     if result.interrupted:
         return None
@@ -120,7 +129,7 @@ def _measure(network: str, source: str, size: Size, recipe: Recipe, seconds: flo
 
 
 def _twin(network: str, source: str, size: Size, recipe: Recipe) -> float:
-    folder = _folder(network, source, recipe.seed) / "float"
+    folder = folder_of(network, source, recipe.seed) / "float"
     found = train_variant("float", load_data(source, size), network, recipe, folder, on_epoch=_tell).test_accuracy
     assert found is not None
     return found
@@ -130,7 +139,7 @@ def _keep(network: str, name: str) -> None:
     """The network whose validation accuracy is the best: test images choose nothing."""
     entry = known()[name]
     seed = max(entry["runs"], key=lambda one: entry["runs"][one]["validation_accuracy"])
-    content = (_folder(network, name.split(" ", 1)[1], int(seed)) / "model.bfn").read_bytes()
+    content = (folder_of(network, name.split(" ", 1)[1], int(seed)) / "model.bfn").read_bytes()
     assert len(content) <= _MOST_KEPT, f"{len(content)} bytes are too many for the repository"
     (KEPT / f"{network}.bfn").write_bytes(content)
     results = known()
@@ -138,7 +147,8 @@ def _keep(network: str, name: str) -> None:
     RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
 
-def _folder(network: str, source: str, seed: int) -> Path:
+def folder_of(network: str, source: str, seed: int) -> Path:
+    """Where a run leaves its files."""
     return _RUNS / re.sub(r"[^\w.-]+", "-", f"{network}-{short(source)}-{seed}")
 
 

@@ -1,4 +1,4 @@
-"""Writes the tables of docs/training.md from recipes.json and ablation.json: python -m bench.training_page."""
+"""Writes the tables of docs/training.md and docs/search.md from what was measured: python -m bench.training_page."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from bench import ablation, on_board, recipes
+from bench import ablation, found, on_board, recipes
 from bench.page import filled
 from bitflow.learn.recipe import recipe_for
 
-__all__ = ["PAGE", "write"]
+__all__ = ["pages"]
 
-PAGE = Path(__file__).parents[1] / "docs" / "training.md"
+_DOCS = Path(__file__).parents[1] / "docs"
 
 
 def _recipes() -> list[str]:
@@ -49,9 +49,15 @@ def _kept() -> list[str]:
 
 
 def _machines() -> list[str]:
-    runs = [run for entry in recipes.known().values() for run in entry["runs"].values()]
-    found = sorted({f"{run['machine']}, torch {run['torch']}" for run in runs})
-    return [f"Machine: {'; '.join(found)}."]
+    """A line for each machine: what was trained there."""
+    machines: dict[str, list[str]] = {}
+    for name, entry in sorted(recipes.known().items()):
+        seeds: dict[str, list[str]] = {}
+        for seed, run in entry["runs"].items():
+            seeds.setdefault(f"{run['machine']}, torch {run['torch']}", []).append(seed)
+        for machine, own in seeds.items():
+            machines.setdefault(machine, []).append(f"{name} ({', '.join(own)})")
+    return [f"- {machine}: {'; '.join(runs)}" for machine, runs in sorted(machines.items())]
 
 
 def _boards() -> list[str]:
@@ -99,17 +105,34 @@ def _threads(runs: list[dict[str, Any]]) -> str:
     return "one thread" if count == 1 else f"{count} threads"
 
 
-def write() -> str:
-    """The page with fresh tables."""
-    tables = {
+def _found() -> list[str]:
+    result = found.known()
+    lines = [
+        "| network | flash | instructions | accuracy in the search | test accuracy |",
+        "|---|---|---|---|---|",
+    ]
+    for kind, one in result["networks"].items():
+        runs = list(one["runs"].values())
+        lines.append(
+            f"| {kind}: `{one['layers']}` | {_span([run['flash'] for run in runs])} bytes | {one['instructions']:,} | "
+            f"{one['search_accuracy']:.2%} | {_spread([run['test_accuracy'] for run in runs])} |"
+        )
+    return lines
+
+
+def pages() -> dict[Path, str]:
+    """The pages with fresh tables."""
+    training = {
         "recipes": _recipes(),
         "machines": _machines(),
         "kept": _kept(),
         "boards": _boards(),
         "ablation": _ablation(),
     }
-    return filled(PAGE, tables)
+    tables = {"training.md": training, "search.md": {"found": _found()}}
+    return {_DOCS / name: filled(_DOCS / name, own) for name, own in tables.items()}
 
 
 if __name__ == "__main__":
-    PAGE.write_text(write(), encoding="utf-8")
+    for page, text in pages().items():
+        page.write_text(text, encoding="utf-8")
