@@ -56,6 +56,9 @@ def main() -> None:
     for seed in map(int, asked.seeds.split(",")):
         for kind, one in pair.items():
             run = measure(one["layers"], source, size, replace(settings.recipe, seed=seed))
+            if run is None:
+                print("stopped; the same command goes on")
+                return
             built = folder_of(one["layers"], source, seed) / "model.bfn"
             costs = bitflow.report(bitflow.load(built), board=search["board"])
             own = {key: run[key] for key in ("test_accuracy", "differences", "images", "bytes", "machine")}

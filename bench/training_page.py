@@ -117,6 +117,13 @@ def _found() -> list[str]:
             f"| {kind}: `{one['layers']}` | {_span([run['flash'] for run in runs])} bytes | {one['instructions']:,} | "
             f"{one['search_accuracy']:.2%} | {_spread([run['test_accuracy'] for run in runs])} |"
         )
+    runs = [run for one in result["networks"].values() for run in one["runs"].values()]
+    lines += [
+        "",
+        f"The search trained {result['trained']} networks in {result['seconds']} s on one core ({runs[0]['machine']}); "
+        f"{result['outside']} were outside of the limits. Fused to unfused, {sum(run['differences'] for run in runs)} "
+        f"of {sum(run['images'] for run in runs):,} labels differ.",
+    ]
     return lines
 
 

@@ -102,6 +102,7 @@ def test_recipes_must_be_whole(name: str) -> None:
     parse_layers(layers_of(name))
     assert layers_of(name) == " ".join(layers_of(name).split()), "a search compares texts"
     parse_layers(layers_of(name, (32, 32, 3)))
+    assert layers_of(" conv3x3:8\n  conv3x3:16 ") == "conv3x3:8 conv3x3:16"
 
 
 def test_an_unknown_name_must_say_the_nearest() -> None:

@@ -271,3 +271,8 @@ def test_two_processes_must_share_a_study(tmp_path: Path) -> None:
 
 def _python(code: str) -> subprocess.Popen[str]:
     return subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True)
+
+
+def test_more_changes_than_choices_must_not_fail() -> None:
+    sampler = study._Sampler(1, lambda options: None)
+    assert 0 <= sampler._changed({"depth": 0}, {"depth": optuna.distributions.IntDistribution(0, 3)}, 20)["depth"] <= 3

@@ -159,12 +159,12 @@ def layers_of(architecture: str, picture: tuple[int, int, int] | None = None) ->
 
     Raises InputError for an unknown name.
     """
-    if _described(architecture):
-        return architecture
-    content = _file(architecture)
-    small = picture is not None and min(picture[:2]) < _SMALL
-    text = str(content.get("layers_small", content["layers"]) if small else content["layers"])
-    return " ".join(text.split())  # on one line, however the file has it
+    text = architecture
+    if not _described(architecture):
+        content = _file(architecture)
+        small = picture is not None and min(picture[:2]) < _SMALL
+        text = str(content.get("layers_small", content["layers"]) if small else content["layers"])
+    return " ".join(text.split())  # equal networks have equal texts, however a file or a person wrote them
 
 
 def _described(architecture: str) -> bool:

@@ -25,7 +25,8 @@ Pair = tuple[int, int]
 _CHANNELS = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256)
 _DEPTHS = (2, 3, 4, 5, 6)
 _DENSE = (0, 64, 128, 256)
-_FIRST = ("same", "pool", "stride", "both")
+# Of the first layer: how often it halves its map. The order is that of `nearest`: a stride counts two, a pool one.
+_FIRST = {"same": 0, "pool": 1, "stride": 1, "both": 2}
 _PLACES = ("early", "spread", "late")
 _POOL = 6  # halvings by one pool, at most: a word has room for pools below 100
 _LEAST, _MOST_OF_PICTURES, _MOST_OF_ROWS = 3, 8, 16  # of the last map's longer side
@@ -52,7 +53,7 @@ class Space:
             "kernel1": (3, 5, 9, 15) if flat else (3, 5, 7),
             "kernel": (3, 5, 7, 9) if flat else (3, 5),
             "halvings": self._halvings(),
-            "first": _FIRST,
+            "first": tuple(_FIRST),
             "place": _PLACES,
             "pad0": (0, 1),
             "dense": _DENSE,
@@ -131,7 +132,7 @@ class Space:
 def _halvings_of_layers(option: Mapping[str, int | str]) -> list[int]:
     """How often each layer halves its map. Where there are too few layers some do it more than once."""
     depth, left = int(option["depth"]), int(option["halvings"])
-    first = min({"same": 0, "both": 2}.get(str(option["first"]), 1), left)
+    first = min(_FIRST[str(option["first"])], left)
     others, left = depth - 1, left - first
     every, more = divmod(left, others)
     match option["place"]:
