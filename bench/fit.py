@@ -58,9 +58,9 @@ def layers(target: Board, seeds: range) -> Iterator[tuple[str, Kernel, PackedNet
         for number, spec in enumerate(specs(seed)):
             network = single_layer(spec, seed)
             for kernel, plan in every_plan(network, core):
-                if core.lists8 or kernel is not Kernel.CLASSES_8:
+                if core.lists8 or kernel is not Kernel.PATTERNS_8:
                     own = plan.layers[measured(network)]
-                    unsized = kernel is Kernel.CLASSES_1 and not own.data_bytes
+                    unsized = kernel is Kernel.PATTERNS_1 and not own.data_bytes
                     name = f"{seed} {number} {kernel.name} {own.memory}{' unsized' if unsized else ''}"
                     yield name, kernel, network, plan
 

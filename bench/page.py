@@ -20,16 +20,16 @@ from bitflow.show.bench import int8_instructions
 
 __all__ = ["PAGE", "PLOT", "filled", "write"]
 
-SMALL_NETWORK = frozenset({"bf_input_sums_usual", "bf_conv_classes_16_usual", "bf_conv_plain_usual"})
+SMALL_NETWORK = frozenset({"bf_input_sums_lite", "bf_conv_patterns_16_lite", "bf_conv_plain_lite"})
 PAGE = Path(__file__).parents[1] / "docs" / "kernels.md"
 PLOT = PAGE.with_name("widths.svg")
 
 # What stops a row from what it should reach, by its kernel.
 _LIMITS = {
-    "classes_8": "fetching an entry, fetching its plane and adding it is nearly all there is; the rest is comparison, "
+    "patterns_8": "fetching an entry, fetching its plane and adding it is nearly all there is; the rest is comparison, "
     "planes and filled-up lists",
-    "classes_16": "as with 8 bits",
-    "classes_1": "the lists are made anew in every run",
+    "patterns_16": "as with 8 bits",
+    "patterns_1": "the lists are made anew in every run",
     "set_bits": "every input that is 1 is listed, and its weights added for 32 filters at a time",
     "input_sums": "a load and an addition for two positions and each table are most of it; then the tables",
 }
@@ -45,7 +45,7 @@ def _targets(counted: dict[str, list[int]]) -> list[str]:
         "| command | MAC per instruction | must | aim | int8 takes | to the aim |",
         "|---|---|---|---|---|---|",
     ]
-    plain = {target.layer: counted[target.key][0] for target in TARGETS if target.kernel == "classes_8"}
+    plain = {target.layer: counted[target.key][0] for target in TARGETS if target.kernel == "patterns_8"}
     for target in TARGETS:
         instructions, macs = counted[target.key]
         reached = macs / instructions

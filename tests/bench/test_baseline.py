@@ -24,7 +24,7 @@ def test_every_kernel_must_reach_its_target(counted: dict[Target, tuple[int, int
 
 
 def test_exact_zero_padding_must_cost_little(counted: dict[Target, tuple[int, int]]) -> None:
-    by_layer = {t.layer: n for t, (n, _) in counted.items() if t.kernel == "classes_8"}
+    by_layer = {t.layer: n for t, (n, _) in counted.items() if t.kernel == "patterns_8"}
     for layer, most in EXACT_ZERO.items():
         assert by_layer[f"{layer}/p0"] <= most * by_layer[layer]
 

@@ -69,9 +69,9 @@ def corner_seeds(lane_words: int) -> Iterator[bytes]:
     yield image.encode(single_layer(Spec(LayerKind.CONV, Shape(8, 8, 1), 4, borders, pad_value=0), 0))
     same = (1, 1, 1, 1)
     specs = (
-        (Spec(LayerKind.CONV, Shape(3, 19, 3), 4, Window((3, 3), (2, 2), same)), Kernel.CLASSES_16),
-        (Spec(LayerKind.CONV, Shape(2, 40, 3), 4, Window((1, 1)), pool=Pool(Window((2, 33)))), Kernel.CLASSES_8),
-        (Spec(LayerKind.CONV, Shape(5 * lane_words, 8, 4), 64, Window((1, 1))), Kernel.CLASSES_1),
+        (Spec(LayerKind.CONV, Shape(3, 19, 3), 4, Window((3, 3), (2, 2), same)), Kernel.PATTERNS_16),
+        (Spec(LayerKind.CONV, Shape(2, 40, 3), 4, Window((1, 1)), pool=Pool(Window((2, 33)))), Kernel.PATTERNS_8),
+        (Spec(LayerKind.CONV, Shape(5 * lane_words, 8, 4), 64, Window((1, 1))), Kernel.PATTERNS_1),
         (Spec(LayerKind.CONV, Shape(2, 2, 40), 4, Window((1, 1))), Kernel.SET_BITS),
     )
     for spec, kernel in specs:

@@ -140,7 +140,7 @@ CHANGES: list[tuple[str, Change]] = [
     # A choice.
     ("kernel that there is not", choice("exact", kernel=11)),
     ("kernel of another kind", choice("exact", kernel=Kernel.INPUT_PLAIN)),
-    ("kernel that does not cover the layer", choice("odd", kernel=Kernel.CLASSES_16)),
+    ("kernel that does not cover the layer", choice("odd", kernel=Kernel.PATTERNS_16)),
     ("memory of a kernel that needs none", choice("exact", memory=4)),
     ("memory beyond all", choice("made", memory=(1 << 28) + 1)),
     ("offset of no data", choice("odd", data=_DATA)),
@@ -211,7 +211,7 @@ def plan_cases() -> Iterator[tuple[str, bytes, str]]:
     yield "plan without a header", own + plan[:32], "HEADER"
     yield "damaged image before a plan", own[:-1] + bytes([own[-1] ^ 1]) + plan, "CRC"
     wide = wide_network()
-    plan = plan_image.encode(wide, plan_of(wide, 1, {"exact": Kernel.CLASSES_16}))
+    plan = plan_image.encode(wide, plan_of(wide, 1, {"exact": Kernel.PATTERNS_16}))
     yield "lanes that start where they overflow", image.encode(wide) + _with(plan, starts_below(0)), "PLAN"
 
 

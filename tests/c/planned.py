@@ -29,12 +29,12 @@ __all__ = ["KERNELS", "network_of", "plan_of", "planned_network", "wide_network"
 # Layer by layer: its name, who runs it, its channels, and what counts outside its map: with 0, lanes have limits of
 # their own.
 _LAYERS = (
-    ("exact", Kernel.CLASSES_16, 8, 0),
-    ("bytes", Kernel.CLASSES_8, 8, -1),
-    ("made", Kernel.CLASSES_1, 8, 1),
+    ("exact", Kernel.PATTERNS_16, 8, 0),
+    ("bytes", Kernel.PATTERNS_8, 8, -1),
+    ("made", Kernel.PATTERNS_1, 8, 1),
     ("set bits", Kernel.SET_BITS, 8, -1),
-    ("plain", Kernel.CLASSES_16, 8, -1),
-    ("exact bytes", Kernel.CLASSES_8, 4, 0),
+    ("plain", Kernel.PATTERNS_16, 8, -1),
+    ("exact bytes", Kernel.PATTERNS_8, 4, 0),
     ("odd", Kernel.CONV_PLAIN, 6, -1),
 )
 KERNELS = (
@@ -70,7 +70,7 @@ def planned_network() -> PackedNetwork:
 
 def wide_network() -> PackedNetwork:
     """Counts of twelve planes, and limits of each lane's own."""
-    return network_of((("exact", Kernel.CLASSES_16, 4, 0),), 228, (1, 2))
+    return network_of((("exact", Kernel.PATTERNS_16, 4, 0),), 228, (1, 2))
 
 
 def plan_of(

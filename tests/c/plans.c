@@ -110,7 +110,7 @@ static void check_must_see_all_that_decides_on_memory(void) {
         } else if (choices[i].size) {
             check_must_see(choices[i].data + 1, 0x80); /* a row */
         }
-        if (choices[i].kernel == BF_USE_CLASSES_1) {
+        if (choices[i].kernel == BF_USE_PATTERNS_1) {
             check_must_see(choices[i].data + 4, 1); /* how many inputs a class has */
         }
     }

@@ -121,14 +121,14 @@ def test_each_part_of_the_code_must_be_as_large_as_counted(linkers):
 SETS = [
     *((symbol,) for symbol in SYMBOLS),
     tuple(kernel.symbol for kernel in Kernel),
-    ("bf_input_sums", "bf_conv_classes_16", "bf_conv_plain"),
-    ("bf_input_sums", "bf_conv_classes_8", "bf_conv_set_bits", "bf_conv_plain"),
-    ("bf_input_sums", "bf_conv_classes_1", "bf_conv_plain"),
-    ("bf_input_sums_usual", "bf_conv_classes_16_usual", "bf_conv_plain_usual"),
-    ("bf_input_sums_usual", "bf_conv_classes_8_usual", "bf_conv_plain_usual"),
-    ("bf_input_sums_usual", "bf_conv_classes_8", "bf_conv_plain"),
-    ("bf_input_sums", "bf_conv_classes_8_usual", "bf_conv_set_bits", "bf_conv_plain_usual"),
-    ("bf_input_sums_usual", "bf_conv_classes_1_usual", "bf_conv_plain_usual"),
+    ("bf_input_sums", "bf_conv_patterns_16", "bf_conv_plain"),
+    ("bf_input_sums", "bf_conv_patterns_8", "bf_conv_set_bits", "bf_conv_plain"),
+    ("bf_input_sums", "bf_conv_patterns_1", "bf_conv_plain"),
+    ("bf_input_sums_lite", "bf_conv_patterns_16_lite", "bf_conv_plain_lite"),
+    ("bf_input_sums_lite", "bf_conv_patterns_8_lite", "bf_conv_plain_lite"),
+    ("bf_input_sums_lite", "bf_conv_patterns_8", "bf_conv_plain"),
+    ("bf_input_sums", "bf_conv_patterns_8_lite", "bf_conv_set_bits", "bf_conv_plain_lite"),
+    ("bf_input_sums_lite", "bf_conv_patterns_1_lite", "bf_conv_plain_lite"),
     ("bf_input_conv_plain", "bf_conv_plain"),
 ]
 

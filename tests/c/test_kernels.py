@@ -82,7 +82,7 @@ def test_every_kernel_must_give_the_reference_s_words(stream: tuple[Path, int]) 
         found = list(processes.map(differences, [program] * len(parts), [lane_words] * len(parts), parts))
     assert not (wrong := [words for words, _ in found if words]), wrong[0]
     ran = set().union(*(kernels for _, kernels in found))
-    assert ran >= {Kernel.INPUT_SUMS, Kernel.INPUT_PLAIN, Kernel.CLASSES_16, Kernel.CLASSES_8, Kernel.CLASSES_1,
+    assert ran >= {Kernel.INPUT_SUMS, Kernel.INPUT_PLAIN, Kernel.PATTERNS_16, Kernel.PATTERNS_8, Kernel.PATTERNS_1,
                    Kernel.SET_BITS, Kernel.CONV_PLAIN}  # fmt: skip
 
 

@@ -7,11 +7,11 @@
 #include "bitflow.h"
 
 static const bf_kernel *const usual_kernels[BF_KERNELS] = {
-    [BF_USE_INPUT_SUMS] = &bf_input_sums_usual,
-    [BF_USE_CLASSES_16] = &bf_conv_classes_16_usual,
-    [BF_USE_CLASSES_8] = &bf_conv_classes_8_usual,
-    [BF_USE_CLASSES_1] = &bf_conv_classes_1_usual,
-    [BF_USE_CONV_PLAIN] = &bf_conv_plain_usual,
+    [BF_USE_INPUT_SUMS] = &bf_input_sums_lite,
+    [BF_USE_PATTERNS_16] = &bf_conv_patterns_16_lite,
+    [BF_USE_PATTERNS_8] = &bf_conv_patterns_8_lite,
+    [BF_USE_PATTERNS_1] = &bf_conv_patterns_1_lite,
+    [BF_USE_CONV_PLAIN] = &bf_conv_plain_lite,
 #ifndef ONLY_USUAL
     [BF_USE_INPUT_PLAIN] = &bf_input_conv_plain,
     [BF_USE_SET_BITS] = &bf_conv_set_bits,

@@ -97,4 +97,4 @@ def test_every_kernel_must_give_the_reference_s_words(
     with capsys.disabled():
         print(f"\n{name}: {', '.join(f'{count} layers by {kernel.name}' for kernel, count in sorted(done.items()))}")
     assert done[Kernel.CONV_PLAIN] == LAYERS or (name in IN_TURN and done.total() == LAYERS)
-    assert {Kernel.CLASSES_16, Kernel.CLASSES_8, Kernel.CLASSES_1, Kernel.SET_BITS} <= set(done)
+    assert {Kernel.PATTERNS_16, Kernel.PATTERNS_8, Kernel.PATTERNS_1, Kernel.SET_BITS} <= set(done)

@@ -61,7 +61,7 @@ def plain_plan(network: PackedNetwork, plan: Plan) -> Plan:
 def every_plan(network: PackedNetwork, core: Core) -> Iterator[tuple[Kernel, Plan]]:
     """A plan for each kernel that the layer can have; for lists made in RAM with next to no memory and unsized, too."""
     for kernel in candidates(network.layers[measured(network)], core.lane_words):
-        ways = ((0, True), (LIST_MEMORY, True), (LIST_MEMORY, False)) if kernel is Kernel.CLASSES_1 else ((0, True),)
+        ways = ((0, True), (LIST_MEMORY, True), (LIST_MEMORY, False)) if kernel is Kernel.PATTERNS_1 else ((0, True),)
         for memory, sized in ways:
             try:
                 yield kernel, _with(network, core, kernel, memory, sized)

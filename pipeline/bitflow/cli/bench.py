@@ -36,7 +36,7 @@ def bench(
         str | None, typer.Option("--layer", metavar="L", help="One random layer, as conv3x3:16x16x64-64/s2/p0.")
     ] = None,
     kernel: Annotated[
-        str | None, typer.Option(metavar="K", help="Of the layer, as classes_8. [what --optimize asks for]")
+        str | None, typer.Option(metavar="K", help="Of the layer, as patterns_8. [what --optimize asks for]")
     ] = None,
     wish: options.Optimize = "balanced",
     plot_file: Annotated[

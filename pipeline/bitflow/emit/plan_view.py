@@ -15,9 +15,9 @@ from bitflow.lower.plan import LayerPlan, Plan
 __all__ = ["ChoiceView", "PlanView", "plan_view"]
 
 _WHAT = {
-    Kernel.CLASSES_8: ("groups: channels, start, limits", "lists: class after class, runs of 8 planes"),
-    Kernel.CLASSES_16: ("groups: channels, start, limits", "lists: class after class, runs of 8 planes"),
-    Kernel.CLASSES_1: ("groups: channels, inputs of each class", ""),
+    Kernel.PATTERNS_8: ("groups: channels, start, limits", "lists: class after class, runs of 8 planes"),
+    Kernel.PATTERNS_16: ("groups: channels, start, limits", "lists: class after class, runs of 8 planes"),
+    Kernel.PATTERNS_1: ("groups: channels, inputs of each class", ""),
     Kernel.SET_BITS: ("block after block of filters: bounds, weights of each input", ""),
 }
 
@@ -55,13 +55,13 @@ def _arrays(layer: PackedLayer, own: LayerPlan, name: str, data: bytes, lane_wor
         words = np.frombuffer(data, dtype="<u4").astype(np.uint32)
         return (ArrayView(f"{name}_planes", "uint32_t", f"[{len(words)}]", first, rows(words)),)
     g = geometry(layer, own.kernel, lane_words)
-    records = len(data) if own.kernel is Kernel.CLASSES_1 else 4 * g.groups * g.record_words
+    records = len(data) if own.kernel is Kernel.PATTERNS_1 else 4 * g.groups * g.record_words
     table = np.frombuffer(data[:records], dtype=np.uint8)
     shape = f"[{g.groups}][{records // g.groups}]"
     lines = tuple("{" + ", ".join(map(str, row)) + "}," for row in table.reshape(g.groups, -1))
     found = [ArrayView(f"{name}_groups", "uint8_t", shape, first, lines)]
     if second:
-        wide = own.kernel is Kernel.CLASSES_16
+        wide = own.kernel is Kernel.PATTERNS_16
         lists = np.frombuffer(data[records:], dtype="<u2" if wide else np.uint8)
         kind = "uint16_t" if wide else "uint8_t"
         found.append(ArrayView(f"{name}_lists", kind, f"[{len(lists)}]", second, rows(lists, 16)))

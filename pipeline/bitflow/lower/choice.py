@@ -50,17 +50,17 @@ def _options(layer: PackedLayer, core: Core) -> tuple[_Option, ...]:
         if not cost.has_costs(core.name, kernel):
             continue
         match kernel:
-            case Kernel.CLASSES_8 if not core.lists8:
+            case Kernel.PATTERNS_8 if not core.lists8:
                 continue
-            case Kernel.CLASSES_8 | Kernel.CLASSES_16:
+            case Kernel.PATTERNS_8 | Kernel.PATTERNS_16:
                 data = class_lists.class_data(
-                    geometry(layer, kernel, core.lane_words), 8 if kernel is Kernel.CLASSES_8 else 16
+                    geometry(layer, kernel, core.lane_words), 8 if kernel is Kernel.PATTERNS_8 else 16
                 )
                 if data is not None:
                     found.append(_Option(kernel, 0, len(data[0])))
             case Kernel.SET_BITS:
                 found.append(_Option(kernel, 0, set_bits.size(layer, core.lane_words)))
-            case Kernel.CLASSES_1:
+            case Kernel.PATTERNS_1:
                 g = geometry(layer, kernel, core.lane_words)
                 ways = {share(g, memory): memory for memory in reversed(_MEMORIES)}
                 sizes = class_lists.sizes_bytes(g)

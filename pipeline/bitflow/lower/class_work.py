@@ -23,12 +23,12 @@ _PAIR_PLANES = 10  # that bf_look_up() of v7m finds in two words
 def class_work(job: Job) -> Counter[str]:
     """The things that a kernel of filter classes does for one picture, without its pool and changes of layout."""
     g = geometry(job.layer, job.kernel, job.lane_words)
-    width = 8 if job.kernel is Kernel.CLASSES_8 else 16
-    steps = class_lists.class_steps(g, width, job.kernel is not Kernel.CLASSES_1 or job.sized)
+    width = 8 if job.kernel is Kernel.PATTERNS_8 else 16
+    steps = class_lists.class_steps(g, width, job.kernel is not Kernel.PATTERNS_1 or job.sized)
     if steps is None:
         return Counter()
     turns, kept = 1, False
-    if job.kernel is Kernel.CLASSES_1:
+    if job.kernel is Kernel.PATTERNS_1:
         used = share(g, job.memory)
         turns, kept = -(-g.groups // used.part), used.blocks > 1
     found = _groups(g, steps, f"lists{width}")
@@ -39,7 +39,7 @@ def class_work(job: Job) -> Counter[str]:
         found[thing] += count * (1 if kept else turns)
     found["filled"] = (g.blocks if kept else 1) * g.layer.window.kernel[0] * _chunks(g)
     found += _copies(g)
-    if job.kernel is Kernel.CLASSES_1:
+    if job.kernel is Kernel.PATTERNS_1:
         found += _made(g, steps, job.sized)
     return found
 

@@ -71,7 +71,7 @@ def features(job: Job, core: Core) -> Things:
             found = input_work(job.layer, core) + map_work.around(job)
         case Kernel.INPUT_PLAIN | Kernel.WIDE_CONV:
             found = _by_values(job)
-        case Kernel.CLASSES_16 | Kernel.CLASSES_8 | Kernel.CLASSES_1:
+        case Kernel.PATTERNS_16 | Kernel.PATTERNS_8 | Kernel.PATTERNS_1:
             found = class_work(job) + map_work.around(job)
         case Kernel.SET_BITS:
             found = _set_bits(job.layer, job.lane_words)

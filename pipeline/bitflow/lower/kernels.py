@@ -38,10 +38,10 @@ class Kernel(IntEnum):
 
     INPUT_SUMS = 0
     INPUT_PLAIN = 1
-    CLASSES_16 = 2
-    CLASSES_8 = 3
+    PATTERNS_16 = 2
+    PATTERNS_8 = 3
     SET_BITS = 4
-    CLASSES_1 = 5
+    PATTERNS_1 = 5
     CONV_PLAIN = 6
     WIDE_CONV = 7
     SUM = 8
@@ -62,20 +62,20 @@ class Kernel(IntEnum):
     @property
     def planned(self) -> bool:
         """Whether it needs data of a plan."""
-        return self in (Kernel.CLASSES_16, Kernel.CLASSES_8, Kernel.SET_BITS)
+        return self in (Kernel.PATTERNS_16, Kernel.PATTERNS_8, Kernel.SET_BITS)
 
     @property
     def by_classes(self) -> bool:
-        return self in (Kernel.CLASSES_16, Kernel.CLASSES_8, Kernel.CLASSES_1)
+        return self in (Kernel.PATTERNS_16, Kernel.PATTERNS_8, Kernel.PATTERNS_1)
 
 
 _SYMBOLS = {
     Kernel.INPUT_SUMS: "bf_input_sums",
     Kernel.INPUT_PLAIN: "bf_input_conv_plain",
-    Kernel.CLASSES_16: "bf_conv_classes_16",
-    Kernel.CLASSES_8: "bf_conv_classes_8",
+    Kernel.PATTERNS_16: "bf_conv_patterns_16",
+    Kernel.PATTERNS_8: "bf_conv_patterns_8",
     Kernel.SET_BITS: "bf_conv_set_bits",
-    Kernel.CLASSES_1: "bf_conv_classes_1",
+    Kernel.PATTERNS_1: "bf_conv_patterns_1",
     Kernel.CONV_PLAIN: "bf_conv_plain",
     Kernel.WIDE_CONV: "bf_wide_conv",
     Kernel.SUM: "bf_sum",
@@ -84,7 +84,7 @@ _SYMBOLS = {
 }
 _BY_KIND = {
     LayerKind.INPUT_CONV: (Kernel.INPUT_SUMS, Kernel.INPUT_PLAIN),
-    LayerKind.CONV: (Kernel.CLASSES_16, Kernel.CLASSES_8, Kernel.SET_BITS, Kernel.CLASSES_1, Kernel.CONV_PLAIN),
+    LayerKind.CONV: (Kernel.PATTERNS_16, Kernel.PATTERNS_8, Kernel.SET_BITS, Kernel.PATTERNS_1, Kernel.CONV_PLAIN),
     LayerKind.DENSE: (Kernel.SET_BITS, Kernel.CONV_PLAIN),
     LayerKind.WIDE_CONV: (Kernel.WIDE_CONV,),
     LayerKind.SUM: (Kernel.SUM,),
@@ -123,7 +123,7 @@ def gives_strings(kernel: Kernel) -> bool:
 
 def geometry(layer: PackedLayer, kernel: Kernel, lane_words: int) -> classes.Geometry:
     """Of a kernel of filter classes."""
-    chunk = classes.LIST8_CHANNELS if kernel is Kernel.CLASSES_8 else layer.source.channels
+    chunk = classes.LIST8_CHANNELS if kernel is Kernel.PATTERNS_8 else layer.source.channels
     return classes.Geometry(layer, chunk, lane_words)
 
 
@@ -131,9 +131,9 @@ def _covers(layer: PackedLayer, kernel: Kernel, lane_words: int) -> bool:
     match kernel:
         case Kernel.INPUT_SUMS:
             return input_sums.covers(layer, lane_words)
-        case Kernel.CLASSES_16 | Kernel.CLASSES_8:
+        case Kernel.PATTERNS_16 | Kernel.PATTERNS_8:
             return classes.covers(layer, geometry(layer, kernel, lane_words).chunk, lane_words)
-        case Kernel.CLASSES_1:
+        case Kernel.PATTERNS_1:
             pays = layer.conv.height * layer.conv.width >= _MAKING_PAYS
             return pays and classes.covers(layer, layer.source.channels, lane_words)
         case Kernel.SET_BITS:
@@ -149,7 +149,7 @@ def candidates(layer: PackedLayer, lane_words: int) -> tuple[Kernel, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A layer, who runs it and how its maps lie. memory: bytes for the planes and lists of CLASSES_1;
+    """A layer, who runs it and how its maps lie. memory: bytes for the planes and lists of PATTERNS_1;
     sized: whether a plan has the sizes of its classes.
     """
 
@@ -196,7 +196,7 @@ def _strings_scratch(job: Job) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """How CLASSES_1 uses its memory. part: groups whose lists are made at a time. blocks: whose planes are kept."""
+    """How PATTERNS_1 uses its memory. part: groups whose lists are made at a time. blocks: whose planes are kept."""
 
     part: int
     blocks: int
@@ -218,7 +218,7 @@ def _classes_scratch(job: Job) -> int:
     g = geometry(job.layer, job.kernel, job.lane_words)
     counts = (classes.CLASSES + 1) * classes.COUNT_PLANES * job.lane_words
     words = _strings_scratch(job) + g.copies_words + counts + g.passes * 64 * job.lane_words
-    used = share(g, job.memory) if job.kernel is Kernel.CLASSES_1 else Share(0, 1)
+    used = share(g, job.memory) if job.kernel is Kernel.PATTERNS_1 else Share(0, 1)
     words += used.blocks * g.planes * job.lane_words
     return words + used.part * (g.record_words + g.list_words)
 
@@ -232,7 +232,7 @@ def scratch(job: Job) -> int:
             words = _strings_scratch(job) + input_sums.scratch_words(layer)
         case Kernel.INPUT_PLAIN:
             words = unpooled + (layer.taps + 1) // 2  # int16 a tap
-        case Kernel.CLASSES_16 | Kernel.CLASSES_8 | Kernel.CLASSES_1:
+        case Kernel.PATTERNS_16 | Kernel.PATTERNS_8 | Kernel.PATTERNS_1:
             words = _classes_scratch(job)
         case Kernel.SET_BITS:
             words = unpooled + set_bits.scratch_words(layer, job.lane_words)

@@ -50,7 +50,7 @@ class CodePart:
 
 _BY_POSITION = (Kernel.INPUT_PLAIN, Kernel.SET_BITS, Kernel.CONV_PLAIN, Kernel.WIDE_CONV)
 _SINKING = (Kernel.INPUT_PLAIN, Kernel.CONV_PLAIN, Kernel.WIDE_CONV, Kernel.SUM, Kernel.TOTAL)
-_CLASSES = (Kernel.CLASSES_16, Kernel.CLASSES_8, Kernel.CLASSES_1)
+_CLASSES = (Kernel.PATTERNS_16, Kernel.PATTERNS_8, Kernel.PATTERNS_1)
 
 
 def _part(name: str, v6m: int, v7m: int, mve: int, *kernels: Kernel, usual: bool = True) -> CodePart:
@@ -78,16 +78,16 @@ CODE_PARTS = (
     _part("strings of bits put together", 144, 112, 112, Kernel.CONV_PLAIN, Kernel.CONCAT),
     _part("filter classes", 3600, 3088, 3616, *_CLASSES),
     _part("copies of the input, exact zeros", 2640, 3600, 3264, *_CLASSES, usual=False),
-    _part("adder of 16-bit lists", 720, 720, 1328, Kernel.CLASSES_16, Kernel.CLASSES_1, Kernel.SET_BITS),
+    _part("adder of 16-bit lists", 720, 720, 1328, Kernel.PATTERNS_16, Kernel.PATTERNS_1, Kernel.SET_BITS),
     _part("sums of maps", 208, 192, 208, Kernel.SUM, Kernel.TOTAL),
     _part("sums of pixels", 3024, 3392, 2896, Kernel.INPUT_SUMS),
     _part("plain first layer, wide convolution", 1216, 1136, 1136, Kernel.INPUT_PLAIN, Kernel.WIDE_CONV),
     _part("plain first layer", 32, 32, 32, Kernel.INPUT_PLAIN),
-    _part("16-bit lists of a plan", 64, 64, 64, Kernel.CLASSES_16),
-    _part("8-bit lists of a plan and their adder", 800, 1008, 1664, Kernel.CLASSES_8),
+    _part("16-bit lists of a plan", 64, 64, 64, Kernel.PATTERNS_16),
+    _part("8-bit lists of a plan and their adder", 800, 1008, 1664, Kernel.PATTERNS_8),
     _part("set bits", 1312, 1280, 1344, Kernel.SET_BITS),
-    _part("lists made in RAM", 2416, 1984, 2208, Kernel.CLASSES_1),
-    _part("their limits, exact zeros", 1056, 1008, 992, Kernel.CLASSES_1, usual=False),
+    _part("lists made in RAM", 2416, 1984, 2208, Kernel.PATTERNS_1),
+    _part("their limits, exact zeros", 1056, 1008, 992, Kernel.PATTERNS_1, usual=False),
     _part("plain convolution", 624, 592, 608, Kernel.CONV_PLAIN, usual=False),
     _part("plain dense layer", 432, 400, 400, Kernel.CONV_PLAIN),
     _part("wide convolution", 32, 32, 32, Kernel.WIDE_CONV),
@@ -171,8 +171,8 @@ def planned(
         strings_out = not (last or kept) and gives_strings(kernel) and takes_strings(kernels[index + 1])
         job = Job(network, layer, kernel, lane_words, strings_in, strings_out, memory[index])
         bytes_out, bytes_scratch = stored_bytes(layer, strings_out, lane_words), scratch(job)
-        made = memory[index] if kernel is Kernel.CLASSES_1 else 0
-        data = class_lists.sizes_bytes(geometry(layer, kernel, lane_words)) if kernel is Kernel.CLASSES_1 else 0
+        made = memory[index] if kernel is Kernel.PATTERNS_1 else 0
+        data = class_lists.sizes_bytes(geometry(layer, kernel, lane_words)) if kernel is Kernel.PATTERNS_1 else 0
         layers.append(
             LayerPlan(kernel, reasons[index], bytes_out, bytes_scratch, kept, strings_in, strings_out, made, data)
         )

@@ -25,11 +25,11 @@ def kernel_data(layer: PackedLayer, own: LayerPlan, lane_words: int) -> bytes:
     """What a kernel needs of a plan; empty where it needs nothing."""
     kernel = own.kernel
     match kernel:
-        case Kernel.CLASSES_16 | Kernel.CLASSES_8:
-            found = class_data(geometry(layer, kernel, lane_words), 8 if kernel is Kernel.CLASSES_8 else 16)
+        case Kernel.PATTERNS_16 | Kernel.PATTERNS_8:
+            found = class_data(geometry(layer, kernel, lane_words), 8 if kernel is Kernel.PATTERNS_8 else 16)
             assert found is not None, "a kernel was chosen that cannot hold the layer's lists"
             return found[0]
-        case Kernel.CLASSES_1:
+        case Kernel.PATTERNS_1:
             return class_sizes(geometry(layer, kernel, lane_words)) if own.data_bytes else b""
         case Kernel.SET_BITS:
             return set_bits_data(layer, lane_words)

@@ -174,10 +174,10 @@ typedef struct bf_kernel bf_kernel;
 #define BF_KERNEL_LIST(X)                                                                                              \
     X(BF_USE_INPUT_SUMS, 0, bf_input_sums)        /* shared sums of pixels, no multiplication */                       \
     X(BF_USE_INPUT_PLAIN, 1, bf_input_conv_plain) /* every first layer */                                              \
-    X(BF_USE_CLASSES_16, 2, bf_conv_classes_16)   /* filter classes, 16-bit lists of a plan */                         \
-    X(BF_USE_CLASSES_8, 3, bf_conv_classes_8)     /* filter classes, 8-bit lists of a plan */                          \
+    X(BF_USE_PATTERNS_16, 2, bf_conv_patterns_16) /* filter classes, 16-bit lists of a plan */                         \
+    X(BF_USE_PATTERNS_8, 3, bf_conv_patterns_8)   /* filter classes, 8-bit lists of a plan */                          \
     X(BF_USE_SET_BITS, 4, bf_conv_set_bits)       /* lists of set bits, transposed weights of a plan */                \
-    X(BF_USE_CLASSES_1, 5, bf_conv_classes_1)     /* filter classes, lists made in RAM of the 1-bit weights */         \
+    X(BF_USE_PATTERNS_1, 5, bf_conv_patterns_1)   /* filter classes, lists made in RAM of the 1-bit weights */         \
     X(BF_USE_CONV_PLAIN, 6, bf_conv_plain)        /* every convolution and dense layer on bits */                      \
     X(BF_USE_WIDE_CONV, 7, bf_wide_conv)                                                                               \
     X(BF_USE_SUM, 8, bf_sum)                                                                                           \
@@ -198,11 +198,11 @@ extern const bf_kernel *const bf_all_kernels[BF_KERNELS];
 
 /*
  * Less code in their places, where they run nothing but usual layers: of stride 1 whose map is as wide as the input,
- * padding -1, no pool or one of 2 x 2 windows side by side; bf_input_sums_usual: any layer with such a pool;
- * bf_conv_plain_usual: dense layers without a pool.
+ * padding -1, no pool or one of 2 x 2 windows side by side; bf_input_sums_lite: any layer with such a pool;
+ * bf_conv_plain_lite: dense layers without a pool.
  */
-extern const bf_kernel bf_input_sums_usual, bf_conv_classes_16_usual, bf_conv_classes_8_usual, bf_conv_classes_1_usual,
-    bf_conv_plain_usual;
+extern const bf_kernel bf_input_sums_lite, bf_conv_patterns_16_lite, bf_conv_patterns_8_lite, bf_conv_patterns_1_lite,
+    bf_conv_plain_lite;
 
 /*
  * A plan says which kernel runs each layer on a certain kind of core, and holds what the kernels need beside the image.
@@ -225,7 +225,7 @@ typedef struct bf_plan {
 
 typedef struct bf_choice {
     uint32_t kernel; /* bf_kernel_number */
-    uint32_t memory; /* BF_USE_CLASSES_1: bytes of scratch for planes and lists, more is faster; else 0 */
+    uint32_t memory; /* BF_USE_PATTERNS_1: bytes of scratch for planes and lists, more is faster; else 0 */
     uint32_t data;   /* offset, from the plan's first byte, of what the kernel needs, a multiple of 4; else 0 */
     uint32_t size;   /* bytes of it, a multiple of 4 */
 } bf_choice;         /* 16 bytes */

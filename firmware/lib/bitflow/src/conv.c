@@ -140,4 +140,4 @@ BF_COLD static void run(const bf_job *job) {
 }
 
 const bf_kernel bf_conv_plain = {1u << BF_CONV | 1u << BF_DENSE, 0, NULL, conv_scratch, run, NULL};
-const bf_kernel bf_conv_plain_usual = {1u << BF_DENSE, 0, is_usual, conv_scratch, run_usual, NULL};
+const bf_kernel bf_conv_plain_lite = {1u << BF_DENSE, 0, is_usual, conv_scratch, run_usual, NULL};

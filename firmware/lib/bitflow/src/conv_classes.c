@@ -284,9 +284,9 @@ static const form any_8 = {BF_LIST8_CHANNELS, bf_add_lists8, &all_else, NULL};
 static const form usual_8 = {BF_LIST8_CHANNELS, bf_add_lists8, NULL, NULL};
 static const form any_1 = {0, bf_add_lists16, &all_else, bf_exact_limits};
 
-const bf_kernel bf_conv_classes_16 = {1u << BF_CONV, PLANNED, covers, scratch_planned, run_planned, &any_16};
-const bf_kernel bf_conv_classes_8 = {1u << BF_CONV, PLANNED, covers, scratch_planned, run_planned, &any_8};
-const bf_kernel bf_conv_classes_1 = {1u << BF_CONV, MADE, covers, scratch_made, run_made, &any_1};
-const bf_kernel bf_conv_classes_16_usual = {1u << BF_CONV, PLANNED, covers, scratch_planned, run_planned, &usual_16};
-const bf_kernel bf_conv_classes_8_usual = {1u << BF_CONV, PLANNED, covers, scratch_planned, run_planned, &usual_8};
-const bf_kernel bf_conv_classes_1_usual = {1u << BF_CONV, MADE, covers, scratch_made, run_made, &usual_16};
+const bf_kernel bf_conv_patterns_16 = {1u << BF_CONV, PLANNED, covers, scratch_planned, run_planned, &any_16};
+const bf_kernel bf_conv_patterns_8 = {1u << BF_CONV, PLANNED, covers, scratch_planned, run_planned, &any_8};
+const bf_kernel bf_conv_patterns_1 = {1u << BF_CONV, MADE, covers, scratch_made, run_made, &any_1};
+const bf_kernel bf_conv_patterns_16_lite = {1u << BF_CONV, PLANNED, covers, scratch_planned, run_planned, &usual_16};
+const bf_kernel bf_conv_patterns_8_lite = {1u << BF_CONV, PLANNED, covers, scratch_planned, run_planned, &usual_8};
+const bf_kernel bf_conv_patterns_1_lite = {1u << BF_CONV, MADE, covers, scratch_made, run_made, &usual_16};

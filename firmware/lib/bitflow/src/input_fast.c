@@ -28,4 +28,4 @@ BF_COLD static void run(const bf_job *job) {
 static const form any = {bf_pool_windows}, usual = {NULL};
 
 const bf_kernel bf_input_sums = {1u << BF_INPUT_CONV, BF_GIVES_STRINGS, covers, scratch, run, &any};
-const bf_kernel bf_input_sums_usual = {1u << BF_INPUT_CONV, BF_GIVES_STRINGS, covers, scratch, run, &usual};
+const bf_kernel bf_input_sums_lite = {1u << BF_INPUT_CONV, BF_GIVES_STRINGS, covers, scratch, run, &usual};

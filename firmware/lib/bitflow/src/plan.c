@@ -191,11 +191,11 @@ static bf_status check_data(const bf_model *model, const bf_choice *choice, cons
     switch (choice->kernel) {
     case BF_USE_SET_BITS:
         return check_set_bits(l, data, choice->size);
-    case BF_USE_CLASSES_1:
+    case BF_USE_PATTERNS_1:
         return check_sizes(model, l, data, choice->size);
-    case BF_USE_CLASSES_8:
-    case BF_USE_CLASSES_16:
-        return check_classes(l, choice->kernel == BF_USE_CLASSES_8, data, choice->size);
+    case BF_USE_PATTERNS_8:
+    case BF_USE_PATTERNS_16:
+        return check_classes(l, choice->kernel == BF_USE_PATTERNS_8, data, choice->size);
     default:
         return BF_ERR_PLAN; /* data that no kernel wants */
     }
@@ -209,7 +209,7 @@ static bf_status check_choice(const bf_model *model, const bf_choice *choice, co
     BF_CHECK(choice->kernel < BF_KERNELS && model->kernels[choice->kernel], BF_ERR_PLAN);
     kernel = model->kernels[choice->kernel];
     BF_CHECK(bf_covers(kernel, l), BF_ERR_PLAN);
-    BF_CHECK(choice->memory <= (choice->kernel == BF_USE_CLASSES_1 ? BF_MAP_LIMIT : 0u), BF_ERR_PLAN);
+    BF_CHECK(choice->memory <= (choice->kernel == BF_USE_PATTERNS_1 ? BF_MAP_LIMIT : 0u), BF_ERR_PLAN);
     if (!(kernel->flags & BF_NEEDS_PLAN) && choice->size == 0) {
         BF_CHECK(choice->data == 0, BF_ERR_PLAN);
         return BF_OK;
