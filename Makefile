@@ -73,8 +73,8 @@ speed: .venv/.installed ## Images per second over the link of an emulated board,
 	@.ci/packages demo
 	mkdir -p .demo
 	cd .demo && $(BITFLOW) hil builtin:digits --board qemu-m4 --data digits
-	$(BIN)/python -m tests.check.speed_host bench/mnist-lenet.bfn
-	$(BIN)/python -m tests.check.speed_training
+	$(BIN)/python -m bench.speed_host bench/mnist-lenet.bfn
+	$(BIN)/python -m bench.speed_training
 
 soak: .venv/.installed .venv/labgrid/.installed ## 10,000 images over hostile lines, on four boards at once, on a farm.
 	@.ci/packages demo
@@ -82,7 +82,7 @@ soak: .venv/.installed .venv/labgrid/.installed ## 10,000 images over hostile li
 
 speed-alexnet: .venv/.installed ## Images per second and memory of the paper's AlexNet on this computer.
 	@.ci/packages demo
-	$(BIN)/python -m tests.check.speed_alexnet
+	$(BIN)/python -m bench.speed_alexnet
 
 docs: .venv/.installed ## Write the pages that are made from the code, and the tables of counts.
 	$(BIN)/python -m bitflow.importers.supported > docs/layers.md

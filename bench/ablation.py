@@ -16,12 +16,12 @@ from typing import Any
 
 import torch
 
-from bitflow.learn import architectures
-from bitflow.learn.data import load_data
-from bitflow.learn.dataset import Dataset
+from bitflow.learn.data.dataset import Dataset
+from bitflow.learn.data.sources import load_data
+from bitflow.learn.networks import architectures
 from bitflow.learn.recipe import Recipe, layers_of, recipe_for
-from bitflow.learn.teacher import trained_teacher
-from bitflow.learn.train import train
+from bitflow.learn.training.teacher import trained_teacher
+from bitflow.learn.training.train import train
 
 __all__ = ["BASE", "CHANGES", "EPOCHS", "RESULTS", "VALIDATION", "known"]
 

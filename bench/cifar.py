@@ -6,10 +6,10 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from bitflow.check.single_layers import Spec, parse, row_of_layers
 from bitflow.geometry import Pool, Window
+from bitflow.image import write as image
 from bitflow.ir import LayerKind, PackedNetwork
-from bitflow.lower import image
+from bitflow.synthetic.single_layers import Spec, parse, row_of_layers
 
 __all__ = ["LAYERS", "cifar"]
 

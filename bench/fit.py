@@ -1,4 +1,4 @@
-"""Fits what kernels cost on a core: python -m bench.fit BOARD [SEEDS] writes pipeline/bitflow/lower/costs.json.
+"""Fits what kernels cost on a core: python -m bench.fit BOARD [SEEDS] writes pipeline/bitflow/planner/costs.json.
 
 Each kernel runs on many random layers under QEMU, and what was counted is kept in .bitflow/fit for as long as the
 library's sources stay the same. The instructions are then split among the things that the kernel does (cost.features),
@@ -23,16 +23,16 @@ from rich.progress import track
 from scipy.optimize import nnls
 
 from bench.measure import layer_instructions, running
-from bitflow.check.layer_plans import every_plan, measured
-from bitflow.check.single_layers import Spec, random_spec, single_layer, typical_spec
-from bitflow.deploy.boards import Board, board
+from bitflow.boards import Board, board
 from bitflow.ir import LayerKind, PackedNetwork
-from bitflow.lower.cores import core_of
-from bitflow.lower.cost import Things, family, features, once
-from bitflow.lower.kernels import Kernel
-from bitflow.lower.plan import Plan, layer_jobs
+from bitflow.planner.cores import core_of
+from bitflow.planner.cost import Things, family, features, once
+from bitflow.planner.kernels.table import Kernel
+from bitflow.planner.plan import Plan, layer_jobs
+from bitflow.synthetic.layer_plans import every_plan, measured
+from bitflow.synthetic.single_layers import Spec, random_spec, single_layer, typical_spec
 
-COSTS = Path(__file__).parents[1] / "pipeline" / "bitflow" / "lower" / "costs.json"
+COSTS = Path(__file__).parents[1] / "pipeline" / "bitflow" / "planner" / "costs.json"
 LIBRARY = Path(__file__).parents[1] / "firmware" / "lib" / "bitflow"
 SEEDS = 40
 ODD = 0.3  # what the error of an odd layer counts

@@ -12,21 +12,21 @@ from pathlib import Path
 from bench.cifar import LAYERS, cifar
 from bench.targets import CIFAR, Target
 from bitflow import resources
-from bitflow.check.layer_plans import measured, singled_out
-from bitflow.check.single_layers import parse, single_layer
+from bitflow.boards import Board, board
 from bitflow.deploy import platformio
-from bitflow.deploy.boards import Board, board
 from bitflow.deploy.build import build
 from bitflow.deploy.planning import plan_for
+from bitflow.image import write as image
 from bitflow.ir import PackedNetwork
-from bitflow.lower import image
-from bitflow.lower.cores import core_of
-from bitflow.lower.kernels import Kernel
-from bitflow.lower.plan import Plan
-from bitflow_hil.bench import count_planned
-from bitflow_hil.device import Device
-from bitflow_hil.emulator import Emulator
-from bitflow_hil.transport import SerialTransport
+from bitflow.planner.cores import core_of
+from bitflow.planner.kernels.table import Kernel
+from bitflow.planner.plan import Plan
+from bitflow.synthetic.layer_plans import measured, singled_out
+from bitflow.synthetic.single_layers import parse, single_layer
+from bitflow_hil.devices.device import Device
+from bitflow_hil.devices.emulator import Emulator
+from bitflow_hil.link.transport import SerialTransport
+from bitflow_hil.run.count import count_planned
 
 __all__ = ["alone", "compiler", "counts", "layer_instructions", "networks", "running"]
 

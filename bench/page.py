@@ -10,13 +10,13 @@ from typing import Any
 from bench.baseline import known
 from bench.cifar import LAYERS
 from bench.targets import CIFAR, NETWORKS, TARGETS, WIDTHS
-from bitflow.check.single_layers import parse, single_layer
-from bitflow.deploy.boards import board
+from bitflow.boards import board
 from bitflow.ir import PackedLayer
-from bitflow.lower.cores import core_of
-from bitflow.lower.kernels import Kernel
-from bitflow.lower.plan import CODE_PARTS, CodePart
+from bitflow.planner.cores import core_of
+from bitflow.planner.kernels.table import Kernel
+from bitflow.planner.plan import CODE_PARTS, CodePart
 from bitflow.show.bench import int8_instructions
+from bitflow.synthetic.single_layers import parse, single_layer
 
 __all__ = ["PAGE", "PLOT", "filled", "write"]
 

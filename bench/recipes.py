@@ -28,13 +28,13 @@ import torch
 from bitflow import project
 from bitflow.cli.model import host_scores
 from bitflow.cli.train import load_network
-from bitflow.learn.checkpoint import load_module
-from bitflow.learn.compare import train_variant
-from bitflow.learn.data import load_data
-from bitflow.learn.evaluate import predict
+from bitflow.image import write as image
+from bitflow.learn.baselines.train_variants import train_variant
+from bitflow.learn.data.sources import load_data
 from bitflow.learn.recipe import Recipe, recipe_for
-from bitflow.learn.run import run
-from bitflow.lower import image
+from bitflow.learn.training.checkpoint import load_module
+from bitflow.learn.training.evaluate import predict
+from bitflow.learn.training.run import run
 from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack
 

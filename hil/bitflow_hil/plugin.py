@@ -5,10 +5,10 @@ pytest --bitflow-board stm32h7 --bitflow-port /dev/ttyACM0      a board that run
 pytest --bitflow-board qemu-m3,qemu-m4,stm32h7                  each test on each board
 pytest -n 3 --bitflow-board qemu-m3,qemu-m4,stm32h7             the same, the boards at the same time (pytest-xdist)
 
-A test takes `device` (a bitflow_hil.device.Device that runs the network), `bitflow_board` (its row of the board table)
-and `bitflow_network` (the network of --bitflow-model). The mark bitflow_board("stm32h7", "qemu-m7") keeps a test to the
-boards that it names. A board that is not plugged in skips its tests. No two tests, of whatever process, have one board
-or port at a time.
+Fixtures: `device`, a bitflow_hil.devices.device.Device that runs the network; `bitflow_board`, its row of the board
+table; `bitflow_network`, the network of --bitflow-model. The mark bitflow_board("stm32h7", "qemu-m7") limits a test to
+the boards that it names. Tests of a board that is not plugged in are skipped. A board or port serves one test at a
+time, across all processes.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from bitflow.deploy.boards import Board
+    from bitflow.boards import Board
     from bitflow.ir import PackedNetwork
-    from bitflow_hil.device import Device
+    from bitflow_hil.devices.device import Device
 
 __all__ = [
     "bitflow_board",
@@ -58,7 +58,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     None, pytest-xdist's own way, for one board and where --dist asks for another one.
     """
-    from bitflow.deploy.boards import board
+    from bitflow.boards import board
 
     # The longest first: qemu-m0-4m is not qemu-m0.
     names = sorted((board(name).name for name in _names(config)), key=len, reverse=True)
@@ -88,7 +88,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def _params(metafunc: pytest.Metafunc) -> list[object]:
     """The boards that a test runs on; one that it must not run on where no other is left, to say why it is skipped."""
-    from bitflow.deploy.boards import board
+    from bitflow.boards import board
 
     names = [board(name).name for name in _names(metafunc.config)]
     marks = list(metafunc.definition.iter_markers("bitflow_board"))
@@ -106,7 +106,7 @@ def _names(config: pytest.Config) -> list[str]:
 @pytest.fixture(scope="session")
 def bitflow_board(request: pytest.FixtureRequest) -> Board:
     """Each of the boards of --bitflow-board."""
-    from bitflow.deploy.boards import board
+    from bitflow.boards import board
 
     return board(request.param)
 
@@ -115,7 +115,7 @@ def bitflow_board(request: pytest.FixtureRequest) -> Board:
 def bitflow_network(pytestconfig: pytest.Config) -> PackedNetwork:
     """The network of --bitflow-model."""
     from bitflow import project
-    from bitflow.lower import image
+    from bitflow.image import write as image
 
     return image.load(project.resolve_model(pytestconfig.getoption("--bitflow-model")))
 
@@ -133,9 +133,10 @@ def device(
     """
     from bitflow.deploy.build import build
     from bitflow.errors import DeviceError
-    from bitflow_hil import lock, ports, reach
-    from bitflow_hil.device import Device
-    from bitflow_hil.transport import SerialTransport
+    from bitflow_hil.devices import connect as reach
+    from bitflow_hil.devices import lock, ports
+    from bitflow_hil.devices.device import Device
+    from bitflow_hil.link.transport import SerialTransport
 
     port = pytestconfig.getoption("--bitflow-port")
     if port is None and bitflow_board.buildable and not bitflow_board.emulated:

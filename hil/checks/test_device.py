@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bitflow.check.host import HostEngine
-from bitflow.check.random_networks import random_images
-from bitflow.deploy.boards import Board
+from bitflow.boards import Board
+from bitflow.engines.host import HostEngine
+from bitflow.image import write as image
 from bitflow.ir import PackedNetwork
-from bitflow.lower import image
-from bitflow_hil.device import Device
+from bitflow.synthetic.networks import random_images
+from bitflow_hil.devices.device import Device
 
 
 def test_device_has_the_core_of_the_board(device: Device, bitflow_board: Board) -> None:

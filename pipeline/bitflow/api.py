@@ -11,17 +11,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from bitflow import resources
-from bitflow.check.host import HostEngine
-from bitflow.check.reference import run_packed
-from bitflow.deploy import boards
+from bitflow import boards, resources
 from bitflow.deploy.planning import plan_for
+from bitflow.engines.host import HostEngine
+from bitflow.engines.reference import run_packed
 from bitflow.errors import InputError
+from bitflow.image import write as image
 from bitflow.ir import Network, PackedNetwork
 from bitflow.lower import fuse as lowering
-from bitflow.lower import image
-from bitflow.lower.choice import Wish
 from bitflow.lower.pack import pack
+from bitflow.planner.choice import Wish
 from bitflow.show import report as reporting
 
 if TYPE_CHECKING:
@@ -112,7 +111,7 @@ def fuse(
     overflows.
     """
     from bitflow.importers.pixels import Pixels
-    from bitflow.importers.torch_module import contract_of, import_module
+    from bitflow.importers.torch.module import contract_of, import_module
 
     imported = import_module(
         module,
@@ -126,15 +125,15 @@ def fuse(
 
 
 def import_onnx(path: str | Path, **options: Any) -> Model:
-    """The network in an ONNX or QONNX file, packed. Options and errors as `bitflow.importers.onnx_file.import_onnx`."""
-    from bitflow.importers import onnx_file
+    """The network in an ONNX or QONNX file, packed. Options and errors as `bitflow.importers.onnx.file.import_onnx`."""
+    from bitflow.importers.onnx import file as onnx_file
 
     return _fused(onnx_file.import_onnx(path, **options).network)
 
 
 def import_keras(path: str | Path, **options: Any) -> Model:
-    """The network in a Larq or Keras file, packed. Options as `bitflow.importers.keras_file.import_keras`."""
-    from bitflow.importers import keras_file
+    """The network in a Larq or Keras file, packed. Options as `bitflow.importers.keras.file.import_keras`."""
+    from bitflow.importers.keras import file as keras_file
 
     return _fused(keras_file.import_keras(path, **options).network)
 

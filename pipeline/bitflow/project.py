@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from bitflow import resources
 from bitflow.errors import InputError
 from bitflow.geometry import require
-from bitflow.learn.data import PICTURE_SOURCES
+from bitflow.learn.data.sources import PICTURE_SOURCES
 from bitflow.learn.recipe import Recipe, recipe_for, recipe_names
 
 __all__ = [

@@ -13,12 +13,12 @@ import pytest
 from bench.fit import FIRST_SEED
 from bench.measure import layer_instructions, running
 
-from bitflow.check.layer_plans import measured, singled_out
-from bitflow.check.single_layers import single_layer, typical_spec
-from bitflow.deploy.boards import board
-from bitflow.lower import cost
-from bitflow.lower.cores import core_of
-from bitflow.lower.plan import layer_jobs
+from bitflow.boards import board
+from bitflow.planner import cost
+from bitflow.planner.cores import core_of
+from bitflow.planner.plan import layer_jobs
+from bitflow.synthetic.layer_plans import measured, singled_out
+from bitflow.synthetic.single_layers import single_layer, typical_spec
 
 LAYERS = 50
 SEEDS = range(5_000, 5_000 + LAYERS)

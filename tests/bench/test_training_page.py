@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from bench import recipes, training_page
+from bitflow.image import write as image
 from bitflow.learn.recipe import recipe_names
-from bitflow.lower import image
 
 ROOT = Path(__file__).parents[2]
 KEPT = {name: entry["kept"] for name, entry in recipes.known().items() if "kept" in entry}

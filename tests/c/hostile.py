@@ -13,11 +13,11 @@ from tests.c.hostile_plans import plan_cases
 
 from bitflow import bits
 from bitflow.geometry import InputContract, Shape, Window
+from bitflow.image import write as image
+from bitflow.image.format import HEADER as HEADER_STRUCT
+from bitflow.image.format import RECORD as RECORD_STRUCT
+from bitflow.image.format import Record
 from bitflow.ir import BatchShift, BinaryConv, BinaryDense, InputConv, IntegerLayer, IntegerNetwork, Scores
-from bitflow.lower import image
-from bitflow.lower.layout import HEADER as HEADER_STRUCT
-from bitflow.lower.layout import RECORD as RECORD_STRUCT
-from bitflow.lower.layout import Record
 from bitflow.lower.pack import pack
 
 __all__ = ["cases", "with_crc"]

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 
 from tests.c.planned import KERNELS, plan_of, planned_network, wide_network
 
-from bitflow.lower import image, plan_image
-from bitflow.lower.kernels import Kernel
+from bitflow.image import write as image
+from bitflow.planner import plan_format as plan_image
+from bitflow.planner.kernels.table import Kernel
 
 __all__ = ["CHOICE", "HEADER", "ignored", "plan_cases", "with_plan_crc"]
 

@@ -19,10 +19,10 @@ from bitflow.ir import (
     PackedNetwork,
     Scores,
 )
-from bitflow.lower import plan_image
-from bitflow.lower.kernels import LIST_MEMORY, Kernel, candidates
 from bitflow.lower.pack import pack
-from bitflow.lower.plan import Plan, planned
+from bitflow.planner import plan_format as plan_image
+from bitflow.planner.kernels.table import LIST_MEMORY, Kernel, candidates
+from bitflow.planner.plan import Plan, planned
 
 __all__ = ["KERNELS", "network_of", "plan_of", "planned_network", "wide_network"]
 

@@ -15,11 +15,12 @@ from tests.c.planned import plan_of, planned_network
 
 from bitflow import resources
 from bitflow.emit.codegen import render_model
+from bitflow.image import write as image
 from bitflow.ir import PackedNetwork
-from bitflow.lower import image, plan_image
-from bitflow.lower.cores import core_of
-from bitflow.lower.kernels import Kernel
-from bitflow.lower.plan import CODE_PARTS, Plan, code_bytes, default_plan
+from bitflow.planner import plan_format as plan_image
+from bitflow.planner.cores import core_of
+from bitflow.planner.kernels.table import Kernel
+from bitflow.planner.plan import CODE_PARTS, Plan, code_bytes, default_plan
 
 CORES = ("cortex-m0", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55")
 COLUMN = {"v6m": 0, "v7m": 1, "mve": 2}  # of CodePart.bytes

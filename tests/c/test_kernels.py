@@ -13,15 +13,17 @@ import pytest
 from hypothesis import given, note, settings
 from tests.c.compiling import HERE, SANITIZERS, compile_c, sources
 from tests.c.test_random import run
-from tests.check.specs import specs
+from tests.synthetic.specs import specs
 
-from bitflow.check.layer_plans import every_plan
-from bitflow.check.random_networks import random_images
-from bitflow.check.reference import run_packed
-from bitflow.check.single_layers import Spec, random_spec, single_layer, typical_spec
-from bitflow.lower import grouping, image, plan_image
-from bitflow.lower.cores import CORES
-from bitflow.lower.kernels import Kernel
+from bitflow.engines.reference import run_packed
+from bitflow.image import write as image
+from bitflow.planner import grouping
+from bitflow.planner import plan_format as plan_image
+from bitflow.planner.cores import CORES
+from bitflow.planner.kernels.table import Kernel
+from bitflow.synthetic.layer_plans import every_plan
+from bitflow.synthetic.networks import random_images
+from bitflow.synthetic.single_layers import Spec, random_spec, single_layer, typical_spec
 
 LAYERS = 300
 STREAM = 25

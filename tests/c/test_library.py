@@ -17,14 +17,14 @@ from tests.c.compiling import HERE, SANITIZERS, arm_sources, compile_c, run_emul
 from tests.c.every_kind import every_kind
 
 from bitflow import resources
-from bitflow.check.host import library
-from bitflow.check.random_networks import random_images
-from bitflow.check.reference import run_packed
 from bitflow.emit.codegen import render_model
 from bitflow.emit.text import rows
+from bitflow.engines.host import library
+from bitflow.engines.reference import run_packed
 from bitflow.errors import ImageError
+from bitflow.image import write as image
 from bitflow.ir import PackedNetwork
-from bitflow.lower import image
+from bitflow.synthetic.networks import random_images
 
 ARM = ("arm-none-eabi-gcc", "-mthumb", "-O2", "--specs=rdimon.specs", "-Wl,--section-start=.vectors=0")
 LIBGCC = ("__aeabi_", "__gnu_thumb1_case_")

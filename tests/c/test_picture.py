@@ -15,7 +15,7 @@ from PIL import Image
 from tests.c.compiling import HERE, SANITIZERS, compile_c, sources
 from tests.c.test_library import STATUS
 
-from bitflow.learn.pictures import read_picture
+from bitflow.learn.data.image_files import read_picture
 
 GRAY, RGB565, RGB565_BE, RGB888 = range(4)  # BF_FRAME_*
 NONE, STRETCH, CROP = range(3)  # BF_RESIZE_*

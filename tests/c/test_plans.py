@@ -13,13 +13,14 @@ from tests.c.planned import plan_of, planned_network
 from tests.c.test_adders import ARM, CORES
 from tests.c.test_library import opened
 
-from bitflow.check.random_networks import random_images
-from bitflow.check.reference import run_packed
 from bitflow.emit.text import rows
-from bitflow.lower import image, plan_image
-from bitflow.lower.classes import CLASSES
-from bitflow.lower.kernels import geometry
-from bitflow.lower.plan import default_plan
+from bitflow.engines.reference import run_packed
+from bitflow.image import write as image
+from bitflow.planner import plan_format as plan_image
+from bitflow.planner.kernels.patterns import CLASSES
+from bitflow.planner.kernels.table import geometry
+from bitflow.planner.plan import default_plan
+from bitflow.synthetic.networks import random_images
 
 INPUTS = 3
 

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from hypothesis import given, note, settings
 from tests.c.compiling import HERE, SANITIZERS, compile_c, sources
-from tests.check.recipes import recipes
+from tests.synthetic.recipes import recipes
 
-from bitflow.check.random_networks import Recipe, cook, random_images, recipe_of
-from bitflow.check.reference import run_packed
+from bitflow.engines.reference import run_packed
+from bitflow.image import write as image
 from bitflow.ir import PackedNetwork
-from bitflow.lower import image
 from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack
+from bitflow.synthetic.networks import Recipe, cook, random_images, recipe_of
 
 NETWORKS = 2000
 STREAM = 250  # networks that one process of the library takes

@@ -12,18 +12,19 @@ import pytest
 from tests.c.compiling import HERE, SANITIZERS, compile_c, sources
 from tests.c.test_random import framed, run
 
-from bitflow.check.layer_plans import every_plan
-from bitflow.check.random_networks import random_images
-from bitflow.check.reference import run_packed
-from bitflow.check.single_layers import Spec, parse, random_spec, single_layer
 from bitflow.emit.codegen import render_model
 from bitflow.emit.text import rows
+from bitflow.engines.reference import run_packed
 from bitflow.geometry import Pool, Window
 from bitflow.ir import LayerKind, PackedNetwork
-from bitflow.lower import grouping, plan_image
-from bitflow.lower.cores import CORES, Core
-from bitflow.lower.kernels import Kernel
-from bitflow.lower.plan import Plan, default_plan
+from bitflow.planner import grouping
+from bitflow.planner import plan_format as plan_image
+from bitflow.planner.cores import CORES, Core
+from bitflow.planner.kernels.table import Kernel
+from bitflow.planner.plan import Plan, default_plan
+from bitflow.synthetic.layer_plans import every_plan
+from bitflow.synthetic.networks import random_images
+from bitflow.synthetic.single_layers import Spec, parse, random_spec, single_layer
 
 LAYERS = 60
 FORMS = {kernel.symbol: kernel.forms[-1] for kernel in Kernel if len(kernel.forms) > 1}

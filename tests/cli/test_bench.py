@@ -13,8 +13,8 @@ import pytest
 
 from bitflow.deploy import micropython_source as sources
 from bitflow.geometry import InputContract, Shape, Window
+from bitflow.image import write as image
 from bitflow.ir import BinaryDense, InputConv, Layer, Network, Sign
-from bitflow.lower import image
 from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack
 

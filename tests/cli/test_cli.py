@@ -240,7 +240,7 @@ def test_verify_must_name_a_difference(trained: Path) -> None:
 
 
 def test_predict_must_rank_the_classes(trained: Path) -> None:
-    from bitflow.learn.data import load_data
+    from bitflow.learn.data.sources import load_data
 
     test = load_data("digits").test
     Image.fromarray(np.kron(test.images[0, :, :, 0], np.ones((4, 4), np.uint8))).save(trained / "digit.png")

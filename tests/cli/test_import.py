@@ -15,7 +15,7 @@ import torch
 from tests.importers.onnx_models import Model, binary_network
 from torch import nn
 
-from bitflow.lower import image
+from bitflow.image import write as image
 
 COMMAND = [sys.executable, "-c", "from bitflow.cli.app import main; main()", "import"]
 NET = """

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from bitflow.check.random_networks import random_network
 from bitflow.cli import output
 from bitflow.cli.model import inspect
+from bitflow.image import write as image
 from bitflow.ir import PackedNetwork
-from bitflow.lower import image
 from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack
+from bitflow.synthetic.networks import random_network
 
 
 def test_hostile_names_must_be_shown_as_plain_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

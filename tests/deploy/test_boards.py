@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from bitflow.boards import DEFAULT_BOARD, board, boards
 from bitflow.deploy import environments
-from bitflow.deploy.boards import DEFAULT_BOARD, board, boards
 from bitflow.errors import InputError
 
 ASKED_FOR = (

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from bitflow.boards import Board, board, boards
 from bitflow.deploy import flash, platformio, upload
-from bitflow.deploy.boards import Board, board, boards
 from bitflow.deploy.build import Built, build
 from bitflow.deploy.upload import Target
 from bitflow.errors import BitflowError, DeviceError, InputError, MissingError
-from bitflow.lower import image
+from bitflow.image import write as image
 from bitflow.resources import builtin_model
-from bitflow_hil import ports
-from bitflow_hil.emulator import Emulator
+from bitflow_hil.devices import ports
+from bitflow_hil.devices.emulator import Emulator
 
 REAL = [row.name for row in boards() if row.upload]
 DIGITS = "4ec2f2f1"

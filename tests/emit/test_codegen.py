@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 from tests.c.every_kind import every_kind
 
-from bitflow.check.random_networks import random_network
 from bitflow.emit.codegen import generate, render_model
 from bitflow.emit.text import comment, identifier
 from bitflow.errors import InputError
+from bitflow.image import write as image
 from bitflow.ir import PackedNetwork
-from bitflow.lower import image
 from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack
+from bitflow.synthetic.networks import random_network
 
 WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wpedantic", "-Werror")
 DUMP = """#include "{prefix}.h"

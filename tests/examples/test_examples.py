@@ -21,15 +21,15 @@ from tests.c.compiling import WARNINGS, run_emulated
 from torch import nn
 
 import bitflow
+from bitflow.boards import board
 from bitflow.deploy import micropython_build as builder
 from bitflow.deploy import micropython_source as sources
-from bitflow.deploy.boards import board
 from bitflow.emit.codegen import generate
+from bitflow.image import write as image
 from bitflow.ir import PackedNetwork
-from bitflow.lower import image
 from bitflow.nn import BinaryLinear, InputConv2d, Sign
-from bitflow_hil.emulator import Emulator
-from bitflow_hil.repl import Repl
+from bitflow_hil.devices.emulator import Emulator
+from bitflow_hil.devices.repl import Repl
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"

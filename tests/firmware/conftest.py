@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from bitflow.check.random_networks import random_network
-from bitflow.deploy.boards import board
+from bitflow.boards import board
 from bitflow.deploy.build import Built, build
 from bitflow.ir import PackedNetwork
 from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack
-from bitflow_hil.device import Device
-from bitflow_hil.emulator import Emulator
-from bitflow_hil.transport import SerialTransport
+from bitflow.synthetic.networks import random_network
+from bitflow_hil.devices.device import Device
+from bitflow_hil.devices.emulator import Emulator
+from bitflow_hil.link.transport import SerialTransport
 
 EMULATED = ("qemu-m0", "qemu-m3", "qemu-m4", "qemu-m7", "qemu-m33", "qemu-m55")
 

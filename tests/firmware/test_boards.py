@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 from tests.c.every_kind import every_kind
 
-from bitflow.check.host import HostEngine
-from bitflow.check.random_networks import random_images
-from bitflow.deploy.boards import board
+from bitflow.boards import board
 from bitflow.deploy.build import build
+from bitflow.engines.host import HostEngine
+from bitflow.image import write as image
 from bitflow.ir import PackedNetwork
-from bitflow.learn.data import load_data
-from bitflow.lower import image
+from bitflow.learn.data.sources import load_data
 from bitflow.resources import builtin_model
-from bitflow_hil import runner
-from bitflow_hil.device import Device
-from bitflow_hil.emulator import Emulator
-from bitflow_hil.transport import SerialTransport
+from bitflow.synthetic.networks import random_images
+from bitflow_hil.devices.device import Device
+from bitflow_hil.devices.emulator import Emulator
+from bitflow_hil.link.transport import SerialTransport
+from bitflow_hil.run import runner
 
 
 def test_hello_tells_core_board_and_network(device: Device, emulator: Emulator, network: PackedNetwork) -> None:

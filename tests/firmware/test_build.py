@@ -13,19 +13,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitflow.check.host import HostEngine
-from bitflow.check.random_networks import random_images
+from bitflow.boards import board
 from bitflow.deploy import environments, flash, platformio
-from bitflow.deploy.boards import board
 from bitflow.deploy.build import Built, build
 from bitflow.emit import codegen
+from bitflow.engines.host import HostEngine
 from bitflow.errors import CheckFailed, InputError, MissingError
 from bitflow.geometry import InputContract, Shape, Window
 from bitflow.ir import BatchShift, BinaryDense, InputConv, IntegerLayer, IntegerNetwork, PackedNetwork, Scores
 from bitflow.lower.pack import pack
-from bitflow_hil.device import Device
-from bitflow_hil.emulator import Emulator
-from bitflow_hil.transport import SerialTransport
+from bitflow.synthetic.networks import random_images
+from bitflow_hil.devices.device import Device
+from bitflow_hil.devices.emulator import Emulator
+from bitflow_hil.link.transport import SerialTransport
 
 
 def test_second_build_is_found(firmware: Callable[[str], Built]) -> None:

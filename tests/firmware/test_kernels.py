@@ -18,18 +18,20 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from bitflow.check.layer_plans import every_plan, measured
-from bitflow.check.random_networks import random_images
-from bitflow.check.reference import run_packed
-from bitflow.check.single_layers import random_spec, single_layer
-from bitflow.deploy.boards import board
+from bitflow.boards import board
 from bitflow.deploy.build import Built
-from bitflow.lower import grouping, image, plan_image
-from bitflow.lower.cores import CORES, core_of
-from bitflow.lower.kernels import Kernel
-from bitflow_hil.device import Device
-from bitflow_hil.emulator import Emulator
-from bitflow_hil.transport import SerialTransport
+from bitflow.engines.reference import run_packed
+from bitflow.image import write as image
+from bitflow.planner import grouping
+from bitflow.planner import plan_format as plan_image
+from bitflow.planner.cores import CORES, core_of
+from bitflow.planner.kernels.table import Kernel
+from bitflow.synthetic.layer_plans import every_plan, measured
+from bitflow.synthetic.networks import random_images
+from bitflow.synthetic.single_layers import random_spec, single_layer
+from bitflow_hil.devices.device import Device
+from bitflow_hil.devices.emulator import Emulator
+from bitflow_hil.link.transport import SerialTransport
 
 LAYERS = 300
 TRIES = 60

@@ -11,19 +11,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitflow.check.host import HostEngine
-from bitflow.check.random_networks import random_images, random_network
-from bitflow.deploy.boards import board
+from bitflow.boards import board
+from bitflow.engines.host import HostEngine
 from bitflow.errors import DeviceError
+from bitflow.image import write as image
 from bitflow.ir import PackedNetwork
-from bitflow.lower import image
 from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack
-from bitflow_hil import text
-from bitflow_hil.device import Device
-from bitflow_hil.emulator import Emulator
-from bitflow_hil.frames import Decoder, Frame, Kind, encode
-from bitflow_hil.transport import DamagedTransport, SerialTransport
+from bitflow.synthetic.networks import random_images, random_network
+from bitflow_hil.devices.device import Device
+from bitflow_hil.devices.emulator import Emulator
+from bitflow_hil.link import mlperf_text as text
+from bitflow_hil.link.frames import Decoder, Frame, Kind, encode
+from bitflow_hil.link.transport import DamagedTransport, SerialTransport
 
 
 @pytest.fixture(scope="module")

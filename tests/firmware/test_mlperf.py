@@ -14,15 +14,15 @@ import pytest
 import serial
 from tests.hil.soaking import SOAK
 
-from bitflow.check.host import HostEngine
-from bitflow.check.single_layers import parse, single_layer
-from bitflow.deploy.boards import board
+from bitflow.boards import board
 from bitflow.deploy.build import build
+from bitflow.engines.host import HostEngine
+from bitflow.image import write as image
 from bitflow.ir import PackedNetwork
-from bitflow.learn.data import load_data
-from bitflow.lower import image
+from bitflow.learn.data.sources import load_data
 from bitflow.resources import builtin_model
-from bitflow_hil.emulator import Emulator
+from bitflow.synthetic.single_layers import parse, single_layer
+from bitflow_hil.devices.emulator import Emulator
 
 PERFORMANCE_S = 10.0
 

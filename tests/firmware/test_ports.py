@@ -14,18 +14,18 @@ import numpy as np
 import pytest
 
 from bitflow import resources
-from bitflow.check.host import HostEngine
-from bitflow.check.random_networks import random_images
-from bitflow.check.single_layers import parse, single_layer
-from bitflow.deploy.boards import board, boards
+from bitflow.boards import board, boards
 from bitflow.deploy.build import Built, build
 from bitflow.emit import codegen
+from bitflow.engines.host import HostEngine
+from bitflow.image import write as image
 from bitflow.ir import PackedNetwork
-from bitflow.lower import image
-from bitflow_hil import emulator as emulator_module
-from bitflow_hil.device import Device
-from bitflow_hil.emulator import Emulator
-from bitflow_hil.transport import SerialTransport
+from bitflow.synthetic.networks import random_images
+from bitflow.synthetic.single_layers import parse, single_layer
+from bitflow_hil.devices import emulator as emulator_module
+from bitflow_hil.devices.device import Device
+from bitflow_hil.devices.emulator import Emulator
+from bitflow_hil.link.transport import SerialTransport
 
 HERE = Path(__file__).parent
 BUILT = [row.name for row in boards() if row.bare and not row.emulated]

@@ -18,18 +18,18 @@ import numpy.typing as npt
 import pytest
 from tests.firmware.conftest import EMULATED, V6M
 
-from bitflow.check.coverage import Cell, cells, every_cell
-from bitflow.check.host import HostEngine
-from bitflow.check.random_networks import SEEDS, random_images, random_network
-from bitflow.deploy.boards import Board, board
+from bitflow.boards import Board, board
 from bitflow.deploy.build import Built
-from bitflow.lower import image
+from bitflow.engines.host import HostEngine
+from bitflow.image import write as image
 from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack
-from bitflow.lower.plan import default_plan
-from bitflow_hil.device import Device
-from bitflow_hil.emulator import Emulator
-from bitflow_hil.transport import SerialTransport
+from bitflow.planner.plan import default_plan
+from bitflow.synthetic.coverage import Cell, cells, every_cell
+from bitflow.synthetic.networks import SEEDS, random_images, random_network
+from bitflow_hil.devices.device import Device
+from bitflow_hil.devices.emulator import Emulator
+from bitflow_hil.link.transport import SerialTransport
 
 IMAGES = 2
 

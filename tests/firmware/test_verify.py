@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from tests.c.every_kind import every_kind
 
-from bitflow.check.host import HostEngine
-from bitflow.check.random_networks import random_images
-from bitflow.deploy.boards import board
+from bitflow.boards import board
 from bitflow.deploy.build import build
+from bitflow.engines.host import HostEngine
+from bitflow.image import write as image
 from bitflow.ir import Values
-from bitflow.lower import image
+from bitflow.synthetic.networks import random_images
 
 
 @pytest.mark.parametrize("name", ["qemu-m3", "qemu-m0"])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bitflow.learn.data import load_data
+from bitflow.learn.data.sources import load_data
 
 __all__ = ["SOAK", "digits_file"]
 

@@ -16,14 +16,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitflow.check.host import HostEngine
-from bitflow.check.random_networks import random_images, random_network
-from bitflow.deploy.boards import board
+from bitflow.boards import board
 from bitflow.deploy.build import build
+from bitflow.engines.host import HostEngine
+from bitflow.image import write as image
 from bitflow.ir import PackedNetwork
-from bitflow.lower import image
 from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack
+from bitflow.synthetic.networks import random_images, random_network
 
 pytestmark = pytest.mark.skipif(
     not (shutil.which("arm-none-eabi-gcc") and shutil.which("qemu-system-arm")),
@@ -184,7 +184,7 @@ def test_emulated_board_serves_a_port_until_it_is_ended(project: Path, network: 
 
 def test_other_network_on_the_board_is_named(project: Path) -> None:
     """Before anything else is compared."""
-    from bitflow_hil.emulator import Emulator
+    from bitflow_hil.devices.emulator import Emulator
 
     elf = build(image.load(project / "net.bfn"), board("qemu-m4"), project).elf
     other = image.load(project / "other.bfn")

@@ -7,19 +7,19 @@ import random
 import numpy as np
 import pytest
 
-from bitflow.check.random_networks import random_images, random_network
-from bitflow.check.reference import run_packed
-from bitflow.deploy.boards import board
+from bitflow.boards import board
+from bitflow.engines.reference import run_packed
 from bitflow.errors import DeviceError, InputError
+from bitflow.image import write as image
 from bitflow.ir import PackedNetwork
-from bitflow.lower import image
 from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack
-from bitflow_hil import runner
-from bitflow_hil.device import Device
-from bitflow_hil.mock import MockDevice
-from bitflow_hil.pace import Pace
-from bitflow_hil.transport import DamagedTransport, MemoryTransport, Transport
+from bitflow.synthetic.networks import random_images, random_network
+from bitflow_hil.devices.device import Device
+from bitflow_hil.devices.mock import MockDevice
+from bitflow_hil.link.retry_timer import Pace
+from bitflow_hil.link.transport import DamagedTransport, MemoryTransport, Transport
+from bitflow_hil.run import runner
 
 
 def quick(line: Transport) -> Device:

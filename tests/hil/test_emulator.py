@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from bitflow.deploy.boards import board
+from bitflow.boards import board
 from bitflow.errors import DeviceError, InputError, MissingError
-from bitflow_hil.device import Device
-from bitflow_hil.emulator import Emulator, command
-from bitflow_hil.transport import SerialTransport
+from bitflow_hil.devices.device import Device
+from bitflow_hil.devices.emulator import Emulator, command
+from bitflow_hil.link.transport import SerialTransport
 
 needs_qemu = pytest.mark.skipif(shutil.which("qemu-system-arm") is None, reason="qemu-system-arm is not installed")
 
@@ -26,8 +26,8 @@ needs_qemu = pytest.mark.skipif(shutil.which("qemu-system-arm") is None, reason=
 PROGRAM = """
 import os, signal, sys, time
 from pathlib import Path
-from bitflow.deploy.boards import board
-from bitflow_hil.emulator import Emulator
+from bitflow.boards import board
+from bitflow_hil.devices.emulator import Emulator
 emulator = Emulator(board("qemu-m4"), Path(sys.argv[1]))
 print(emulator.pid, flush=True)
 {ending}

@@ -12,16 +12,20 @@ from pathlib import Path
 import pytest
 from tests.hil.test_device import packed, quick
 
-from bitflow.check.random_networks import random_images
-from bitflow.check.reference import run_packed
-from bitflow.deploy.boards import board
+from bitflow.boards import board
+from bitflow.engines.reference import run_packed
 from bitflow.errors import CheckFailed, DeviceError, InputError
-from bitflow_hil import history, live, lock, reach, runner
-from bitflow_hil.farm import Farm, Station, Task
-from bitflow_hil.mock import MockDevice
-from bitflow_hil.results import Demands, HilResult, shortfalls
-from bitflow_hil.resume import ResumingDevice
-from bitflow_hil.soak import SoakResult, duration, soak
+from bitflow.synthetic.networks import random_images
+from bitflow_hil.devices import connect as reach
+from bitflow_hil.devices import lock
+from bitflow_hil.devices.mock import MockDevice
+from bitflow_hil.report import history
+from bitflow_hil.report import live_table as live
+from bitflow_hil.run import runner
+from bitflow_hil.run.farm import Farm, Station, Task
+from bitflow_hil.run.results import Demands, HilResult, shortfalls
+from bitflow_hil.run.resume import ResumingDevice
+from bitflow_hil.run.soak import SoakResult, duration, soak
 
 NETWORK = packed(1)
 M4, REAL = board("qemu-m4"), board("stm32h7")
@@ -166,7 +170,7 @@ def test_soak_must_fail_on_a_mismatch(task: Task) -> None:
 
 
 def test_soak_must_not_take_a_full_stack(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bitflow_hil.soak.require_stack", lambda *words: (_ for _ in ()).throw(CheckFailed("full")))
+    monkeypatch.setattr("bitflow_hil.run.soak.require_stack", lambda *words: (_ for _ in ()).throw(CheckFailed("full")))
     with pytest.raises(CheckFailed):
         soaked(task, 5)
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bitflow.errors import DeviceError
-from bitflow_hil.frames import CHUNK, Decoder, Frame, Info, Missing, chunks_of, encode
+from bitflow_hil.link.frames import CHUNK, Decoder, Frame, Info, Missing, chunks_of, encode
 
 frames = st.builds(Frame, st.integers(0, 255), st.integers(0, 255), st.binary(max_size=110))
 

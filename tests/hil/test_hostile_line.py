@@ -15,19 +15,19 @@ import pytest
 from tests.hil.hostile_line import HostileLine
 from tests.hil.soaking import SOAK
 
-from bitflow.check.host import HostEngine
-from bitflow.deploy.boards import board
+from bitflow.boards import board
 from bitflow.deploy.build import Built, build
+from bitflow.engines.host import HostEngine
 from bitflow.errors import DeviceError, InputError
+from bitflow.image import write as image
 from bitflow.ir import PackedNetwork
-from bitflow.learn.data import load_data
-from bitflow.lower import image
+from bitflow.learn.data.sources import load_data
 from bitflow.resources import builtin_model
-from bitflow_hil import runner
-from bitflow_hil.device import Device
-from bitflow_hil.emulator import Emulator
-from bitflow_hil.resume import ResumingDevice
-from bitflow_hil.transport import SerialTransport
+from bitflow_hil.devices.device import Device
+from bitflow_hil.devices.emulator import Emulator
+from bitflow_hil.link.transport import SerialTransport
+from bitflow_hil.run import runner
+from bitflow_hil.run.resume import ResumingDevice
 
 IMAGES = 10_000 if SOAK else 120
 RESTART_S = 20.0 if SOAK else 2.0

@@ -16,13 +16,13 @@ import pytest
 from tests.hil.hostile_line import HostileLine
 from tests.hil.soaking import SOAK, digits_file
 
-from bitflow.deploy.boards import board
+from bitflow.boards import board
 from bitflow.deploy.build import build
 from bitflow.errors import DeviceError, InputError, MissingError
-from bitflow.lower import image
+from bitflow.image import write as image
 from bitflow.resources import builtin_model
-from bitflow_hil import labgrid
-from bitflow_hil.emulator import Emulator
+from bitflow_hil.devices import labgrid
+from bitflow_hil.devices.emulator import Emulator
 
 FOLDER = Path(os.environ.get("LABGRID_BIN", Path(__file__).parents[2] / ".venv" / "labgrid" / "bin"))
 pytestmark = pytest.mark.skipif(

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from tests.hil.test_farm import NETWORK, checked
 
-from bitflow.check.random_networks import random_images
-from bitflow.check.reference import run_packed
-from bitflow_hil.farm import Task
-from bitflow_hil.page import Part, render
+from bitflow.engines.reference import run_packed
+from bitflow.synthetic.networks import random_images
+from bitflow_hil.report.page import Part, render
+from bitflow_hil.run.farm import Task
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 HOSTILE = ("<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "{{ 7 * 7 }}", "</style>&amp;")

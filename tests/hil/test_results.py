@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
 
-from bitflow_hil.results import HilResult, Mismatch, write_junit
+from bitflow_hil.run.results import HilResult, Mismatch, write_junit
 
 GOOD = HilResult("qemu-m4", "firmware", 2, 0.5, 0.5, None, 0, 0, 0, 3, 1000, 900, "0badcafe", "12345678", "410fc240")
 

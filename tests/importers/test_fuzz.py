@@ -9,7 +9,7 @@ import pytest
 from tests.importers.fuzzing import attack, mutate, write_seed
 
 from bitflow.errors import InputError
-from bitflow.importers.keras_extract import extract
+from bitflow.importers.keras.extract import extract
 
 COUNTS = {"onnx": 120, "pt": 60, "h5": 12, "keras": 12}  # h5 and keras start a process each
 

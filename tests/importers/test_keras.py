@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from tests.importers.keras_models import Layers, conv, dense, forward, network, save_h5, save_keras
 
-from bitflow.check.host import HostEngine
+from bitflow.engines.host import HostEngine
 from bitflow.errors import ImportRefused, InputError
-from bitflow.importers.keras_file import import_keras
+from bitflow.importers.keras.file import import_keras
 from bitflow.importers.source import Settings, open_source
 from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack

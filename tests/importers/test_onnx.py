@@ -10,9 +10,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from tests.importers.onnx_models import Model, binary_network
 
-from bitflow.check.host import HostEngine
+from bitflow.engines.host import HostEngine
 from bitflow.errors import ImportRefused, InputError
-from bitflow.importers.onnx_file import import_onnx
+from bitflow.importers.onnx.file import import_onnx
 from bitflow.importers.pixels import Pixels
 from bitflow.importers.source import Settings, open_source
 from bitflow.lower.fuse import fuse

@@ -9,9 +9,9 @@ from tests.importers.test_torch_module import needs_fma
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bitflow.check.host import HostEngine
-from bitflow.check.reference import run_network
-from bitflow.importers.torch_module import network_from_module, run_module
+from bitflow.engines.host import HostEngine
+from bitflow.engines.reference import run_network
+from bitflow.importers.torch.module import network_from_module, run_module
 from bitflow.ir import LayerKind, Rounding
 from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack

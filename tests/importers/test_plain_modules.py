@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import bitflow
-from bitflow.check.host import HostEngine
-from bitflow.check.reference import run_network
+from bitflow.engines.host import HostEngine
+from bitflow.engines.reference import run_network
 from bitflow.errors import ImportRefused
 from bitflow.importers.pixels import Pixels
 from bitflow.importers.source import Settings, open_source
-from bitflow.importers.torch_module import network_from_module, run_module
+from bitflow.importers.torch.module import network_from_module, run_module
 from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack
 

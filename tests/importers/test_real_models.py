@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitflow.check.host import HostEngine
+from bitflow.engines.host import HostEngine
 from bitflow.errors import ImportRefused
-from bitflow.importers.keras_file import import_keras
-from bitflow.importers.onnx_file import import_onnx
-from bitflow.learn.data import load_data
+from bitflow.importers.keras.file import import_keras
+from bitflow.importers.onnx.file import import_onnx
+from bitflow.learn.data.sources import load_data
 from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack
 

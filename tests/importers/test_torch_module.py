@@ -12,11 +12,11 @@ import torch
 from torch import nn
 
 import bitflow
-from bitflow.check.reference import run_network, run_packed
+from bitflow.engines.reference import run_network, run_packed
 from bitflow.errors import ImportRefused, InputError
-from bitflow.importers.torch_module import network_from_module, run_module
+from bitflow.importers.torch.module import network_from_module, run_module
 from bitflow.ir import Pool
-from bitflow.learn.evaluate import as_input
+from bitflow.learn.training.evaluate import as_input
 from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack
 from bitflow.nn import BinaryConv2d, BinaryLinear, InputConv2d, Sign

@@ -10,7 +10,7 @@ import pytest
 
 from bitflow.errors import InputError
 from bitflow.geometry import ChannelOrder, Shape
-from bitflow.learn.data import load_data
+from bitflow.learn.data.sources import load_data
 
 
 def sounds(count: int = 40) -> np.ndarray[Any, Any]:

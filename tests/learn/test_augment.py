@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from bitflow.learn.augment import augmented
 from bitflow.learn.recipe import Recipe
+from bitflow.learn.training.augment import augmented
 
 
 def pictures(height: int = 20, width: int = 30) -> torch.Tensor:

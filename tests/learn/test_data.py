@@ -16,7 +16,7 @@ from PIL import Image
 
 from bitflow.errors import InputError
 from bitflow.geometry import ChannelOrder
-from bitflow.learn.data import load_data, stratified_split
+from bitflow.learn.data.sources import load_data, stratified_split
 
 
 def test_digits_must_be_split_the_same_way_always() -> None:

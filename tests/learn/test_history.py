@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bitflow.errors import InputError, MissingError
-from bitflow.learn.history import COLUMNS, History
+from bitflow.learn.training.history import COLUMNS, History
 
 
 def row(epoch: int, loss: float = 0.5) -> dict[str, float]:

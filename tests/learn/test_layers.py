@@ -11,8 +11,8 @@ from torch import nn
 
 import bitflow
 from bitflow.errors import InputError
-from bitflow.learn import architectures
-from bitflow.learn.layers import parse_layers, widened
+from bitflow.learn.networks import architectures
+from bitflow.learn.networks.layers import parse_layers, widened
 from bitflow.learn.recipe import layers_of, recipe_for, recipe_names
 from bitflow.nn import BinaryConv2d, BinaryLinear, InputConv2d, Residual, Shift, Sign
 

@@ -15,9 +15,9 @@ import pytest
 from PIL import Image
 
 from bitflow.errors import InputError
-from bitflow.learn.dataset import Split
-from bitflow.learn.loader import Loader
-from bitflow.learn.pictures import Pictures
+from bitflow.learn.data.dataset import Split
+from bitflow.learn.data.image_files import Pictures
+from bitflow.learn.data.loader import Loader
 
 COUNT = 22
 ORDER = np.random.default_rng(0).permutation(COUNT)
@@ -110,9 +110,9 @@ TRAINER = """
 import sys
 from pathlib import Path
 import numpy as np
-from bitflow.learn.dataset import Split
-from bitflow.learn.loader import Loader
-from bitflow.learn.pictures import Pictures
+from bitflow.learn.data.dataset import Split
+from bitflow.learn.data.loader import Loader
+from bitflow.learn.data.image_files import Pictures
 
 if __name__ == "__main__":
     images = Pictures(Path(sys.argv[1]), ["0.png"] * 1000, (300, 300, 3))

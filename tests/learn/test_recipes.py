@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from bitflow.check.reference import run_packed
-from bitflow.importers.torch_module import network_from_module
-from bitflow.learn import architectures
-from bitflow.learn.evaluate import predict
+from bitflow.engines.reference import run_packed
+from bitflow.image import write as image
+from bitflow.importers.torch.module import network_from_module
+from bitflow.learn.networks import architectures
 from bitflow.learn.recipe import recipe_for, recipe_names
-from bitflow.lower import image
+from bitflow.learn.training.evaluate import predict
 from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack
 

@@ -14,16 +14,16 @@ import numpy as np
 import optuna
 import pytest
 
-from bitflow.deploy.boards import board
+from bitflow.boards import board
 from bitflow.deploy.planning import plan_for
 from bitflow.errors import CheckFailed, InputError
 from bitflow.ir import PackedNetwork
-from bitflow.learn import search as searching
-from bitflow.learn import study
-from bitflow.learn.dataset import Dataset, Split, assemble
+from bitflow.learn.data.dataset import Dataset, Split, assemble
 from bitflow.learn.recipe import Recipe
-from bitflow.learn.search import Plan, Search, Standing
-from bitflow.learn.train import Result
+from bitflow.learn.search.search import Plan, Search, Standing
+from bitflow.learn.search import optuna_study as study
+from bitflow.learn.search.search import search as searching
+from bitflow.learn.training.train import Result
 from bitflow.show.pareto import Costs, Limits, winner
 from bitflow.show.report import report
 

@@ -7,10 +7,10 @@ import random
 import pytest
 import torch
 
-from bitflow.learn import architectures
-from bitflow.learn.layers import parse_layers
+from bitflow.learn.networks import architectures
+from bitflow.learn.networks.layers import parse_layers
 from bitflow.learn.recipe import layers_of
-from bitflow.learn.space import Space
+from bitflow.learn.search.space import Space
 
 PICTURES = [(8, 8, 1), (28, 28, 1), (33, 47, 3), (96, 96, 3), (1, 128, 6), (100, 1, 2), (49, 10, 1), (2, 2, 1)]
 

@@ -13,12 +13,12 @@ import pytest
 import torch
 
 from bitflow.errors import InputError
-from bitflow.learn import architectures
-from bitflow.learn.checkpoint import load_module
-from bitflow.learn.data import Dataset, load_data
+from bitflow.learn.data.sources import Dataset, load_data
+from bitflow.learn.networks import architectures
 from bitflow.learn.recipe import Recipe, recipe_for
-from bitflow.learn.run import run
-from bitflow.learn.train import Result, train
+from bitflow.learn.training.checkpoint import load_module
+from bitflow.learn.training.run import run
+from bitflow.learn.training.train import Result, train
 
 QUICK = Recipe(epochs=3, batch=128)
 
@@ -97,7 +97,7 @@ def test_a_run_in_pieces_of_time_must_equal_one_that_never_stopped(
     recipe = Recipe(epochs=2, batch=16, average=0.9, norm_images=100, rotate=10, teacher_epochs=1)
     recipe = replace(recipe, teacher="conv3x3:8/pool2")
     run(small, "bitflow-tiny", recipe, tmp_path / "whole")
-    monkeypatch.setattr("bitflow.learn.train._LOOK", 4)
+    monkeypatch.setattr("bitflow.learn.training.train._LOOK", 4)
     pieces = []
     while not pieces or pieces[-1].interrupted:
         pieces.append(run(small, "bitflow-tiny", recipe, tmp_path / "cut", resume=bool(pieces), seconds=0)[2])
@@ -114,8 +114,8 @@ def test_a_run_in_pieces_of_time_must_equal_one_that_never_stopped(
 def test_a_long_epoch_must_be_saved_before_its_end(tmp_path: Path, small: str, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = Recipe(epochs=1, batch=16, shift=2)
     run(small, "bitflow-tiny", recipe, tmp_path / "whole")
-    monkeypatch.setattr("bitflow.learn.train._INTERVAL", 0.0)
-    monkeypatch.setattr("bitflow.learn.train._LOOK", 4)
+    monkeypatch.setattr("bitflow.learn.training.train._INTERVAL", 0.0)
+    monkeypatch.setattr("bitflow.learn.training.train._LOOK", 4)
 
     def stop(epochs: float, best: float) -> None:
         if epochs > 0.5:
@@ -169,7 +169,7 @@ def test_a_training_that_fails_must_be_said_once(tmp_path: Path, small: str) -> 
 
 
 def test_a_loss_that_is_no_number_must_be_said(tmp_path: Path, small: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bitflow.learn.train._temperature", lambda module: float("inf"))
+    monkeypatch.setattr("bitflow.learn.training.train._temperature", lambda module: float("inf"))
     with pytest.raises(InputError, match="a smaller learning_rate"):
         run(small, "bitflow-tiny", QUICK, tmp_path)
 
@@ -211,7 +211,7 @@ def test_a_page_must_not_load_the_data_again(tmp_path: Path, small: str, monkeyp
         loaded.append(data)
         return load_data(data, size)
 
-    monkeypatch.setattr("bitflow.learn.run.load_data", load)
+    monkeypatch.setattr("bitflow.learn.training.run.load_data", load)
     run(small, "bitflow-tiny", replace(QUICK, epochs=1), tmp_path, page=True)
     assert loaded == [small]
 
@@ -221,7 +221,7 @@ def test_an_interrupt_before_the_first_epoch_must_leave_no_model(tmp_path: Path,
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("bitflow.learn.train._epoch", stop)
+        patch.setattr("bitflow.learn.training.train._epoch", stop)
         run(small, "bitflow-tiny", QUICK, tmp_path)
     assert not (tmp_path / "model.pt").exists()
 

@@ -9,17 +9,17 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from bitflow.errors import ImportRefused, InputError
-from bitflow.importers.torch_module import network_from_module
+from bitflow.image import write as image
+from bitflow.importers.torch.module import network_from_module
 from bitflow.ir import Values
-from bitflow.learn import architectures
+from bitflow.learn.baselines.costs import cost, total
+from bitflow.learn.baselines.shapes import describe, describe_variants
+from bitflow.learn.networks import architectures
+from bitflow.learn.networks.variants import VARIANTS, variant
 from bitflow.learn.recipe import recipe_names
-from bitflow.learn.shapes import describe, describe_variants
-from bitflow.learn.variants import VARIANTS, variant
-from bitflow.lower import image
 from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack
 from bitflow.nn import BinaryConv2d, BinaryLinear, InputConv2d, Residual, Shift, Sign
-from bitflow.show.compare import cost, total
 
 
 def test_alexnet_must_have_the_shapes_of_the_paper() -> None:

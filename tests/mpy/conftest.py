@@ -16,17 +16,17 @@ import torch
 from torch import nn
 
 import bitflow
-from bitflow.check.host import HostEngine
+from bitflow.boards import board
 from bitflow.deploy import micropython_build as builder
 from bitflow.deploy import micropython_source as sources
-from bitflow.deploy.boards import board
+from bitflow.engines.host import HostEngine
+from bitflow.image import write as image
 from bitflow.ir import PackedNetwork
-from bitflow.learn.architectures import build as architecture
-from bitflow.learn.data import load_data
-from bitflow.lower import image
+from bitflow.learn.data.sources import load_data
+from bitflow.learn.networks.architectures import build as architecture
 from bitflow.nn import BinaryConv2d, BinaryLinear, InputConv2d, Sign
-from bitflow_hil.emulator import Emulator
-from bitflow_hil.repl import Repl
+from bitflow_hil.devices.emulator import Emulator
+from bitflow_hil.devices.repl import Repl
 
 SCRIPTS = Path(__file__).parent / "device"
 PATIENCE_S = 120

@@ -16,14 +16,14 @@ import pytest
 from mpremote.transport_serial import SerialTransport
 
 import bitflow
+from bitflow.boards import board
 from bitflow.deploy import micropython as deploy
 from bitflow.deploy import micropython_build as builder
-from bitflow.deploy.boards import board
 from bitflow.deploy.micropython_source import Source
 from bitflow.errors import DeviceError
 from bitflow.resources import builtin_model
-from bitflow_hil.emulator import Emulator
-from bitflow_hil.repl import Repl
+from bitflow_hil.devices.emulator import Emulator
+from bitflow_hil.devices.repl import Repl
 
 BOARDS = ("qemu-m3", "qemu-m4", "qemu-m7")
 README = Path(__file__).parents[2] / "README.md"

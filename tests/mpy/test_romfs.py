@@ -11,7 +11,7 @@ from bitflow.deploy import micropython_build as builder
 from bitflow.deploy.micropython_source import Source
 from bitflow.emit.codegen import generate
 from bitflow.emit.romfs import romfs
-from bitflow.lower import image
+from bitflow.image import write as image
 
 IN_PLACE = """\
 import bitflow, gc, vfs

@@ -9,22 +9,22 @@ from typing import Annotated, Any
 
 import typer
 
-from bitflow.check.layer_plans import plain_plan, singled_out
-from bitflow.check.single_layers import MEASURED, parse, single_layer
+from bitflow import boards
+from bitflow.boards import Board
 from bitflow.cli import device, options, output
-from bitflow.deploy import boards
-from bitflow.deploy.boards import Board
 from bitflow.deploy.planning import plan_for
 from bitflow.errors import CheckFailed, DeviceError, InputError
+from bitflow.image import write as image
 from bitflow.ir import PackedNetwork
-from bitflow.lower import image
-from bitflow.lower.choice import Wish
-from bitflow.lower.cores import core_of
-from bitflow.lower.kernels import Kernel
-from bitflow.lower.plan import Plan, default_plan
+from bitflow.planner.choice import Wish
+from bitflow.planner.cores import core_of
+from bitflow.planner.kernels.table import Kernel
+from bitflow.planner.plan import Plan, default_plan
 from bitflow.project import find_project, resolve_model
 from bitflow.show.bench import BenchRow, check_plot, int8_instructions, plot
 from bitflow.show.report import flash_of
+from bitflow.synthetic.layer_plans import plain_plan, singled_out
+from bitflow.synthetic.single_layers import MEASURED, parse, single_layer
 
 __all__ = ["bench"]
 
@@ -89,7 +89,7 @@ def _count_layer(
     target: Board, text: str, wish: Wish, kernel: Kernel | None, plot_file: Path | None, as_json: bool
 ) -> None:
     """The layer is sent to a firmware that runs: RAM instead of flash, the same instructions."""
-    from bitflow_hil.bench import count_planned
+    from bitflow_hil.run.count import count_planned
 
     network = single_layer(parse(text), seed=1)
     plan = singled_out(network, core_of(target.cpu), wish, kernel)
@@ -104,7 +104,7 @@ def _count_layer(
 
 def _count_network(target: Board, network: PackedNetwork, wish: Wish, plot_file: Path | None, as_json: bool) -> None:
     """The network is compiled in; what the plain kernels take is counted where there is room to send it again."""
-    from bitflow_hil.bench import count_firmware, count_planned
+    from bitflow_hil.run.count import count_firmware, count_planned
 
     settings = find_project()
     budgets = (settings.flash_budget, settings.ram_budget) if settings else (0, 0)
@@ -148,7 +148,7 @@ def _rows(network: PackedNetwork, plan: Plan, own: Sequence[int], plain: Sequenc
 
 def _count_micropython(target: Board, network: PackedNetwork, wish: Wish, as_json: bool) -> None:
     from bitflow.cli import micropython
-    from bitflow_hil.bench import count_micropython, count_planned
+    from bitflow_hil.run.count import count_micropython, count_planned
 
     # The module gets a .bfn without a plan: so does the firmware that it is compared with.
     with device.connected(network, target, None) as found:

@@ -9,15 +9,14 @@ import numpy as np
 import numpy.typing as npt
 import typer
 
-from bitflow import project
-from bitflow.check.reference import Trace
-from bitflow.check.verify import Rung, Step, climb, ladder
+from bitflow import boards, project
 from bitflow.cli import device, model, options, output
 from bitflow.cli.train import load_network
-from bitflow.deploy import boards
+from bitflow.engines.reference import Trace
+from bitflow.engines.verify import Rung, Step, climb, ladder
 from bitflow.errors import CheckFailed, MissingError
+from bitflow.image import write as image
 from bitflow.ir import PackedNetwork, Values
-from bitflow.lower import image
 
 __all__ = ["verify"]
 
@@ -65,8 +64,8 @@ def _rungs(network: PackedNetwork, module: Path | None) -> list[Rung]:
 
 
 def _torch_trace(module: Path, images: npt.NDArray[Any]) -> Trace:
-    from bitflow.importers.torch_module import run_module
-    from bitflow.learn.checkpoint import load_module
+    from bitflow.importers.torch.module import run_module
+    from bitflow.learn.training.checkpoint import load_module
 
     return run_module(load_module(module)[0], images)
 

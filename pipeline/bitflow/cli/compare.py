@@ -15,12 +15,12 @@ from bitflow.cli.model import host_scores
 from bitflow.cli.train import load_network
 from bitflow.errors import CheckFailed, InputError
 from bitflow.geometry import require
-from bitflow.learn.data import Dataset, load_data
+from bitflow.image import write as image
+from bitflow.learn.baselines.costs import cost, total
+from bitflow.learn.data.sources import Dataset, load_data
 from bitflow.learn.recipe import Recipe, recipe_for
-from bitflow.lower import image
 from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack
-from bitflow.show.compare import cost, total
 
 __all__ = ["compare", "show_costs"]
 
@@ -74,8 +74,8 @@ def compare(
 
 def _train(dataset: Dataset, architecture: str, recipe: Recipe, folder: Path, width: float) -> list[dict[str, Any]]:
     """Train what is not there yet; a row each."""
-    from bitflow.learn.compare import train_variant
-    from bitflow.learn.variants import VARIANTS
+    from bitflow.learn.baselines.train_variants import train_variant
+    from bitflow.learn.networks.variants import VARIANTS
 
     rows = []
     for name in VARIANTS:
@@ -88,8 +88,8 @@ def _train(dataset: Dataset, architecture: str, recipe: Recipe, folder: Path, wi
 
 def _fused(dataset: Dataset, folder: Path) -> tuple[dict[str, Any], int]:
     """BitFlow through the C library: its row, and on how many test images its label is not torch's."""
-    from bitflow.learn.checkpoint import load_module
-    from bitflow.learn.evaluate import predict
+    from bitflow.learn.training.checkpoint import load_module
+    from bitflow.learn.training.evaluate import predict
 
     model = folder / "bitflow" / "model.pt"
     packed = pack(fuse(load_network(model)))
@@ -124,7 +124,7 @@ def _show(dataset: Dataset, rows: list[dict[str, Any]], differences: int, recipe
 
 def show_costs(names: str, architecture: str, size: str, classes: int, width: float, as_json: bool) -> None:
     """Print what each of the named networks (float,xnor,bitflow) takes, layer by layer and in total."""
-    from bitflow.learn.shapes import describe_variants
+    from bitflow.learn.baselines.shapes import describe_variants
 
     picture = project.parse_size(size)
     require(len(picture) == 3, f"size {size!r} has no channels: HEIGHTxWIDTHxCHANNELS")

@@ -14,19 +14,19 @@ import numpy as np
 import numpy.typing as npt
 import typer
 
+from bitflow import boards as table
 from bitflow import project
+from bitflow.boards import Board
 from bitflow.cli import micropython, options, output
-from bitflow.deploy import boards as table
 from bitflow.deploy import build as builder
 from bitflow.deploy import doctor as examiner
 from bitflow.deploy import flash as flasher
-from bitflow.deploy.boards import Board
 from bitflow.deploy.build import Built
 from bitflow.deploy.upload import Target
 from bitflow.errors import InputError
+from bitflow.image import write as image
 from bitflow.ir import PackedNetwork
-from bitflow.lower import image
-from bitflow.lower.choice import Wish
+from bitflow.planner.choice import Wish
 
 __all__ = [
     "Port",
@@ -196,7 +196,7 @@ def _flash(network: PackedNetwork, place: Target, wish: Wish, method: str) -> fl
 
 
 def _emulated(built: Built, target: Board) -> Any:
-    from bitflow_hil.emulator import Emulator
+    from bitflow_hil.devices.emulator import Emulator
 
     return Emulator(target, built.elf)
 
@@ -204,9 +204,9 @@ def _emulated(built: Built, target: Board) -> Any:
 @contextlib.contextmanager
 def connected(network: PackedNetwork, target: Board, port: str | None, wish: Wish = "balanced") -> Iterator[Any]:
     """The device at a port, or an emulated one that is built and started, and stopped afterwards."""
-    from bitflow_hil import reach
-    from bitflow_hil.device import Device
-    from bitflow_hil.transport import SerialTransport
+    from bitflow_hil.devices import connect as reach
+    from bitflow_hil.devices.device import Device
+    from bitflow_hil.link.transport import SerialTransport
 
     def firmware() -> Path:
         return _build(network, target, wish).elf

@@ -8,14 +8,14 @@ from typing import Annotated, Literal
 
 import typer
 
-from bitflow import project
+from bitflow import boards, project
 from bitflow.cli import compare, options, output
-from bitflow.deploy import boards, environments
+from bitflow.deploy import environments
 from bitflow.deploy.planning import plan_for
 from bitflow.emit import codegen
 from bitflow.errors import CheckFailed
 from bitflow.geometry import require
-from bitflow.lower import image
+from bitflow.image import write as image
 from bitflow.show import report as reporting
 
 __all__ = ["generate", "report"]

@@ -11,12 +11,12 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
+from bitflow import boards as table
 from bitflow import project
-from bitflow.check.host import HostEngine
+from bitflow.boards import Board
 from bitflow.cli import device, micropython, options, output
 from bitflow.cli import model as host
-from bitflow.deploy import boards as table
-from bitflow.deploy.boards import Board
+from bitflow.engines.host import HostEngine
 from bitflow.errors import CheckFailed
 from bitflow.geometry import require
 from bitflow.ir import PackedNetwork
@@ -67,7 +67,7 @@ def hil(
     if soak is not None:
         stations = _soaked(_task(network, data, limit), boards, port, soak)
     else:
-        from bitflow_hil.files import Files
+        from bitflow_hil.report.artifacts import Files
 
         files = Files.asked(junit, report, log)
         task = _task(network, data, limit)
@@ -97,7 +97,7 @@ def _refuse(boards: Sequence[Board], port: str | None, runtime: str, soak: str |
 
 def _demands() -> Any:
     """What the project asks of a result."""
-    from bitflow_hil.results import Demands
+    from bitflow_hil.run.results import Demands
 
     settings = project.find_project()
     if settings is None:
@@ -107,7 +107,7 @@ def _demands() -> Any:
 
 def _task(network: PackedNetwork, data: str | None, limit: int | None) -> Any:
     """The test images, and what the host makes of them."""
-    from bitflow_hil.farm import Task
+    from bitflow_hil.run.farm import Task
 
     settings = project.find_project()
     test = host.load_test(network, data, settings)
@@ -119,7 +119,7 @@ def _task(network: PackedNetwork, data: str | None, limit: int | None) -> Any:
 
 
 def _farm(task: Any, boards: Sequence[Board], port: str | None) -> Any:
-    from bitflow_hil.farm import Farm
+    from bitflow_hil.run.farm import Farm
 
     return Farm(task, [task.station(board, port) for board in boards], lambda board: device.built(task.network, board))
 
@@ -128,7 +128,7 @@ def _checked(task: Any, boards: Sequence[Board], port: str | None, runtime: str)
     """A station for each board, with its result or its error."""
     if runtime == "micropython":
         return [_micropython(task, boards[0], port)]
-    from bitflow_hil.live import watching
+    from bitflow_hil.report.live_table import watching
 
     farm = _farm(task, boards, port)
     with watching(farm.stations) as (watch, _):
@@ -138,8 +138,8 @@ def _checked(task: Any, boards: Sequence[Board], port: str | None, runtime: str)
 
 def _soaked(task: Any, boards: Sequence[Board], port: str | None, length: str) -> Sequence[Any]:
     """The same after a long run; Ctrl-C ends it as its time does."""
-    from bitflow_hil.live import watching
-    from bitflow_hil.soak import duration
+    from bitflow_hil.report.live_table import watching
+    from bitflow_hil.run.soak import duration
 
     seconds = duration(length)
     farm = _farm(task, boards, port)
@@ -156,7 +156,7 @@ def _or_raise(stations: Sequence[Any]) -> Sequence[Any]:
 
 
 def _micropython(task: Any, board: Board, port: str | None) -> Any:
-    from bitflow_hil import repl
+    from bitflow_hil.devices import repl
 
     station = task.station(board, port)
     with micropython.connected(task.network, board, port) as prompt:
@@ -185,7 +185,7 @@ def _show(stations: Sequence[Any], as_json: bool) -> None:
         for result in soaked:
             typer.echo(result.line())
     elif len(stations) > 1:
-        from bitflow_hil import live
+        from bitflow_hil.report import live_table as live
 
         output.print_table(live.COLUMNS, map(live.row, stations))
     else:

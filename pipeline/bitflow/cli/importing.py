@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 import typer
 
-from bitflow.check.host import HostEngine
-from bitflow.check.reference import run_packed
 from bitflow.cli import options, output
+from bitflow.engines.host import HostEngine
+from bitflow.engines.reference import run_packed
 from bitflow.errors import CheckFailed, InputError, MissingError
+from bitflow.image import write as image
 from bitflow.ir import PackedNetwork
-from bitflow.learn.data import load_data
-from bitflow.lower import image
+from bitflow.learn.data.sources import load_data
 from bitflow.lower.fuse import explain, fuse
 from bitflow.lower.pack import pack
 

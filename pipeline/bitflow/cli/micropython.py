@@ -9,11 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
+from bitflow.boards import Board
 from bitflow.cli import options, output
 from bitflow.deploy import micropython as deploy
 from bitflow.deploy import micropython_build as builder
 from bitflow.deploy import micropython_source as sources
-from bitflow.deploy.boards import Board
 from bitflow.ir import PackedNetwork
 
 __all__ = ["app", "build", "connected", "dist", "emulate", "flash", "setup"]
@@ -83,8 +83,8 @@ def flash(network: PackedNetwork, target: Board, folder: Path, port: str | None,
 
 def emulate(network: PackedNetwork, target: Board) -> None:
     """bitflow emulate --runtime micropython."""
-    from bitflow_hil.emulator import Emulator
-    from bitflow_hil.repl import Repl
+    from bitflow_hil.devices.emulator import Emulator
+    from bitflow_hil.devices.repl import Repl
 
     with _status(f"building MicroPython for {target.name}"):
         elf = builder.emulated(target)
@@ -99,7 +99,7 @@ def emulate(network: PackedNetwork, target: Board) -> None:
 @contextlib.contextmanager
 def connected(network: PackedNetwork, target: Board, port: str | None) -> Iterator[Any]:
     """The REPL of a board at a port, or of an emulated one that is started, with bitflow and the network on it."""
-    from bitflow_hil.repl import Repl
+    from bitflow_hil.devices.repl import Repl
 
     with deploy.running(target, port) as found, Repl(found, target.baud) as repl:
         if port is None:

@@ -10,16 +10,16 @@ import numpy.typing as npt
 import typer
 
 from bitflow import project
-from bitflow.check import reference
-from bitflow.check.host import HostEngine
 from bitflow.cli import options, output
 from bitflow.cli.train import load_network
+from bitflow.engines import reference
+from bitflow.engines.host import HostEngine
 from bitflow.errors import CheckFailed, InputError
 from bitflow.geometry import Resize, require
+from bitflow.image import write as image
 from bitflow.ir import INPUT, PackedNetwork
-from bitflow.learn.data import Split, load_data, read_picture
-from bitflow.learn.dataset import Images, blocks
-from bitflow.lower import image
+from bitflow.learn.data.dataset import Images, blocks
+from bitflow.learn.data.sources import Split, load_data, read_picture
 from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack
 
@@ -161,8 +161,8 @@ def float_labels(
     path = trained(network, against, settings)
     if path is None:
         return None
-    from bitflow.learn.checkpoint import load_module
-    from bitflow.learn.evaluate import predict as predict_float
+    from bitflow.learn.training.checkpoint import load_module
+    from bitflow.learn.training.evaluate import predict as predict_float
 
     return predict_float(load_module(path)[0], test.images)
 

@@ -11,7 +11,7 @@ from bitflow import project
 from bitflow.cli import options, output
 from bitflow.emit import romfs as writer
 from bitflow.geometry import require
-from bitflow.lower import image
+from bitflow.image import write as image
 
 __all__ = ["romfs"]
 

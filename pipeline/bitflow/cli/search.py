@@ -16,25 +16,24 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from bitflow import project
+from bitflow import boards, project
 from bitflow.cli import options, output, search_files
-from bitflow.deploy import boards
 from bitflow.deploy.planning import plan_for
 from bitflow.errors import CheckFailed, InputError
 from bitflow.geometry import Shape, require
 from bitflow.ir import PackedNetwork
-from bitflow.learn.data import Dataset, load_data
-from bitflow.learn.layers import widened_text
+from bitflow.learn.data.sources import Dataset, load_data
+from bitflow.learn.default_network import suitable
+from bitflow.learn.networks.layers import widened_text
 from bitflow.learn.recipe import Recipe, layers_of, recipe_for
-from bitflow.learn.suitable import suitable
-from bitflow.lower.choice import Wish
-from bitflow.lower.cores import CYCLES
+from bitflow.planner.choice import Wish
+from bitflow.planner.cores import CYCLES
 from bitflow.show import pareto, search_page
 from bitflow.show.pareto import Costs, Limits
 from bitflow.show.report import report
 
 if TYPE_CHECKING:
-    from bitflow.learn.search import Plan, Search, Standing
+    from bitflow.learn.search.search import Plan, Search, Standing
 
 __all__ = ["amount", "search"]
 
@@ -170,7 +169,7 @@ def _plan(
     time: str | None,
 ) -> Plan:
     """What is searched, with a part of the base's epochs, and more images to judge by."""
-    from bitflow.learn.search import Plan
+    from bitflow.learn.search.search import Plan
 
     epochs = max(1, full.epochs // _SHARE_OF_EPOCHS) if epochs is None else epochs
     recipe = replace(full, epochs=epochs, validation=max(full.validation, _JUDGED))
@@ -203,7 +202,7 @@ def _run(
     folder: Path,
 ) -> Search:
     """Search; the folder is there from its start, as the database lies in it, but not before all is known to fit."""
-    from bitflow.learn.search import Search
+    from bitflow.learn.search.search import Search
 
     found = Search(plan, dataset, price, storage or f"sqlite:///{(folder / 'search.db').resolve()}", study)
     if storage is None:

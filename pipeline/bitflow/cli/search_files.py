@@ -20,7 +20,7 @@ from bitflow.show import pareto, search_page
 from bitflow.show.pareto import Limits, Tried
 
 if TYPE_CHECKING:
-    from bitflow.learn.search import Search
+    from bitflow.learn.search.search import Search
 
 __all__ = ["check_folder", "write_project", "write_results"]
 

@@ -13,18 +13,18 @@ import typer
 
 from bitflow import project
 from bitflow.cli import options, output
+from bitflow.image import write as image
 from bitflow.ir import Network, PackedNetwork
-from bitflow.learn.data import PICTURE_SOURCES
-from bitflow.learn.ranks import is_first
+from bitflow.learn.data.sources import PICTURE_SOURCES
+from bitflow.learn.default_network import suitable
 from bitflow.learn.recipe import Recipe, recipe_for
-from bitflow.learn.suitable import suitable
-from bitflow.lower import image
+from bitflow.learn.training.torchrun import is_first
 from bitflow.lower.fuse import LayerFusion, explain
 from bitflow.lower.fuse import fuse as fuse_network
 from bitflow.lower.pack import pack
 
 if TYPE_CHECKING:
-    from bitflow.learn.train import Result
+    from bitflow.learn.training.train import Result
 
 __all__ = ["fuse", "init", "train"]
 
@@ -136,8 +136,8 @@ def fuse(
 
 def load_network(path: Path, name: str | None = None) -> Network:
     """The float network of a model.pt, by another name where one is given."""
-    from bitflow.importers.torch_module import network_from_module
-    from bitflow.learn.checkpoint import load_module
+    from bitflow.importers.torch.module import network_from_module
+    from bitflow.learn.training.checkpoint import load_module
 
     module, facts = load_module(path)
     shape = facts.contract.shape
@@ -158,7 +158,7 @@ def _recipe(recipe: Recipe, **flags: float | None) -> Recipe:
 
 def _train(settings: project.Project, resume: bool, tensorboard: bool, seconds: float) -> Result:
     """Train; of several processes only the first one tells how it goes."""
-    from bitflow.learn.run import run
+    from bitflow.learn.training.run import run
 
     recipe, first = settings.recipe, is_first()
     total = recipe.epochs + (recipe.teacher_epochs if recipe.teacher else 0)

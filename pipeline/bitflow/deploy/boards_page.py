@@ -6,7 +6,7 @@ import re
 import sys
 from pathlib import Path
 
-from bitflow.deploy.boards import boards
+from bitflow.boards import boards
 
 __all__ = ["table", "written"]
 

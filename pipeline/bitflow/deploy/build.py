@@ -15,15 +15,16 @@ from pathlib import Path
 
 from bitflow import resources
 from bitflow._version import __version__
+from bitflow.boards import Board, boards
 from bitflow.deploy import environments, platformio
-from bitflow.deploy.boards import Board, boards
 from bitflow.deploy.planning import plan_for
 from bitflow.emit import codegen
 from bitflow.errors import CheckFailed, InputError
+from bitflow.image import write as image
 from bitflow.ir import PackedNetwork
-from bitflow.lower import image, plan_image
-from bitflow.lower.choice import Wish
-from bitflow.lower.plan import Plan
+from bitflow.planner import plan_format as plan_image
+from bitflow.planner.choice import Wish
+from bitflow.planner.plan import Plan
 
 __all__ = ["Built", "build", "folder_of"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bitflow.deploy.boards import DEFAULT_BOARD, Board, boards
+from bitflow.boards import DEFAULT_BOARD, Board, boards
 from bitflow.emit import codegen
 
 __all__ = ["files", "protocol"]

@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bitflow._version import __version__
-from bitflow.check.random_networks import random_images
-from bitflow.check.reference import run_packed
+from bitflow.boards import Board, boards
 from bitflow.deploy import micropython_build as builder
-from bitflow.deploy.boards import Board, boards
 from bitflow.deploy.micropython_build import Module
+from bitflow.engines.reference import run_packed
 from bitflow.errors import CheckFailed, DeviceError, InputError
+from bitflow.image import write as image
 from bitflow.ir import PackedNetwork
-from bitflow.lower import image
+from bitflow.synthetic.networks import random_images
 
 if TYPE_CHECKING:
-    from bitflow_hil.repl import Implementation, Repl
+    from bitflow_hil.devices.repl import Implementation, Repl
 
 __all__ = ["Installed", "Package", "build", "commands", "flash", "install", "package", "running"]
 
@@ -79,8 +79,8 @@ def running(board: Board, port: str | None) -> Iterator[str]:
     """The port of a board that runs MicroPython: the one that is given, that of the board that is plugged in, or of an
     emulated one started here.
     """
-    from bitflow_hil import ports
-    from bitflow_hil.emulator import Emulator
+    from bitflow_hil.devices import ports
+    from bitflow_hil.devices.emulator import Emulator
 
     _expected(board)
     if port is not None:
@@ -98,7 +98,7 @@ def flash(network: PackedNetwork, board: Board, port: str | None = None) -> Inst
 
     Raises what install() raises.
     """
-    from bitflow_hil.repl import Repl
+    from bitflow_hil.devices.repl import Repl
 
     with running(board, port) as found, Repl(found, board.baud) as repl:
         return install(repl, network, board)
@@ -124,7 +124,7 @@ def install(repl: Repl, network: PackedNetwork, board: Board) -> Installed:
 
 def commands(network: PackedNetwork, board: Board, project_folder: Path, port: str | None) -> list[str]:
     """The commands by which a person would do what flash() does, as they are typed."""
-    from bitflow_hil import emulator
+    from bitflow_hil.devices import emulator
 
     folder = _folder(network, board, project_folder)
     start = [] if port else [shlex.join(emulator.command(board, Path("firmware.elf")))]
@@ -149,7 +149,7 @@ def _folder(network: PackedNetwork, board: Board, project_folder: Path) -> Path:
 
 
 def _self_test(repl: Repl, network: PackedNetwork, board: Board) -> None:
-    from bitflow_hil.repl import run_scores
+    from bitflow_hil.devices.repl import run_scores
 
     images = random_images(network.contract, 4, seed=0)[:1]
     expected = run_packed(network, images).scores[0]

@@ -16,14 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bitflow import resources
+from bitflow.boards import Board, boards
 from bitflow.deploy import micropython_source as sources
-from bitflow.deploy.boards import Board, boards
 from bitflow.deploy.micropython_source import Source
 from bitflow.deploy.platformio import COMPILER, COMPILER_HINT
 from bitflow.emit import codegen
 from bitflow.errors import BitflowError, InputError, MissingError
+from bitflow.image import write as image
 from bitflow.ir import PackedNetwork
-from bitflow.lower import image
 
 __all__ = ["ABI", "ARCHITECTURES", "Module", "available", "emulated", "emulated_boards", "module", "unix"]
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from bitflow.deploy.boards import Board
+from bitflow.boards import Board
+from bitflow.image import write as image
 from bitflow.ir import PackedNetwork
-from bitflow.lower import image
-from bitflow.lower.choice import Wish, choose
-from bitflow.lower.cores import core_of
-from bitflow.lower.plan import BASE_BYTES, Plan
+from bitflow.planner.choice import Wish, choose
+from bitflow.planner.cores import core_of
+from bitflow.planner.plan import BASE_BYTES, Plan
 
 __all__ = ["plan_for"]
 

@@ -6,8 +6,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from bitflow.boards import Bare, Board, Method
 from bitflow.deploy import platformio
-from bitflow.deploy.boards import Bare, Board, Method
 from bitflow.errors import InputError, MissingError
 
 __all__ = ["Target", "commands", "method_for", "require_tool"]

@@ -13,13 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from bitflow import resources
-from bitflow.check.random_networks import random_images
-from bitflow.check.reference import run_packed
 from bitflow.emit.text import rows
 from bitflow.emit.view import model_view
+from bitflow.engines.reference import run_packed
 from bitflow.errors import InputError
 from bitflow.ir import PackedNetwork
-from bitflow.lower.plan import Plan
+from bitflow.planner.plan import Plan
+from bitflow.synthetic.networks import random_images
 
 __all__ = ["TARGETS", "generate", "generate_platformio", "render", "render_model"]
 

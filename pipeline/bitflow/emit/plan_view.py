@@ -8,9 +8,9 @@ import numpy as np
 
 from bitflow.emit.text import ArrayView, comment, identifier, rows
 from bitflow.ir import PackedLayer, PackedNetwork
-from bitflow.lower import plan_image
-from bitflow.lower.kernels import Kernel, geometry
-from bitflow.lower.plan import LayerPlan, Plan
+from bitflow.planner import plan_format as plan_image
+from bitflow.planner.kernels.table import Kernel, geometry
+from bitflow.planner.plan import LayerPlan, Plan
 
 __all__ = ["ChoiceView", "PlanView", "plan_view"]
 

@@ -11,11 +11,11 @@ from bitflow._version import __version__
 from bitflow.accumulation import Values
 from bitflow.emit.plan_view import PlanView, plan_view
 from bitflow.emit.text import ArrayView, comment, escape, identifier, number, rows
+from bitflow.image import write as image
+from bitflow.image.format import PIXELS, ROLES, TRANSIENT
 from bitflow.ir import LayerKind, PackedLayer, PackedNetwork
-from bitflow.lower import image
-from bitflow.lower.kernels import symbols
-from bitflow.lower.layout import PIXELS, ROLES, TRANSIENT
-from bitflow.lower.plan import Plan, default_plan
+from bitflow.planner.kernels.table import symbols
+from bitflow.planner.plan import Plan, default_plan
 
 __all__ = ["ArrayView", "LayerView", "ModelView", "identifier", "model_view", "rows"]
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bitflow.check.reference import windows
+from bitflow.engines.reference import windows
 from bitflow.geometry import Window
 from bitflow.importers import graph as g
 from bitflow.lower.arithmetic import affine

@@ -86,7 +86,7 @@ def _imported(
 
 
 def _keras(path: Path, settings: Settings) -> Source:
-    from bitflow.importers.keras_file import NOTES, read_keras
+    from bitflow.importers.keras.file import NOTES, read_keras
     from bitflow.importers.run_graph import run_graph
 
     pixels = settings.pixels or Pixels.RAW
@@ -98,8 +98,8 @@ def _keras(path: Path, settings: Settings) -> Source:
 
 
 def _onnx(path: Path, settings: Settings) -> Source:
-    from bitflow.importers.onnx_file import read_graph, read_model
-    from bitflow.importers.onnx_run import OnnxRunner
+    from bitflow.importers.onnx.file import read_graph, read_model
+    from bitflow.importers.onnx.run import OnnxRunner
 
     pixels = settings.pixels or Pixels.UNIT
     model = read_model(path)
@@ -110,8 +110,8 @@ def _onnx(path: Path, settings: Settings) -> Source:
 
 
 def _torch(path: Path, settings: Settings) -> Source:
-    from bitflow.importers.torch_module import import_module
-    from bitflow.learn.evaluate import logits
+    from bitflow.importers.torch.module import import_module
+    from bitflow.learn.training.evaluate import logits
 
     if settings.module is None:
         module, contract, name, labels = _own_checkpoint(path)
@@ -134,7 +134,7 @@ def _torch(path: Path, settings: Settings) -> Source:
 
 def _own_checkpoint(path: Path) -> tuple[nn.Module, InputContract, str, tuple[str, ...]]:
     """What bitflow train wrote."""
-    from bitflow.learn.checkpoint import load_module
+    from bitflow.learn.training.checkpoint import load_module
 
     try:
         module, facts = load_module(path)

@@ -8,7 +8,9 @@ import typing
 from collections.abc import Iterable, Mapping
 
 from bitflow import accumulation, steps
-from bitflow.importers import keras_layers, onnx_operations, torch_operations
+from bitflow.importers.keras import layers as keras_layers
+from bitflow.importers.onnx import operations as onnx_operations
+from bitflow.importers.torch import operations as torch_operations
 from bitflow.ir import Accumulation, LayerKind, Step
 
 __all__ = ["markdown"]

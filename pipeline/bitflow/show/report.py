@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bitflow.image import write as image
 from bitflow.ir import PackedLayer, PackedNetwork
-from bitflow.lower import image, plan_image
-from bitflow.lower.plan import LayerPlan, Plan
+from bitflow.planner import plan_format as plan_image
+from bitflow.planner.plan import LayerPlan, Plan
 
 __all__ = ["LayerRow", "Report", "report"]
 

@@ -1,0 +1,56 @@
+"""Finds the serial port of a board by the USB ids of the board table."""
+
+from __future__ import annotations
+
+import time
+
+from serial.tools import list_ports
+from serial.tools.list_ports_common import ListPortInfo
+
+from bitflow.boards import Board
+from bitflow.errors import DeviceError, InputError
+
+__all__ = ["find", "serial_number", "wait_for"]
+
+_LOOK_AGAIN_S = 0.25
+
+
+def find(board: Board, probe: str | None = None) -> ListPortInfo:
+    """The port of the one board of this kind that is plugged in.
+
+    probe: serial number of the programmer or board. Raises DeviceError where there is none, InputError where there are
+    several, which it lists.
+    """
+    found = _matching(board, probe)
+    if not found:
+        ids = ", ".join(board.upload.usb) if board.upload else "none"
+        which = f" with serial number {probe}" if probe else ""
+        raise DeviceError(f"no {board.name}{which} is plugged in (USB {ids}); check the cable, or say --port")
+    if len(found) > 1:
+        rows = "; ".join(f"--port {port.device} or --probe {port.serial_number}" for port in found)
+        raise InputError(f"{len(found)} ports look like {board.name}, say which: {rows}")
+    return found[0]
+
+
+def wait_for(board: Board, probe: str | None, seconds: float) -> ListPortInfo:
+    """The same, for a board that comes back within `seconds`."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and not _matching(board, probe):
+        time.sleep(_LOOK_AGAIN_S)
+    return find(board, probe)
+
+
+def serial_number(device: str) -> str | None:
+    """Of the programmer or board behind a port; None for what is no USB port."""
+    return next((port.serial_number for port in list_ports.comports() if port.device == device), None)
+
+
+def _matching(board: Board, probe: str | None) -> list[ListPortInfo]:
+    known = set(board.upload.usb) if board.upload else set()
+    return [
+        port
+        for port in list_ports.comports()
+        if port.vid is not None
+        and f"{port.vid:04x}:{port.pid or 0:04x}" in known
+        and (probe is None or port.serial_number == probe)
+    ]

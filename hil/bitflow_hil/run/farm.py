@@ -1,0 +1,181 @@
+"""Several boards side by side, each in a thread of its own: an emulator ends with the thread that started it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from bitflow.boards import Board
+from bitflow.deploy.build import Built
+from bitflow.errors import BitflowError, CheckFailed, DeviceError
+from bitflow.ir import PackedNetwork
+from bitflow_hil.devices import connect as reach
+from bitflow_hil.run import runner, soak
+from bitflow_hil.run.progress import Tally
+from bitflow_hil.run.results import Demands, HilResult, shortfalls
+from bitflow_hil.run.resume import ResumingDevice
+from bitflow_hil.run.soak import SoakResult
+
+__all__ = ["Farm", "Station", "Task"]
+
+_LOOK_S = 0.25
+_END_S = 10.0  # for boards to end after Ctrl-C
+
+State = Literal["waits", "builds", "runs", "done", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What each board is asked: images [N, H, W, C] with their true labels [N] and the host's scores [N, classes]."""
+
+    network: PackedNetwork
+    images: npt.NDArray[Any]
+    labels: npt.NDArray[np.int64]
+    host_scores: npt.NDArray[np.int32]
+    float_accuracy: float | None = None
+
+    def station(self, board: Board, port: str | None = None) -> Station:
+        """A place for a board."""
+        return Station(board, port, Tally(self.host_scores, self.labels))
+
+
+@dataclass(slots=True)
+class Station:
+    """A board and how far it is; its thread writes, others may read. seconds: that its images took.
+
+    In the end it has a result (a soaked one if it was soaked), or the error that ended it.
+    """
+
+    board: Board
+    port: str | None
+    tally: Tally
+    state: State = "waits"
+    device: ResumingDevice | None = None
+    built: Built | None = None
+    seconds: float = 0.0
+    result: HilResult | None = None
+    soaked: SoakResult | None = None
+    error: BitflowError | None = None
+    bug: BaseException | None = field(default=None, repr=False)
+    ended: threading.Event = field(default_factory=threading.Event, repr=False)
+
+    def facts(self) -> dict[str, Any]:
+        """What came of it, as one JSON object."""
+        if self.error is not None:
+            return {"board": self.board.name, "error": str(self.error)}
+        if self.soaked is not None:
+            return self.soaked.facts()
+        assert self.result is not None
+        sizes = {} if self.built is None else {"flash_bytes": self.built.flash_bytes, "ram_bytes": self.built.ram_bytes}
+        return {**self.result.facts(), **sizes, "seconds": round(self.seconds, 3)}
+
+    def failures(self, demands: Demands) -> list[str]:
+        """Why that is not good enough, a line each; none: it is."""
+        if self.error is not None:
+            return [f"{self.board.name}: {self.error}"]
+        if self.soaked is not None:
+            return self.soaked.failures()
+        assert self.result is not None
+        return shortfalls(self.result, demands)
+
+
+class Farm:
+    """Boards that work at the same time on the same task.
+
+    build: makes the firmware of an emulated board; one at a time is built.
+    """
+
+    def __init__(self, task: Task, stations: Sequence[Station], build: Callable[[Board], Built]) -> None:
+        self.stations = tuple(stations)
+        self._task, self._build = task, build
+        self._stop = threading.Event()
+
+    def check(self, watch: Callable[[], None] = lambda: None) -> None:
+        """Run the task once on every board; each gets a result or an error, and none stops another.
+
+        watch: is called a few times a second meanwhile. Ctrl-C ends the boards and is raised again.
+        """
+        self._run(self._check, watch)
+
+    def soak(self, seconds: float, say: Callable[[str], None], watch: Callable[[], None] = lambda: None) -> None:
+        """Repeat the task for so many seconds; say() gets a line a minute from each board. Ctrl-C ends it early, and
+        is raised when the boards have their results.
+        """
+        self._run(lambda station, device: self._soak(station, device, seconds, say), watch)
+
+    def _check(self, station: Station, device: ResumingDevice) -> None:
+        task, start = self._task, time.monotonic()
+        station.result = runner.check(
+            device, station.board, task.network, task.images, task.labels, task.host_scores, task.float_accuracy,
+            self._until_stopped, station.tally,
+        )  # fmt: skip
+        station.seconds = time.monotonic() - start
+        if station.built is None and station.port is None:
+            self._firmware(station)  # what is on a board that is plugged in, for its size
+
+    def _soak(self, station: Station, device: ResumingDevice, seconds: float, say: Callable[[str], None]) -> None:
+        task = self._task
+        station.soaked = soak.soak(
+            device, station.board, task.network, task.images, station.tally, seconds, self._stop.is_set, say
+        )
+
+    def _until_stopped(self, images: Iterable[Any]) -> Iterator[Any]:
+        for image in images:
+            if self._stop.is_set():
+                raise CheckFailed("interrupted")
+            yield image
+
+    def _run(self, work: Callable[[Station, ResumingDevice], None], watch: Callable[[], None]) -> None:
+        threads = [
+            threading.Thread(target=self._live, args=(station, work), name=station.board.name, daemon=True)
+            for station in self.stations
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            while not self._ended(_LOOK_S):
+                watch()
+        except KeyboardInterrupt:
+            self._stop.set()
+            if not self._ended(_END_S):
+                for station in self.stations:
+                    if not station.ended.is_set():
+                        station.error = DeviceError(f"did not end within {_END_S:g} s of Ctrl-C")
+            raise
+        finally:
+            watch()
+        for station in self.stations:
+            if station.bug is not None:
+                raise station.bug
+
+    def _ended(self, seconds: float) -> bool:
+        """Wait until all boards have ended, at most so long.
+
+        Not by join(): one that Ctrl-C interrupts takes its thread for dead (Python 3.11).
+        """
+        end = time.monotonic() + seconds
+        return all(station.ended.wait(max(0.0, end - time.monotonic())) for station in self.stations)
+
+    def _live(self, station: Station, work: Callable[[Station, ResumingDevice], None]) -> None:
+        try:
+            station.state = "builds" if station.port is None and station.board.emulated else "waits"
+            with reach.resuming(station.board, station.port, lambda: self._firmware(station)) as device:
+                station.device, station.state = device, "runs"
+                work(station, device)
+            station.state = "done"
+        except BitflowError as error:
+            station.error, station.state = error, "failed"
+        except BaseException as error:
+            station.bug, station.state = error, "failed"
+        finally:
+            station.ended.set()
+
+    def _firmware(self, station: Station) -> Any:
+        station.built = self._build(station.board)
+        return station.built.elf

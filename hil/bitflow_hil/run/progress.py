@@ -1,0 +1,48 @@
+"""What a board gave so far, image by image: one thread adds to it, others may look at it meanwhile."""
+
+from __future__ import annotations
+
+from array import array
+
+import numpy as np
+import numpy.typing as npt
+
+from bitflow_hil.devices.device import Run
+
+__all__ = ["Tally"]
+
+
+class Tally:
+    """The scores of a board beside the host's. The images may be sent again and again; the last scores of each stay.
+
+    done, right, mismatches: images so far, those with the true label, those whose scores differ. latencies_ms: of each
+    image as the host saw it. ticks: of each image, of the board's timer.
+    """
+
+    def __init__(self, host_scores: npt.NDArray[np.int32], labels: npt.NDArray[np.int64]) -> None:
+        """host_scores: int32 [N, classes]. labels: the true ones, [N]."""
+        self._host_scores, self._labels = host_scores, labels
+        self.scores = np.zeros_like(host_scores)
+        self.done = self.right = self.mismatches = 0
+        self.latencies_ms = array("d")
+        self.ticks = array("Q")
+
+    @property
+    def total(self) -> int:
+        """How many images there are."""
+        return len(self._labels)
+
+    @property
+    def accuracy(self) -> float:
+        """The share of right labels among the images so far, 0 before the first."""
+        return self.right / max(self.done, 1)
+
+    def add(self, run: Run) -> None:
+        """Take what the board made of the next image."""
+        index = self.done % self.total
+        self.scores[index] = run.scores
+        self.right += int(run.scores.argmax() == self._labels[index])
+        self.mismatches += int((run.scores != self._host_scores[index]).any())
+        self.latencies_ms.append(1000 * run.seconds)
+        self.ticks.append(run.ticks)
+        self.done += 1

@@ -1,0 +1,130 @@
+"""Accuracy on a device, and that each of its scores equals the host's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bitflow.boards import Board
+from bitflow.errors import CheckFailed, InputError
+from bitflow.image import write as image
+from bitflow.ir import PackedNetwork
+from bitflow_hil.devices.device import Device
+from bitflow_hil.link.frames import Info
+from bitflow_hil.run.progress import Tally
+from bitflow_hil.run.results import HilResult, Mismatch, Samples
+from bitflow_hil.run.resume import ResumingDevice
+
+__all__ = ["check", "compare", "require_network", "require_stack"]
+
+_NAMED = 10  # mismatches that a result names
+_NONE = np.empty(0)
+
+
+def check(
+    device: Device | ResumingDevice,
+    board: Board,
+    network: PackedNetwork,
+    images: npt.NDArray[Any],
+    labels: npt.NDArray[np.int64],
+    host_scores: npt.NDArray[np.int32],
+    float_accuracy: float | None = None,
+    progress: Callable[[Iterable[Any]], Iterable[Any]] = lambda images: images,
+    tally: Tally | None = None,
+) -> HilResult:
+    """Run images [N, H, W, C] on a device and compare its scores with the host's [N, classes], bit for bit.
+
+    progress: wraps the images. tally: is filled while they run, for whoever shows how far they are. Raises InputError
+    if the device runs another network, CheckFailed if its stack was full.
+    """
+    require_network(device.info(), network)
+    tally = tally or Tally(host_scores, labels)
+    for run in device.run(progress(images)):
+        tally.add(run)
+    info = device.info()
+    require_stack(info, board)
+    layers = device.profile(images[0])  # after the stack was read: a profile takes a little more of it
+    return compare(
+        tally.scores,
+        host_scores,
+        labels,
+        board=board.name,
+        runtime="firmware",
+        float_accuracy=float_accuracy,
+        retries=device.retries,
+        interruptions=device.interruptions,
+        round_trips=device.round_trips,
+        stack_bytes=info.stack_used,
+        crc32=f"{info.crc32:08x}",
+        build_id=info.build_id,
+        cpuid=f"{info.cpuid:08x}",
+        latencies_ms=np.array(tally.latencies_ms),
+        **_counted(device, tally, layers) if board.emulated else _timed(info.timer_hz, tally, layers),
+    )
+
+
+def require_network(info: Info, network: PackedNetwork) -> None:
+    """InputError if a device runs another network."""
+    wanted = image.crc32(network)
+    if info.crc32 != wanted:
+        raise InputError(f"board has {info.crc32:08x} ({info.name}), you asked for {wanted:08x}: bitflow flash")
+
+
+def require_stack(info: Info, board: Board) -> None:
+    """CheckFailed if the stack of a device was ever full."""
+    if 0 < info.stack_bytes <= info.stack_used:
+        raise CheckFailed(f"the stack of {board.name} was full: {info.stack_bytes} bytes are too few")
+
+
+def _counted(device: Device | ResumingDevice, tally: Tally, layers: list[int]) -> dict[str, Any]:
+    """What an emulated board took: instructions, since nothing says how many cycles each would take."""
+    counts = [device.instructions(ticks) for ticks in tally.ticks]
+    return {
+        "instructions_per_image": round(sum(counts) / len(counts)),
+        "instructions_median": round(np.median(counts)),
+        "instructions_p99": round(np.percentile(counts, 99)),
+        "layer_instructions": tuple(device.instructions(ticks) for ticks in layers),
+    }
+
+
+def _timed(timer_hz: int, tally: Tally, layers: list[int]) -> dict[str, Any]:
+    """What a real board took, by its own timer."""
+    milliseconds = np.array(tally.ticks) * 1000 / timer_hz
+    return {
+        "instructions_per_image": None,
+        "device_ms_median": round(float(np.median(milliseconds)), 4),
+        "device_ms_p99": round(float(np.percentile(milliseconds, 99)), 4),
+        "layer_ms": tuple(round(ticks * 1000 / timer_hz, 4) for ticks in layers),
+    }
+
+
+def compare(
+    scores: npt.NDArray[np.int32],
+    host_scores: npt.NDArray[np.int32],
+    labels: npt.NDArray[np.int64],
+    latencies_ms: npt.NDArray[np.float64] = _NONE,
+    **facts: Any,
+) -> HilResult:
+    """The result of a run that gave scores [N, classes] where the host gave host_scores; facts: what else is known."""
+    different = np.flatnonzero((scores != host_scores).any(axis=1))
+    if latencies_ms.size:
+        facts["latency_ms_median"] = round(float(np.median(latencies_ms)), 3)
+        facts["latency_ms_p99"] = round(float(np.percentile(latencies_ms, 99)), 3)
+    return HilResult(
+        images=len(scores),
+        accuracy=_accuracy(scores, labels),
+        host_accuracy=_accuracy(host_scores, labels),
+        mismatches=len(different),
+        examples=tuple(
+            Mismatch(int(i), tuple(host_scores[i].tolist()), tuple(scores[i].tolist())) for i in different[:_NAMED]
+        ),
+        samples=Samples(scores.argmax(axis=1), labels, latencies_ms),
+        **facts,
+    )
+
+
+def _accuracy(scores: npt.NDArray[np.int32], labels: npt.NDArray[np.int64]) -> float:
+    return float(np.mean(scores.argmax(axis=1) == labels))

@@ -1,0 +1,121 @@
+"""A long run: the test images again and again, with an eye on what changes over hours."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bitflow.boards import Board
+from bitflow.errors import InputError
+from bitflow.ir import PackedNetwork
+from bitflow_hil.run.progress import Tally
+from bitflow_hil.run.resume import ResumingDevice
+from bitflow_hil.run.runner import require_network, require_stack
+
+__all__ = ["SoakResult", "duration", "soak"]
+
+_SUMMARY_S = 60.0
+_UNITS = {"s": 1, "m": 60, "h": 3600}
+
+
+@dataclass(frozen=True, slots=True)
+class SoakResult:
+    """seconds: how long it ran. images: how many were sent. stack_bytes: of the stack, that were ever used.
+
+    latency_ms_first, latency_ms_last: the median of the first and of the last tenth of the images, as the host saw
+    them. drift: by which fraction the last is slower. interruptions: how often the device was lost and came back.
+    """
+
+    board: str
+    seconds: float
+    images: int
+    accuracy: float
+    mismatches: int
+    retries: int
+    interruptions: int
+    stack_bytes: int
+    latency_ms_first: float
+    latency_ms_last: float
+    drift: float
+
+    def facts(self) -> dict[str, Any]:
+        """As one JSON object; its keys are stable."""
+        return asdict(self)
+
+    def failures(self) -> list[str]:
+        """Why it failed, a line each; none: it did not."""
+        if not self.mismatches:
+            return []
+        return [f"{self.mismatches} of {self.images} images have other scores on {self.board}"]
+
+    def line(self) -> str:
+        """For people."""
+        return (
+            f"{self.board}: {self.seconds:.0f} s, {self.images} images, accuracy {self.accuracy:.2%}, "
+            f"mismatches {self.mismatches}, retries {self.retries}, interruptions {self.interruptions}, "
+            f"stack {self.stack_bytes} bytes, latency {self.latency_ms_first:.1f} -> {self.latency_ms_last:.1f} ms "
+            f"({self.drift:+.1%})"
+        )
+
+
+def duration(text: str) -> float:
+    """ "30s", "10m", "2h" -> seconds. Raises InputError for anything else."""
+    number, unit = text[:-1], text[-1:]
+    if unit not in _UNITS or not number.isdecimal() or int(number) == 0:
+        raise InputError(f"{text!r} is no duration: 30s, 10m, 2h")
+    return float(int(number) * _UNITS[unit])
+
+
+def soak(
+    device: ResumingDevice,
+    board: Board,
+    network: PackedNetwork,
+    images: npt.NDArray[Any],
+    tally: Tally,
+    seconds: float,
+    stopped: Callable[[], bool],
+    say: Callable[[str], None],
+    clock: Callable[[], float] = time.monotonic,
+) -> SoakResult:
+    """Send images [N, H, W, C] again and again for so many seconds, or until stopped() is true; at least one image.
+
+    say: gets a line a minute. Raises InputError if the device runs another network, CheckFailed if its stack was full.
+    """
+    require_network(device.info(), network)
+    start = clock()
+    end, next_line = start + seconds, start + _SUMMARY_S
+
+    def over() -> bool:
+        return tally.done > 0 and (stopped() or clock() >= end)
+
+    def a_pass() -> Iterator[npt.NDArray[Any]]:
+        for index, image in enumerate(images):
+            # The images of a pass that was cut short are the first ones: the tally counts them off one by one.
+            if index and over():
+                return
+            yield image
+
+    def result() -> SoakResult:
+        tenth = max(1, len(tally.latencies_ms) // 10)
+        first, last = (float(np.median(part)) for part in (tally.latencies_ms[:tenth], tally.latencies_ms[-tenth:]))
+        return SoakResult(
+            board.name, round(clock() - start, 3), tally.done, tally.accuracy, tally.mismatches, device.retries,
+            device.interruptions, stack, round(first, 3), round(last, 3), round(last / first - 1, 4),
+        )  # fmt: skip
+
+    stack = 0
+    while not over():
+        for run in device.run(a_pass()):
+            tally.add(run)
+            if clock() >= next_line:
+                next_line += _SUMMARY_S
+                say(result().line())
+        info = device.info()
+        require_stack(info, board)
+        stack = info.stack_used
+    return result()

@@ -1,0 +1,1 @@
+"""What runs a network: the NumPy reference, the C library on this computer, and their comparison."""

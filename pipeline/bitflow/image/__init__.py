@@ -1,0 +1,1 @@
+"""Packed network <-> `.bfn`: the format, its writer and its reader."""

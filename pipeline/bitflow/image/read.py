@@ -1,0 +1,334 @@
+"""The bytes of a `.bfn` -> PackedNetwork. Nothing is believed: what `bf_open` checks is checked here too.
+
+What one accepts the other accepts; the order of the checks, and so the reason that is given, may differ.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+
+import numpy as np
+import numpy.typing as npt
+
+from bitflow import bits
+from bitflow.accumulation import INT32_MAX, MAX_SOURCES, REACH_LIMIT, Values
+from bitflow.errors import ImageError, InputError
+from bitflow.geometry import ChannelOrder, InputContract, Pool, Resize, Shape, Window
+from bitflow.image.format import (
+    HEADER,
+    LOGITS_TAG,
+    MAGIC,
+    MAX_BYTES,
+    MAX_LAYERS,
+    MAX_MAP_BYTES,
+    MAX_TAPS,
+    PIXELS,
+    RECORD,
+    TRANSIENT,
+    VERSION,
+    Record,
+)
+from bitflow.ir import INPUT, LayerKind, Logits, Map, PackedLayer, PackedNetwork
+
+__all__ = ["decode"]
+
+_FILTERS = (LayerKind.INPUT_CONV, LayerKind.CONV, LayerKind.DENSE, LayerKind.WIDE_CONV)
+_WHOLE = (LayerKind.DENSE, LayerKind.TOTAL)  # the kernel is the map
+_ANY = (Values.PIXELS, Values.BITS, Values.INTEGERS)
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ImageError(message)
+
+
+def decode(data: bytes) -> PackedNetwork:
+    """The network of a `.bfn`'s bytes. Raises ImageError with the reason if they are not one."""
+    _require(len(data) >= HEADER.size + 4, "not a .bfn image: too short")
+    header = HEADER.unpack_from(data)
+    magic, version, flags, size, count, layers_at, name_at, labels_at, classes, h, w, c = header[:12]
+    dtype, order, zero_point, resize, reserved0, extra, extra_size, *reserved1 = header[12:]
+    _require(magic == MAGIC, "not a .bfn image")
+    _require(version == VERSION, f".bfn version {version}, this BitFlow reads {VERSION}: convert the network again")
+    _require(size <= len(data), f"the image is cut short: {len(data)} of {size} bytes")
+    _require(size == len(data) and size % 4 == 0 and size <= MAX_BYTES, "the image's size contradicts its header")
+    crc = int.from_bytes(data[-4:], "little")
+    _require(zlib.crc32(data[:-4]) == crc, "the image is damaged: its CRC-32 does not match")
+    _require(not (flags or reserved0 or any(reserved1)), "the header contradicts itself: reserved fields are set")
+    known = dtype <= 1 and order <= ChannelOrder.OTHER and resize <= Resize.CROP
+    _require(known, "the header contradicts itself: unknown input type, channel order or resize rule")
+    _require(1 <= count <= MAX_LAYERS and 1 <= classes <= 65535, "the header contradicts itself: layers or classes")
+    reader = _Reader(data)
+    _require(extra + extra_size <= reader.end, "an offset leads outside the image")
+    reader.inside(layers_at, count * RECORD.size // 4)
+    try:
+        contract = InputContract(
+            Shape(h, w, c), "int8" if dtype else "uint8", zero_point, ChannelOrder(order), Resize(resize)
+        )
+        network = PackedNetwork(
+            reader.text(name_at),
+            contract,
+            _layers(reader, contract, layers_at, count),
+            reader.texts(labels_at, classes),
+            _logits(data[extra : extra + extra_size], classes),
+        )
+    except ImageError:
+        raise
+    except InputError as error:
+        raise ImageError(f"the image contradicts itself: {error}") from error
+    _require(network.classes == classes, f"the image contradicts itself: {network.classes} scores, {classes} classes")
+    return network
+
+
+def _logits(extra: bytes, classes: int) -> Logits | None:
+    """The logits that stand in `extra`. A loader may ignore these bytes: what is no such block is none."""
+    if len(extra) != 8 + 16 * classes or struct.unpack_from("<4sI", extra) != (LOGITS_TAG, classes):
+        return None
+    numbers = np.frombuffer(extra, dtype="<f8", offset=8)
+    return Logits(numbers[:classes], numbers[classes:]) if bool(np.isfinite(numbers).all()) else None
+
+
+class _Reader:
+    """Bounds-checked access to an image."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.end = len(data) - 4
+        self._left = self.end
+
+    def _take(self, size: int) -> None:
+        """All arrays and strings together are no larger than the image, so that what is read takes no more memory."""
+        self._left -= size
+        _require(self._left >= 0, "arrays or names share bytes of the image")
+
+    def inside(self, offset: int, count: int) -> None:
+        """Raise ImageError unless `count` words lie at an offset."""
+        inside = offset % 4 == 0 and HEADER.size <= offset and offset + 4 * count <= self.end
+        _require(inside, "an offset leads outside the image")
+
+    def words(self, offset: int, count: int) -> npt.NDArray[np.uint32]:
+        self.inside(offset, count)
+        self._take(4 * count)
+        return np.frombuffer(self.data, dtype="<u4", count=count, offset=offset).astype(np.uint32)
+
+    def integers(self, offset: int, count: int) -> npt.NDArray[np.int32]:
+        return self.words(offset, count).view(np.int32)
+
+    def mask(self, offset: int, channels: int) -> npt.NDArray[np.uint32] | None:
+        """A bit a channel; None where the offset is 0."""
+        if offset == 0:
+            return None
+        found = self.words(offset, bits.words_for(channels))
+        _require(_tails_are_zero(found[np.newaxis], channels), "unused bits of a mask are set")
+        return found
+
+    def texts(self, offset: int, count: int) -> tuple[str, ...]:
+        if offset == 0:
+            return ()
+        _require(offset >= HEADER.size, "a name or label does not end inside the image")
+        found = []
+        for _ in range(count):
+            stop = self.data.find(b"\0", offset, self.end)
+            _require(stop >= 0, "a name or label does not end inside the image")
+            self._take(stop + 1 - offset)
+            found.append(self.data[offset:stop].decode(errors="replace"))
+            offset = stop + 1
+        return tuple(found)
+
+    def text(self, offset: int) -> str:
+        return self.texts(offset, 1)[0] if offset else ""
+
+
+def _layers(reader: _Reader, contract: InputContract, at: int, count: int) -> tuple[PackedLayer, ...]:
+    records = [Record(*RECORD.unpack_from(reader.data, at + index * RECORD.size)) for index in range(count)]
+    layers: list[PackedLayer] = []
+    maps: list[Map] = []
+    for index, record in enumerate(records):
+        name = reader.text(record.name)
+        try:
+            layers.append(_layer(reader, contract, records, maps, name))
+        except InputError as error:
+            raise ImageError(f"layer {index} {name!r}: {error}") from error
+        layer = layers[-1]
+        maps.append(Map(layer.target, layer.gives, layer.reach if layer.gives is Values.INTEGERS else 1))
+    _check_arena(records, layers)
+    return tuple(layers)
+
+
+def _layer(
+    reader: _Reader, contract: InputContract, records: list[Record], before: list[Map], name: str
+) -> PackedLayer:
+    """The layer that comes after those that give the maps `before`."""
+    index = len(before)
+    r = records[index]
+    _check_kind(r, last=index == len(records) - 1)
+    kind, gives = LayerKind(r.kind), Values(r.output)
+    sources = _sources(records, index)
+    source = Shape(r.in_h, r.in_w, r.in_c)
+    conv, target = Shape(r.conv_h, r.conv_w, r.out_c), Shape(r.out_h, r.out_w, r.out_c)
+    given = [Map(contract.shape, Values.PIXELS, contract.reach) if s == INPUT else before[s] for s in sources]
+    _check_sources(r, kind, source, given)
+    window, pool = _windows(r, kind, source, conv, target)
+    size = 4 * max(source.words, *(m.size if gives is Values.INTEGERS else m.words for m in (conv, target)))
+    _require(size <= MAX_MAP_BYTES, "a map is too large")
+    _check_roles(r, kind, gives)
+    weights = _weights(reader, r) if kind in _FILTERS else None
+    reach = _reach(kind, source, r, weights, [m.reach for m in given])
+    _require(r.reach == reach and reach <= REACH_LIMIT, "an accumulator could overflow")
+    shift, scores = _shift(reader, r, kind, gives)
+    return PackedLayer(
+        name, kind, sources, source, conv, target, gives, reach, window, r.groups, r.pad_value, pool, r.weight_bits,
+        weights, shift, scores, reader.mask(r.pool_and, r.out_c), reader.mask(r.invert, r.out_c),
+    )  # fmt: skip
+
+
+def _check_kind(r: Record, last: bool) -> None:
+    _require(r.kind in LayerKind._value2member_map_, "unknown kind of layer")
+    allowed = (Values.SCORES,) if last else (Values.BITS, Values.INTEGERS)
+    _require(r.output in allowed, "the last layer, and only it, gives scores")
+    _require(r.kind != LayerKind.CONCAT or r.output == Values.BITS, "a concatenation gives bits")
+    widths = (1, 8) if r.kind == LayerKind.WIDE_CONV else (int(r.kind in _FILTERS),)
+    _require(r.weight_bits in widths, "weights of a size that such a layer cannot have")
+    _require(not (r.reserved0 or r.reserved1 or r.reserved2 or r.reserved3), "reserved fields are set")
+
+
+def _sources(records: list[Record], index: int) -> tuple[int, ...]:
+    """The sources of a layer: earlier layers whose maps are still there."""
+    r = records[index]
+    found = (r.source0, r.source1, r.source2, r.source3)
+    most = MAX_SOURCES if r.kind in (LayerKind.SUM, LayerKind.CONCAT) else 1
+    _require(1 <= r.source_count <= most and not any(found[r.source_count :]), "the sources contradict the layer")
+    sources = tuple(INPUT if s == PIXELS else s for s in found[: r.source_count])
+    there = all(s == INPUT or (s < index and records[s].last >= index) for s in sources)
+    _require(there, "takes a map that is not there")
+    return sources
+
+
+def _check_sources(r: Record, kind: LayerKind, source: Shape, given: list[Map]) -> None:
+    match kind:
+        case LayerKind.INPUT_CONV:
+            takes: tuple[Values, ...] = (Values.PIXELS,)
+        case LayerKind.WIDE_CONV:
+            takes = _ANY if r.weight_bits == 8 else (Values.INTEGERS,)
+        case LayerKind.SUM | LayerKind.TOTAL:
+            takes = (Values.BITS, Values.INTEGERS)
+        case LayerKind.CONV | LayerKind.DENSE | LayerKind.CONCAT:
+            takes = (Values.BITS,)
+    _require(all(m.values in takes for m in given), "takes a map of another kind than its sources give")
+    sizes = all((m.shape.height, m.shape.width) == (r.in_h, r.in_w) for m in given)
+    if kind is LayerKind.CONCAT:
+        fits = sum(m.shape.channels for m in given) == r.in_c
+    else:
+        fits = all(m.shape.channels == r.in_c for m in given)
+    _require(sizes and fits, f"takes {source}, which its sources do not give")
+    padded = kind in (LayerKind.CONV, LayerKind.WIDE_CONV) and given[0].values is Values.BITS
+    _require(-1 <= r.pad_value <= 1 and (padded or r.pad_value == 0), "padding value")
+
+
+def _windows(r: Record, kind: LayerKind, source: Shape, conv: Shape, target: Shape) -> tuple[Window, Pool | None]:
+    window = Window(
+        (r.kernel_h, r.kernel_w),
+        (r.stride_h, r.stride_w),
+        (r.pad_top, r.pad_left, r.pad_bottom, r.pad_right),
+        (r.dilation_h, r.dilation_w),
+    )
+    fits = r.groups >= 1 and r.in_c % r.groups == 0 and r.out_c % r.groups == 0
+    if kind in _WHOLE or kind not in _FILTERS:
+        kernel = (r.in_h, r.in_w) if kind in _WHOLE else (1, 1)
+        fits = fits and window == Window(kernel) and r.groups == 1
+    if kind in _FILTERS:
+        fits = fits and r.kernel_h * r.kernel_w * (r.in_c // r.groups) <= MAX_TAPS
+    else:
+        fits = fits and r.in_c == r.out_c
+    pool, pooled = None, (conv.height, conv.width)
+    if r.pool_h:
+        padding = (r.pool_top, r.pool_left, r.pool_bottom, r.pool_right)
+        pool = Pool(Window((r.pool_h, r.pool_w), (r.pool_stride_h, r.pool_stride_w), padding))
+        pooled = pool.window.over(conv.height, conv.width)
+        fits = fits and kind is not LayerKind.CONCAT
+    else:
+        unused = (r.pool_w, r.pool_stride_h, r.pool_stride_w, r.pool_top, r.pool_left, r.pool_bottom, r.pool_right)
+        fits = fits and not any(unused)
+    fits = fits and window.over(source.height, source.width) == (conv.height, conv.width)
+    _require(fits and pooled == (target.height, target.width), "the shapes contradict each other")
+    return window, pool
+
+
+def _check_roles(r: Record, kind: LayerKind, gives: Values) -> None:
+    """No layer has an array that it has no use for."""
+    compared, scored = gives is Values.BITS and kind is not LayerKind.CONCAT, gives is Values.SCORES
+    for at, used in (
+        (r.weights, kind in _FILTERS),
+        (r.shift, compared or scored),
+        (r.offset, scored),
+        (r.pool_and, compared and r.pool_h > 0),
+        (r.invert, compared),
+    ):
+        _require(used or at == 0, "an array that such a layer cannot have")
+    _require(not scored or (r.conv_h, r.conv_w, r.pool_h) == (1, 1, 0), "scores of a map")
+
+
+def _shift(
+    reader: _Reader, r: Record, kind: LayerKind, gives: Values
+) -> tuple[npt.NDArray[np.int32] | None, npt.NDArray[np.int32] | None]:
+    """BatchShift, or scale and offset of the scores; none of them can overflow. r.reach was checked."""
+    if gives is Values.INTEGERS or kind is LayerKind.CONCAT:
+        return None, None
+    shift = reader.integers(r.shift, r.out_c)
+    if gives is Values.BITS:
+        _require(bool(np.all((shift >= -r.reach - 1) & (shift <= r.reach))), "a BatchShift is out of range")
+        return shift, None
+    offset = reader.integers(r.offset, r.out_c)
+    top = np.abs(shift.astype(np.int64)) * r.reach + np.abs(offset.astype(np.int64))
+    _require(int(top.max()) <= INT32_MAX, "a score could overflow")
+    return shift, offset
+
+
+def _weights(reader: _Reader, r: Record) -> npt.NDArray[np.uint32]:
+    used = r.kernel_h * r.kernel_w * (r.in_c // r.groups) * r.weight_bits
+    words = bits.words_for(used)
+    found = reader.words(r.weights, r.out_c * words).reshape(r.out_c, words)
+    _require(_tails_are_zero(found, used), "unused bits of the weights are set")
+    _require(r.weight_bits == 1 or not bool(np.any(found.view(np.int8) == -128)), "a weight is -128")
+    return found
+
+
+def _tails_are_zero(words: npt.NDArray[np.uint32], count: int) -> bool:
+    """No bit is set above the first `count` of each row."""
+    used = count % bits.WORD
+    return used == 0 or not bool(np.any(words[:, -1] >> np.uint32(used)))
+
+
+def _reach(kind: LayerKind, source: Shape, r: Record, weights: npt.NDArray[np.uint32] | None, given: list[int]) -> int:
+    """The largest absolute accumulator, from the largest absolute values of the sources."""
+    match kind:
+        case LayerKind.SUM:
+            return sum(given)
+        case LayerKind.CONCAT:
+            return 1
+        case LayerKind.TOTAL:
+            return source.height * source.width * given[0]
+        case _:
+            if weights is None or r.weight_bits == 1:
+                return r.kernel_h * r.kernel_w * (r.in_c // r.groups) * given[0]
+            absolute = np.abs(weights.view(np.int8))
+            return int(absolute.sum(axis=1, dtype=np.int64).max()) * given[0]
+
+
+def _check_arena(records: list[Record], layers: list[PackedLayer]) -> None:
+    """Every map is read by the layer that its record calls the last, and lies where nobody writes until then."""
+    for index, (r, layer) in enumerate(zip(records[:-1], layers, strict=False)):
+        read = r.last < len(layers) and index in layers[r.last].sources
+        _require(read, f"layer {index} {layer.name!r}: no layer takes its map at last")
+        if r.keep == TRANSIENT:
+            _require(r.last == index + 1, f"layer {index} {layer.name!r}: its map is read after it was overwritten")
+            continue
+        end = r.keep + 4 * layer.map_words
+        _require(r.keep % 4 == 0 and end <= MAX_MAP_BYTES, f"layer {index} {layer.name!r}: its map's place")
+        for other in range(index + 1, r.last + 1):
+            begin, size = records[other].keep, 4 * layers[other].map_words
+            apart = begin == TRANSIENT or begin >= end or r.keep >= begin + size
+            _require(apart, f"layer {index} {layer.name!r}: its map is overwritten before it is read")
+    last = records[-1]
+    _require(last.last == len(records) - 1 and last.keep == TRANSIENT, "the last layer's map is kept")

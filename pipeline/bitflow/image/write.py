@@ -1,0 +1,188 @@
+"""PackedNetwork <-> `.bfn`, the network as bytes. SPEC.md gives the format byte by byte; bitflow.h has it as C structs.
+
+Writing is canonical: one network, one sequence of bytes. Reading is `image/read.py`.
+"""
+
+from __future__ import annotations
+
+import struct
+import tempfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from bitflow.accumulation import MAX_SOURCES
+from bitflow.errors import ImageError, InputError
+from bitflow.geometry import require
+from bitflow.image.arena import Arena, arrange
+from bitflow.image.format import (
+    DTYPES,
+    HEADER,
+    LOGITS_TAG,
+    MAGIC,
+    MAX_BYTES,
+    MAX_LAYERS,
+    MAX_TAPS,
+    PIXELS,
+    RECORD,
+    ROLES,
+    TRANSIENT,
+    VERSION,
+    Record,
+)
+from bitflow.image.read import decode
+from bitflow.ir import Logits, PackedNetwork
+
+__all__ = ["VERSION", "Array", "Placed", "crc32", "decode", "encode", "load", "place", "record", "save"]
+
+
+@dataclass(frozen=True, slots=True)
+class Array:
+    """An array of an image: where it lies, and whose it is."""
+
+    layer: int
+    role: str  # weights, shift, offset, pool_and or invert
+    offset: int
+    values: npt.NDArray[np.uint32] | npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Where everything lies in the image of a network. Offsets are bytes from its start.
+
+    extra: what the C library does not read, 0 bytes or a multiple of 4. arena: where the maps lie while it runs.
+    """
+
+    layers: int
+    arrays: tuple[Array, ...]
+    extra: bytes
+    extra_at: int
+    name: int
+    layer_names: tuple[int, ...]
+    labels: int
+    text: bytes
+    text_at: int
+    size: int
+    arena: Arena
+
+    def offset_of(self, layer: int, role: str) -> int:
+        """Offset of an array, 0 where the layer has none of that role."""
+        return next((a.offset for a in self.arrays if (a.layer, a.role) == (layer, role)), 0)
+
+
+def place(network: PackedNetwork) -> Placed:
+    """Lay out an image: header, records, the arrays of each layer in turn, extra, text, CRC-32."""
+    at = HEADER.size + RECORD.size * len(network.layers)
+    arrays = []
+    for index, layer in enumerate(network.layers):
+        fits = not layer.weight_bits or layer.taps <= MAX_TAPS
+        require(fits, f"layer {layer.name!r}: {layer.taps} taps of a filter are more than a .bfn can hold")
+        for role in ROLES:
+            values = getattr(layer, role)
+            if values is not None:
+                arrays.append(Array(index, role, at, values))
+                at += values.nbytes
+    extra, extra_at = _logits(network.logits), at
+    at += len(extra)
+    text = bytearray()
+
+    def put(string: str) -> int:
+        start = at + len(text)
+        text.extend(string.encode() + b"\0")
+        return start
+
+    name = put(network.name)
+    layer_names = tuple(put(layer.name) for layer in network.layers)
+    labels = [put(label) for label in network.labels]
+    text.extend(bytes(-len(text) % 4))
+    size = at + len(text) + 4
+    if size > MAX_BYTES or len(network.layers) > MAX_LAYERS:
+        raise InputError(f"the network takes {size} bytes and {len(network.layers)} layers, more than a .bfn can hold")
+    return Placed(
+        HEADER.size, tuple(arrays), extra, extra_at if extra else 0, name, layer_names, labels[0] if labels else 0,
+        bytes(text), at, size, arrange(network),
+    )  # fmt: skip
+
+
+def _logits(logits: Logits | None) -> bytes:
+    if logits is None:
+        return b""
+    numbers = np.concatenate([logits.scale, logits.offset]).astype("<f8")
+    return struct.pack("<4sI", LOGITS_TAG, len(logits.scale)) + numbers.tobytes()
+
+
+def encode(network: PackedNetwork) -> bytes:
+    """The bytes of the `.bfn` of a network."""
+    placed = place(network)
+    out = bytearray(_header(network, placed))
+    for index in range(len(network.layers)):
+        out += RECORD.pack(*record(network, placed, index))
+    for array in placed.arrays:
+        out += array.values.astype(array.values.dtype.newbyteorder("<")).tobytes()
+    out += placed.extra
+    out += placed.text
+    out += zlib.crc32(out).to_bytes(4, "little")
+    return bytes(out)
+
+
+def crc32(network: PackedNetwork) -> int:
+    """The CRC-32 that ends the image: the network's name on every board."""
+    return int.from_bytes(encode(network)[-4:], "little")
+
+
+def _header(network: PackedNetwork, placed: Placed) -> bytes:
+    contract = network.contract
+    shape = contract.shape
+    return HEADER.pack(
+        MAGIC, VERSION, 0, placed.size, len(network.layers), placed.layers, placed.name, placed.labels,
+        network.classes, shape.height, shape.width, shape.channels, DTYPES.index(contract.dtype),
+        contract.channel_order, contract.zero_point, contract.resize, 0, placed.extra_at, len(placed.extra), *(0,) * 3,
+    )  # fmt: skip
+
+
+def record(network: PackedNetwork, placed: Placed, index: int) -> Record:
+    """The record of a layer."""
+    layer, keep = network.layers[index], placed.arena.keep[index]
+    window, pool = layer.window, (0,) * 8
+    if layer.pool is not None:
+        pool = (*layer.pool.window.kernel, *layer.pool.window.stride, *layer.pool.window.padding)
+    sources = [PIXELS if source < 0 else source for source in layer.sources]
+    return Record._make((
+        layer.kind, layer.gives, layer.pad_value, layer.weight_bits,
+        layer.source.height, layer.source.width, layer.source.channels, layer.groups,
+        *window.kernel, *window.stride, *window.dilation, *window.padding,
+        layer.conv.height, layer.conv.width, *pool,
+        layer.target.height, layer.target.width, layer.target.channels,
+        len(sources), 0, *sources, *(0,) * (MAX_SOURCES - len(sources)),
+        placed.arena.last[index], 0, TRANSIENT if keep is None else keep, layer.reach,
+        *(placed.offset_of(index, role) for role in ROLES), placed.layer_names[index], 0, 0,
+    ))  # fmt: skip
+
+
+def save(network: PackedNetwork, path: str | Path) -> None:
+    """Write a `.bfn`: beside its place first, then renamed, so that no half-written file is ever seen."""
+    path = Path(path)
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, delete=False) as file:
+            file.write(encode(network))
+        Path(file.name).chmod(0o644)
+        Path(file.name).replace(path)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}") from error
+
+
+def load(path: str | Path) -> PackedNetwork:
+    """Read a `.bfn`. Raises ImageError, naming the file, if it is damaged or contradicts itself."""
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    try:
+        return decode(data)
+    except ImageError as error:
+        raise ImageError(f"{path}: {error}") from error

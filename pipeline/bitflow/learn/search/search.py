@@ -1,0 +1,316 @@
+"""The search for the most accurate network within limits of flash, RAM and latency: Optuna proposes, the planner
+judges, and only what keeps the limits is trained.
+
+Costs with random weights decide whether a network is trained: those of trained ones differ by less than _MARGIN. One
+that is outside ends at once, with how far it is outside, from which the sampler learns. The others are trained on one
+part of the training images and judged on the rest, always the same; one that is worse than half of the others were so
+far is stopped early. What a trained network takes is counted anew, with its own weights: only one that keeps the limits
+with them can win. The test images are never looked at.
+
+Several processes may share a study. A trial's number is its place in the queue: as many as are asked for are trained,
+by the order of their numbers, and none twice. A network whose process stopped or died goes back into the queue.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import optuna
+import torch
+from optuna.exceptions import StorageInternalError
+from optuna.trial import FrozenTrial, Trial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
+from torch import nn
+
+from bitflow.errors import CheckFailed, InputError
+from bitflow.geometry import require
+from bitflow.importers.torch.module import network_from_module
+from bitflow.ir import PackedNetwork
+from bitflow.learn.data.dataset import Dataset
+from bitflow.learn.networks import architectures
+from bitflow.learn.recipe import Recipe, layers_of
+from bitflow.learn.search.optuna_study import again, agree, is_open, open_study, quiet, result, results, taken
+from bitflow.learn.search.space import Space
+from bitflow.learn.training.train import train
+from bitflow.lower.fuse import fuse
+from bitflow.lower.pack import pack
+from bitflow.planner.plan import BASE_BYTES
+from bitflow.show.pareto import Costs, Limits, Tried
+
+__all__ = ["Plan", "Search", "Standing"]
+
+# With other weights a network's lists have other lengths. Of 23 networks flash was up to 0.5 % more once they were
+# trained, and predicted instructions up to 2.4 %: `first_costs` and `costs` in search.json say it for each. The arena
+# is the same.
+_MARGIN = 0.03
+_MOST_OUTSIDE = 500  # in a row, known ones too: then there is hardly a network within the limits
+_POLL, _LONGEST_JUDGEMENT = 0.05, 30.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is asked for. base: a network's name or description, the first to be tried. trials: networks to train in
+    all, by all processes; None: until the time is over. seconds: of this process; None: no end. The recipe's seed
+    is that of the sampler, too.
+    """
+
+    base: str
+    recipe: Recipe
+    limits: Limits
+    board: str
+    trials: int | None = None
+    seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        require(self.trials is None or self.trials >= 1, f"{self.trials} trials find nothing")
+        require(self.seconds is None or self.seconds > 0, "there is no time")
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far a search is. trained: networks, by all processes; outside: networks that exceed a limit. epoch: of the
+    network that is trained here, 0: it is being looked for. best: validation accuracy, None: nothing is trained yet.
+    """
+
+    trained: int
+    outside: int
+    epoch: int
+    best: float | None
+
+
+class _TimeOver(Exception):
+    """The time of this process is over."""
+
+
+class _Enough(Exception):
+    """Others took the last networks."""
+
+
+@dataclass(slots=True)
+class Search:
+    """A study and what its networks are trained on.
+
+    price: what a packed network takes. storage: URL of the study's database. watch: called when anything changes.
+
+    Raises InputError for a base that is none or does not take the pictures, CheckFailed where the limits leave nothing.
+    """
+
+    plan: Plan
+    data: Dataset
+    price: Callable[[PackedNetwork], Costs]
+    storage: str
+    name: str = "search"
+    watch: Callable[[Standing], None] = lambda standing: None
+    space: Space = field(init=False)
+    study: optuna.Study | None = field(init=False, default=None)
+    interrupted: bool = field(init=False, default=False)
+    _deadline: float = field(init=False, default=math.inf)
+    _outside: int = field(init=False, default=0)
+
+    def __post_init__(self) -> None:
+        shape = self.data.contract.shape
+        self.space = Space((shape.height, shape.width))
+        self._build(layers_of(self.plan.base, self._picture))
+        text = self.space.smallest()
+        exceeded = self.plan.limits.exceeded(self._costs(self._build(text)), _MARGIN)
+        if exceeded:
+            raise CheckFailed(f"even the smallest network, {text}, exceeds the limits: {exceeded}")
+
+    def run(self) -> None:
+        """Train networks until there are enough, the time is over, or Ctrl-C (`interrupted`). Where other processes
+        still train, it waits for them: one may die and leave its network.
+
+        Raises InputError for a database that cannot be used, or whose study is another search.
+        """
+        study = self.study = self._open()
+        if self.plan.seconds is not None:
+            self._deadline = time.monotonic() + self.plan.seconds
+        try:
+            with quiet():
+                while not self._finished(study):
+                    try:
+                        study.optimize(self._try, n_trials=1)
+                    except _Enough:
+                        continue
+                self._tell(0)
+        except _TimeOver:
+            pass
+        except KeyboardInterrupt:
+            self.interrupted = True
+        except (SQLAlchemyError, StorageInternalError, AssertionError) as error:
+            # Where a trial cannot be ended in the database Optuna stumbles over an assertion of its own.
+            if isinstance(error, AssertionError) and not isinstance(error.__context__, StorageInternalError):
+                raise
+            raise InputError(f"storage {self.storage} cannot be used any more; is its database gone?") from error
+
+    def results(self) -> list[Tried]:
+        """All networks that were judged, by their number."""
+        return [result(trial) for trial in results(self.study)] if self.study else []
+
+    # ---- The queue. ----
+
+    def _open(self) -> optuna.Study:
+        plan, text = self.plan, layers_of(self.plan.base, self._picture)
+        # In the first epochs the learning rate is at its highest, and accuracies say little.
+        study = open_study(self.storage, self.name, plan.recipe.seed, plan.recipe.epochs // 4, self._text)
+        settings = {
+            "data": f"{self.data.name}, {len(self.data.train)} images of {self.data.contract.shape}",
+            "base": plan.base,
+            "board": plan.board,
+            **{f"limit of {name}": value for name, value in asdict(plan.limits).items()},
+            **asdict(replace(plan.recipe, threads=1, workers=0)),
+        }
+        agree(study, settings, text, self.space.nearest(text))
+        return study
+
+    def _finished(self, study: optuna.Study) -> bool:
+        """Whether there is nothing left to do here. Waits while others train the last networks."""
+        while True:
+            if time.monotonic() >= self._deadline or self._outside >= _MOST_OUTSIDE:
+                return True
+            optuna.storages.fail_stale_trials(study)
+            trials = study.get_trials(deepcopy=False)
+            if self.plan.trials is None or len(taken(trials)) < self.plan.trials:
+                return False
+            if not any(one.state is TrialState.RUNNING and "fits" in one.user_attrs for one in trials):
+                return True
+            self._tell(0)
+            time.sleep(20 * _POLL)
+
+    def _claim(self, trial: Trial, text: str) -> None:
+        """Take a network of the queue, in the order of numbers, which all processes agree on without a lock."""
+        trial.set_user_attr("fits", True)
+        started = time.monotonic()
+        while True:
+            earlier = [one for one in trial.study.get_trials(deepcopy=False) if one.number < trial.number]
+            if not any(map(is_open, earlier)) or time.monotonic() - started > _LONGEST_JUDGEMENT:
+                break
+            time.sleep(_POLL)
+        if text in taken(earlier):
+            trial.set_user_attr("twin", True)
+            raise optuna.TrialPruned
+        if self.plan.trials is not None and len(taken(earlier)) >= self.plan.trials:
+            raise _Enough
+
+    # ---- One network. ----
+
+    def _try(self, trial: Trial) -> float:
+        options = {name: trial.suggest_int(name, 0, len(own) - 1) for name, own in self.space.choices.items()}
+        text = trial.user_attrs.get("layers") or self.space.text(options)
+        trial.set_user_attr("layers", text)
+        self._tell(0)
+        known = next((one for one in results(trial.study) if one.user_attrs["layers"] == text), None)
+        if known is not None:
+            self._outside += 1
+            return _as_known(trial, known)
+        costs = self._judge(trial, text)
+        try:
+            self._claim(trial, text)
+            return self._train(trial, text, costs)
+        except (KeyboardInterrupt, _TimeOver):
+            again(trial.study, trial.study.get_trials(deepcopy=False)[trial.number])
+            raise
+
+    def _judge(self, trial: Trial, text: str) -> Costs:
+        """What a network takes before it is trained. One that is outside ends here."""
+        limits, module = self.plan.limits, self._build(text)
+        least = _least(module)
+        if limits.flash_bytes is not None and least > limits.flash_bytes:
+            trial.set_user_attr("exceeds", f"flash at least {least:,} bytes of {limits.flash_bytes:,}")
+            trial.set_constraint("flash_bytes", least / limits.flash_bytes - 1)
+            self._end_outside()
+        costs = self._costs(module)
+        trial.set_user_attr("first_costs", asdict(costs))
+        exceeded = limits.exceeded(costs, _MARGIN)
+        if exceeded:
+            trial.set_user_attr("costs", asdict(costs))
+            trial.set_user_attr("exceeds", exceeded)
+            _constrain(trial, limits.excess(costs, _MARGIN))
+            self._end_outside()
+        self._outside = 0
+        return costs
+
+    def _end_outside(self) -> None:
+        self._outside += 1
+        raise optuna.TrialPruned
+
+    def _train(self, trial: Trial, text: str, costs: Costs) -> float:
+        recipe, limits = self.plan.recipe, self.plan.limits
+        # The test images are not looked at: whatever is judged at the end is judged on training images.
+        started = time.monotonic()
+
+        def on_epoch(epoch: int, best: float) -> None:
+            trial.report(best, epoch)
+            self._tell(epoch)
+            if time.monotonic() >= self._deadline:
+                raise _TimeOver
+            if trial.should_prune():
+                trial.set_user_attr("costs", asdict(costs))
+                trial.set_user_attr("seconds", round(time.monotonic() - started, 1))
+                _constrain(trial, limits.excess(costs, _MARGIN))
+                raise optuna.TrialPruned
+
+        module = self._build(text)
+        with tempfile.TemporaryDirectory(prefix="bitflow-search-") as folder:
+            run = train(module, self.data, recipe, Path(folder), test=False, on_epoch=on_epoch)
+        if run.interrupted:
+            raise KeyboardInterrupt
+        found = self._costs(module)
+        trial.set_user_attr("costs", asdict(found))
+        trial.set_user_attr("seconds", run.seconds)
+        trial.set_user_attr("exceeds", limits.exceeded(found))
+        _constrain(trial, limits.excess(found))
+        return run.validation_accuracy
+
+    @property
+    def _picture(self) -> tuple[int, int, int]:
+        shape = self.data.contract.shape
+        return shape.height, shape.width, shape.channels
+
+    def _build(self, text: str) -> nn.Sequential:
+        torch.manual_seed(self.plan.recipe.seed)
+        contract = self.data.contract
+        return architectures.build(text, self._picture, len(self.data.class_names), contract.zero_point)
+
+    def _text(self, options: Mapping[str, int]) -> str | None:
+        """The network that options stand for; None where its weights alone are too large."""
+        text, most = self.space.text(options), self.plan.limits.flash_bytes
+        if most is not None:
+            with torch.device("meta"):
+                if _least(self._build(text)) > most:
+                    return None
+        return text
+
+    def _costs(self, module: nn.Module) -> Costs:
+        network = network_from_module(module, self._picture, dtype=self.data.contract.dtype)
+        return self.price(pack(fuse(network)))
+
+    def _tell(self, epoch: int) -> None:
+        found = self.results()
+        trained = [one for one in found if one.state != "outside"]
+        best = max((one.accuracy for one in trained if one.accepted and one.accuracy is not None), default=None)
+        self.watch(Standing(len(trained), len(found) - len(trained), epoch, best))
+
+
+def _least(module: nn.Module) -> int:
+    """Bytes of flash that a network takes at least: its weights, at a bit each, are quick to count."""
+    return BASE_BYTES + sum(value.numel() for value in module.parameters() if value.dim() > 1) // 8
+
+
+def _as_known(trial: Trial, known: FrozenTrial) -> float:
+    """The same network once more, by other choices of which nothing came: the sampler learns, nothing is trained."""
+    trial.set_user_attr("twin", True)
+    _constrain(trial, known.constraints)
+    if known.state is not TrialState.COMPLETE or known.value is None:
+        raise optuna.TrialPruned
+    return known.value
+
+
+def _constrain(trial: Trial, excess: Mapping[str, float]) -> None:
+    for name, value in excess.items():
+        trial.set_constraint(name, min(value, 1e6))

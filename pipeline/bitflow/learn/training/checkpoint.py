@@ -1,0 +1,114 @@
+"""Files that torch writes: `model.pt` (a trained module with its input contract) and checkpoints of a run.
+
+All are written beside and renamed, and loaded with weights_only=True: a file can hold numbers, strings and tensors,
+but run nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import tempfile
+import warnings
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from bitflow.errors import InputError
+from bitflow.geometry import ChannelOrder, InputContract, Shape
+from bitflow.learn.networks import architectures
+
+__all__ = ["ModelFile", "load_module", "read", "save_module", "write"]
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """What a `model.pt` says beside its weights. metrics: numbers of the run that made it. width: of its channels."""
+
+    name: str
+    architecture: str
+    contract: InputContract
+    labels: tuple[str, ...]
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    width: float = 1.0
+
+
+def write(path: Path, content: Mapping[str, Any]) -> None:
+    """Save with torch, beside first, so that `path` is whole at every moment."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            torch.save(dict(content), file)
+        Path(beside).replace(path)
+    except BaseException:
+        Path(beside).unlink(missing_ok=True)
+        raise
+
+
+def read(path: Path, kind: str) -> dict[str, Any]:
+    """The content of a file that `write` made as `kind`. Raises InputError for any other file."""
+    try:
+        with warnings.catch_warnings(action="ignore"):  # of an odd pickle: it is refused below
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist") from None
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path} is damaged or not a torch file") from error
+    if not isinstance(content, dict) or content.get("kind") != kind:
+        raise InputError(f"{path} is a torch file, but not a BitFlow {kind}")
+    if content.get("format") != FORMAT:
+        raise InputError(f"{path} has format {content.get('format')}, this BitFlow reads {FORMAT}")
+    return content
+
+
+def save_module(path: Path, module: nn.Module, model: ModelFile) -> None:
+    """Write a trained module and its facts to `path`."""
+    contract = model.contract
+    facts = {
+        "kind": "model",
+        "format": FORMAT,
+        "name": model.name,
+        "architecture": model.architecture,
+        "width": model.width,
+        "input": {
+            "shape": [contract.shape.height, contract.shape.width, contract.shape.channels],
+            "dtype": contract.dtype,
+            "zero_point": contract.zero_point,
+            "channel_order": contract.channel_order.name,
+        },
+        "labels": list(model.labels),
+        "metrics": dict(model.metrics),
+        "state_dict": module.state_dict(),
+    }
+    write(path, facts)
+
+
+def load_module(path: Path) -> tuple[nn.Sequential, ModelFile]:
+    """The module, in eval mode, and the facts of a `model.pt`.
+
+    Raises InputError for a file that is missing, damaged, of another format, or contradicts itself.
+    """
+    content = read(path, "model")
+    try:
+        given = content["input"]
+        contract = InputContract(
+            Shape(*given["shape"]), given["dtype"], given["zero_point"], ChannelOrder[given["channel_order"]]
+        )
+        labels = tuple(str(label) for label in content["labels"])
+        shape = (contract.shape.height, contract.shape.width, contract.shape.channels)
+        width = float(content.get("width", 1.0))  # files of the first version have none
+        module = architectures.build(content["architecture"], shape, len(labels), contract.zero_point, width)
+        module.load_state_dict(content["state_dict"])
+        metrics = {str(key): float(value) for key, value in content["metrics"].items()}
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        first = str(error).strip().split("\n")[0]
+        raise InputError(f"{path} contradicts itself ({first[:120]})") from error
+    return module.eval(), ModelFile(str(content["name"]), content["architecture"], contract, labels, metrics, width)

@@ -1,0 +1,128 @@
+"""A whole training run, from settings to `model.pt`."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from bitflow.errors import MissingError
+from bitflow.learn.data.dataset import Dataset
+from bitflow.learn.data.sanity import remarks
+from bitflow.learn.data.sources import load_data
+from bitflow.learn.networks import architectures
+from bitflow.learn.recipe import Recipe
+from bitflow.learn.training import checkpoint
+from bitflow.learn.training.evaluate import logits
+from bitflow.learn.training.history import read_epochs
+from bitflow.learn.training.teacher import trained_teacher
+from bitflow.learn.training.torchrun import is_first, is_shared, was_restarted
+from bitflow.learn.training.train import Result, train
+from bitflow.show import training
+
+__all__ = ["run"]
+
+
+def run(
+    data: str,
+    architecture: str,
+    recipe: Recipe,
+    folder: Path,
+    *,
+    name: str = "model",
+    size: tuple[int, ...] | None = None,
+    width: float = 1.0,
+    resume: bool = False,
+    tensorboard: bool = False,
+    seconds: float = math.inf,
+    page: bool = False,
+    on_remark: Callable[[str], None] = lambda remark: None,
+    on_step: Callable[[float, float], None] = lambda epochs, best: None,
+    on_epoch: Callable[[int, float], None] = lambda epoch, best: None,
+) -> tuple[nn.Sequential, checkpoint.ModelFile, Result]:
+    """Train `architecture` on `data`; write model.pt into `folder` and the run's files into `folder`/training. Where
+    the recipe has a teacher, that is trained first, in `folder`/training/teacher; its epochs count in on_step.
+
+    Nothing is written before an epoch was judged. Equal settings give equal weights on one machine: torch's arithmetic
+    may differ between CPUs. page: draw the run as well (`show.training.page`), after model.pt is written. on_remark is
+    called with a line for each thing that is odd about data and training, and one for the page: where it lies, or why
+    there is none. Arguments and errors as `learn.data.load_data`, `learn.architectures.build` and `learn.train.train`.
+    """
+    dataset = load_data(data, size)
+    for remark in remarks(dataset):
+        on_remark(remark)
+    shape = dataset.contract.shape
+    torch.manual_seed(recipe.seed)
+    module = architectures.build(
+        architecture,
+        (shape.height, shape.width, shape.channels),
+        len(dataset.class_names),
+        dataset.contract.zero_point,
+        width,
+    )
+    place = folder / "training"
+    if is_shared() and is_first() and not resume and not was_restarted():
+        _set_aside(place)
+    end = time.monotonic() + seconds
+    teacher, result = None, None
+    if recipe.teacher:
+        teacher, result = trained_teacher(
+            dataset, recipe, place / "teacher", resume=resume, seconds=seconds, on_step=on_step
+        )
+    if result is None or not result.interrupted:
+        result = train(
+            module,
+            dataset,
+            recipe,
+            place,
+            teacher=teacher,
+            # Where its teacher took all the time there is nothing of it yet.
+            resume=resume and (teacher is None or (place / "last.pt").exists()),
+            tensorboard=tensorboard,
+            seconds=end - time.monotonic(),
+            on_step=lambda epochs, best: on_step(epochs + (recipe.teacher_epochs if teacher else 0), best),
+            on_epoch=on_epoch,
+            on_remark=on_remark,
+        )
+    else:
+        result = replace(result, best_epoch=0, epochs=0, validation_accuracy=0.0)
+    model = checkpoint.ModelFile(name, architecture, dataset.contract, dataset.class_names, result.metrics(), width)
+    if not result.best_epoch or not is_first():
+        return module, model, result
+    checkpoint.save_module(folder / "model.pt", module, model)
+    if page:
+        try:
+            on_remark(f"wrote {_write_page(place, dataset, module, result)}")
+        except MissingError as error:
+            on_remark(f"no page of the run: {error}")
+    return module, model, result
+
+
+def _write_page(folder: Path, dataset: Dataset, module: nn.Module, result: Result) -> Path:
+    facts = {
+        "data": f"{dataset.name}, {len(dataset.train)} training and {len(dataset.test)} test images",
+        "test accuracy": "not judged" if result.test_accuracy is None else f"{result.test_accuracy:.2%}",
+        "best epoch": f"{result.best_epoch} of {result.epochs}, validation {result.validation_accuracy:.2%}",
+        "seconds": f"{result.seconds:.1f}",
+    }
+    return training.page(
+        folder,
+        read_epochs(folder),
+        facts,
+        dataset.test.images,
+        dataset.test.labels,
+        logits(module, dataset.test.images),
+        dataset.class_names,
+    )
+
+
+def _set_aside(folder: Path) -> None:
+    """What an earlier run left is not what processes should go on with that torchrun starts anew."""
+    for path in (folder / "last.pt", folder / "teacher" / "last.pt"):
+        if path.exists():
+            path.replace(path.with_name("earlier.pt"))

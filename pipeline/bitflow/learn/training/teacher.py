@@ -1,0 +1,61 @@
+"""Distillation: a float network is trained first, and its logits tell the binary one more than a label does.
+
+Source: Hinton et al., "Distilling the Knowledge in a Neural Network", 2015.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from bitflow.learn.data.dataset import Dataset
+from bitflow.learn.networks import architectures
+from bitflow.learn.networks.variants import variant
+from bitflow.learn.recipe import Recipe
+from bitflow.learn.training.train import Result, train
+
+__all__ = ["trained_teacher"]
+
+# Of Adam, for float weights with BatchNorm.
+_LEARNING_RATE = 0.002
+
+
+def trained_teacher(
+    data: Dataset,
+    recipe: Recipe,
+    folder: Path,
+    *,
+    resume: bool = False,
+    seconds: float = math.inf,
+    on_step: Callable[[float, float], None] = lambda epochs, best: None,
+) -> tuple[nn.Module, Result]:
+    """The float twin of the recipe's teacher, trained on the images that the network is trained on, and judged by the
+    same validation images; and what its training gave. It is not done where that was interrupted: its time was over.
+
+    Its files go into `folder`. resume: go on there; one that is done is taken as it is. Arguments and errors as
+    `learn.train.train`; Ctrl-C always passes on.
+    """
+    own = replace(
+        recipe,
+        teacher="",
+        epochs=recipe.teacher_epochs,
+        optimiser="adam",
+        learning_rate=_LEARNING_RATE,
+        float_weights=0.0,
+    )
+    shape = data.contract.shape
+    picture = (shape.height, shape.width, shape.channels)
+    torch.manual_seed(recipe.seed)
+    built = architectures.build(recipe.teacher, picture, len(data.class_names), data.contract.zero_point)
+    module = variant(built, "float")
+    end = time.monotonic() + seconds
+    result = train(module, data, own, folder, resume=resume, test=False, seconds=seconds, on_step=on_step)
+    if result.interrupted and time.monotonic() < end:
+        raise KeyboardInterrupt
+    return module.requires_grad_(False), result

@@ -1,0 +1,1 @@
+"""Which kernel runs each layer on a core, and what that needs."""

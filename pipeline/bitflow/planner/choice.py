@@ -1,0 +1,218 @@
+"""PackedNetwork -> Plan for a core and a wish: which kernel runs each layer.
+
+Each layer is tried with all the kernels that it can have, and again, since neighbours decide how a map lies between
+them, until nothing gets better: first the budgets, then the wish. That begins more than once; the best end is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from bitflow.ir import PackedNetwork
+from bitflow.packed import PackedLayer
+from bitflow.planner import cost
+from bitflow.planner.cores import Core
+from bitflow.planner.kernels import pattern_lists as class_lists
+from bitflow.planner.kernels import set_bits
+from bitflow.planner.kernels.table import LIST_MEMORY, Job, Kernel, candidates, geometry, share
+from bitflow.planner.plan import Plan, default_plan, layer_jobs, planned
+
+__all__ = ["WISHES", "Wish", "choose"]
+
+Wish = Literal["speed", "balanced", "flash", "ram"]
+WISHES: tuple[Wish, ...] = ("balanced", "speed", "flash", "ram")
+
+_MEMORIES = (0, 4096, 8192, LIST_MEMORY, 32768, 65536)
+# Balanced: a bit more of flash for each weight is worth a sixteenth of a layer's time.
+_BITS_PER_WHOLE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class _Option:
+    """One way to run a layer. data: bytes in flash that the kernel needs."""
+
+    kernel: Kernel
+    memory: int
+    data: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Total:
+    instructions: tuple[int, ...]
+    data: tuple[int, ...]
+    arena: int
+
+
+def _options(layer: PackedLayer, core: Core) -> tuple[_Option, ...]:
+    """All ways that the core has costs for; the plain kernel at least."""
+    found: list[_Option] = []
+    for kernel in candidates(layer, core.lane_words):
+        if not cost.has_costs(core.name, kernel):
+            continue
+        match kernel:
+            case Kernel.PATTERNS_8 if not core.lists8:
+                continue
+            case Kernel.PATTERNS_8 | Kernel.PATTERNS_16:
+                data = class_lists.class_data(
+                    geometry(layer, kernel, core.lane_words), 8 if kernel is Kernel.PATTERNS_8 else 16
+                )
+                if data is not None:
+                    found.append(_Option(kernel, 0, len(data[0])))
+            case Kernel.SET_BITS:
+                found.append(_Option(kernel, 0, set_bits.size(layer, core.lane_words)))
+            case Kernel.PATTERNS_1:
+                g = geometry(layer, kernel, core.lane_words)
+                ways = {share(g, memory): memory for memory in reversed(_MEMORIES)}
+                sizes = class_lists.sizes_bytes(g)
+                found += [_Option(kernel, memory, data) for memory in sorted(ways.values()) for data in (sizes, 0)]
+            case _:
+                found.append(_Option(kernel, 0, 0))
+    return tuple(found) or (_Option(candidates(layer, core.lane_words)[-1], 0, 0),)
+
+
+def _flash(layer: PackedLayer, option: _Option) -> int:
+    """Bytes of a layer's weights and lists in generated code: lists take the weights' place."""
+    return option.data + (0 if option.kernel.planned else layer.weights_bytes)
+
+
+def _weigh(wish: Wish, layer: PackedLayer, option: _Option, instructions: int, need: int) -> float:
+    """The smaller, the better. need: bytes of the arena while the layer runs."""
+    flash = _flash(layer, option)
+    match wish:
+        case "speed":
+            return instructions
+        case "flash":
+            return flash * 2**40 + instructions
+        case "ram":
+            return need * 2**40 + instructions
+        case "balanced":
+            weights = max(layer.weights_bytes, 1)
+            return instructions * (1 + flash / weights / _BITS_PER_WHOLE)
+
+
+@dataclass(slots=True)
+class _Search:
+    """predicted: instructions of a layer, by all that they depend on."""
+
+    network: PackedNetwork
+    core: Core
+    wish: Wish
+    options: tuple[tuple[_Option, ...], ...]
+    taken: list[int]
+    flash_budget: int | None = None
+    ram_budget: int | None = None
+    predicted: dict[tuple[object, ...], int] = field(default_factory=dict)
+
+    def plan(self, taken: Sequence[int] | None = None) -> Plan:
+        chosen = [self.options[i][k] for i, k in enumerate(taken or self.taken)]
+        kernels = [option.kernel for option in chosen]
+        memory = [option.memory for option in chosen]
+        plan = planned(self.network, self.core.lane_words, kernels, memory, [""] * len(kernels))
+        layers = [replace(layer, data_bytes=own.data) for layer, own in zip(plan.layers, chosen, strict=True)]
+        return replace(plan, layers=tuple(layers))
+
+    def instructions(self, plan: Plan) -> list[int]:
+        return [self._predict(index, job) for index, job in enumerate(layer_jobs(self.network, plan))]
+
+    def _predict(self, index: int, job: Job) -> int:
+        key = (index, job.kernel, job.memory, job.sized, job.strings_in, job.strings_out)
+        if key not in self.predicted:
+            has = cost.has_costs(self.core.name, job.kernel)
+            self.predicted[key] = cost.predict(job, self.core) if has else 0
+        return self.predicted[key]
+
+    def weight(self, taken: Sequence[int]) -> float:
+        plan = self.plan(taken)
+        counts = self.instructions(plan)
+        total = 0.0
+        for i, layer in enumerate(self.network.layers):
+            need = plan.layers[i].output_bytes + plan.layers[i].scratch_bytes
+            total += _weigh(self.wish, layer, self.options[i][taken[i]], counts[i], need)
+        if self.wish == "flash":
+            return total + plan.code_bytes * 2.0**40
+        return total + (plan.arena_bytes * 2.0**50 if self.wish == "ram" else 0)
+
+    def excess(self, taken: Sequence[int]) -> int:
+        """Bytes beyond the budgets."""
+        flash = 0 if self.flash_budget is None else _all_flash(self.network, self.options, taken) - self.flash_budget
+        ram = 0 if self.ram_budget is None else self.plan(taken).arena_bytes - self.ram_budget
+        return max(flash, 0) + max(ram, 0)
+
+    def badness(self, taken: Sequence[int]) -> tuple[int, float]:
+        """Budgets first, then the wish."""
+        return self.excess(taken), self.weight(taken)
+
+    def settle(self) -> tuple[int, float]:
+        """Try every layer again with all it could be, until nothing gets better."""
+        best, better = self.badness(self.taken), True
+        while better:
+            better = False
+            for i, options in enumerate(self.options):
+                for k in range(len(options)):
+                    tried = [*self.taken]
+                    tried[i] = k
+                    found = self.badness(tried)
+                    if found < best:
+                        best, self.taken, better = found, tried, True
+        return best
+
+
+def choose(
+    network: PackedNetwork,
+    core: Core,
+    wish: Wish = "balanced",
+    flash_budget: int | None = None,
+    ram_budget: int | None = None,
+) -> Plan:
+    """The plan for a core. Budgets are bytes for weights and lists, and for the arena; None: as many as there are."""
+    if not cost.is_measured(core.name):
+        return replace(default_plan(network, core.lane_words), core=core.name, wish=wish)
+    options = tuple(_options(layer, core) for layer in network.layers)
+    # Neighbours must change together to gain from strings, or from their lack: more than one beginning.
+    starts = [[0] * len(options), [len(own) - 1 for own in options]]
+    thrifty: tuple[tuple[Wish, int | None], ...] = (("ram", ram_budget), ("flash", flash_budget))
+    for thrift, budget in thrifty:
+        if budget is not None:
+            least = _Search(network, core, thrift, options, [*starts[1]])
+            least.settle()
+            starts.append(least.taken)
+    searches = [_Search(network, core, wish, options, start, flash_budget, ram_budget) for start in starts]
+    search = min(searches, key=lambda each: each.settle())
+    plan = search.plan()
+    counts = search.instructions(plan)
+    reasons = [_reason(search, i, counts[i]) for i in range(len(options))]
+    layers = [
+        replace(layer, reason=reason, instructions=count or None)
+        for layer, reason, count in zip(plan.layers, reasons, counts, strict=True)
+    ]
+    return replace(plan, layers=tuple(layers), core=core.name, wish=wish)
+
+
+def _all_flash(network: PackedNetwork, options: tuple[tuple[_Option, ...], ...], taken: Sequence[int]) -> int:
+    return sum(_flash(layer, options[i][taken[i]]) for i, layer in enumerate(network.layers))
+
+
+def _reason(search: _Search, index: int, count: int) -> str:
+    """Why this kernel: the next one that would have been faster, smaller or plainer, and by how much."""
+    layer, taken = search.network.layers[index], search.taken[index]
+    own = search.options[index][taken]
+    if len(search.options[index]) == 1:
+        return "the only kernel for it"
+    others: dict[Kernel, tuple[int, int]] = {}
+    for k, option in enumerate(search.options[index]):
+        if option.kernel is own.kernel:
+            continue
+        tried = [*search.taken]
+        tried[index] = k
+        instructions = search.instructions(search.plan(tried))[index]
+        if option.kernel not in others or instructions < others[option.kernel][0]:
+            others[option.kernel] = (instructions, _flash(layer, option))
+    flash = _flash(layer, own)
+    said = []
+    for kernel, (instructions, size) in sorted(others.items(), key=lambda item: item[1][0]):
+        ratio = instructions / max(count, 1)
+        speed = f"{ratio:.1f} times the instructions" if ratio >= 1.5 else f"{ratio - 1:+.0%} instructions"
+        said.append(f"{kernel.name.lower()}: {speed}, {size - flash:+d} bytes of flash")
+    return "; ".join(said[:2])

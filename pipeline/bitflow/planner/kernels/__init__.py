@@ -1,0 +1,1 @@
+"""What the planner knows of each kernel of the C library."""

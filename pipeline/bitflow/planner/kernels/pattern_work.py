@@ -1,0 +1,289 @@
+"""What the kernels of filter classes do (conv_classes.c, class_maps.c, class_lists.c, class_limits.c), loop by loop."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+
+from bitflow import bits
+from bitflow.planner.kernels import pattern_lists as class_lists
+from bitflow.planner.kernels.patterns import GROUP, Geometry
+from bitflow.planner.kernels.table import Job, Kernel, geometry, share
+
+__all__ = ["class_work"]
+
+_WORD = bits.WORD
+_SETS = 6  # of lanes that bf_compare_each() tells apart
+_PAIR_PLANES = 10  # that bf_look_up() of v7m finds in two words
+
+
+def class_work(job: Job) -> Counter[str]:
+    """The things that a kernel of filter classes does for one picture, without its pool and changes of layout."""
+    g = geometry(job.layer, job.kernel, job.lane_words)
+    width = 8 if job.kernel is Kernel.PATTERNS_8 else 16
+    steps = class_lists.class_steps(g, width, job.kernel is not Kernel.PATTERNS_1 or job.sized)
+    if steps is None:
+        return Counter()
+    turns, kept = 1, False
+    if job.kernel is Kernel.PATTERNS_1:
+        used = share(g, job.memory)
+        turns, kept = -(-g.groups // used.part), used.blocks > 1
+    found = _groups(g, steps, f"lists{width}")
+    found["blocks"] = g.blocks * turns
+    if g.exact:
+        found += _exact_groups(g, steps, turns)
+    for thing, count in _planes(_Place.of(g)).items():
+        found[thing] += count * (1 if kept else turns)
+    found["filled"] = (g.blocks if kept else 1) * g.layer.window.kernel[0] * _chunks(g)
+    found += _copies(g)
+    if job.kernel is Kernel.PATTERNS_1:
+        found += _made(g, steps, job.sized)
+    return found
+
+
+def _chunks(g: Geometry) -> int:
+    return -(-g.layer.source.channels // g.chunk)
+
+
+# ---- Groups: adding and comparing. ----
+
+
+def _groups(g: Geometry, steps: class_lists.Steps, adder: str) -> Counter[str]:
+    """Of all blocks. A comparison takes planes by twos; the sign is left over where the width is odd."""
+    groups = g.groups * g.blocks
+    found = Counter(
+        {
+            "groups": groups,
+            f"fours_{adder}": steps.fours * g.blocks,
+            f"left1_{adder}": steps.left[0] * g.blocks,
+            f"left2_{adder}": steps.left[1] * g.blocks,
+            f"left3_{adder}": steps.left[2] * g.blocks,
+            f"begun_{adder}": steps.begun * g.blocks,
+            adder: groups,
+            "wide": steps.wide * g.blocks,
+            "ripples": round(groups * _ripples(g)),
+        }
+    )
+    if not g.exact:
+        found["compared"] = groups * (g.width // 2)
+        found["compared_odd"] = groups * (g.width % 2)
+        found["undecided"] = steps.undecided * g.blocks
+        found["undecided_planes"] = steps.undecided * g.blocks * g.width
+    return found
+
+
+def _ripples(g: Geometry) -> float:
+    """About how often a group's adding carries into planes that no block of four runs takes along.
+
+    The count of a lane grows by half an input, and passes multiples of 256 up to where its top plane decides; lanes
+    pass one within about four deviations of a count of random bits, and each block of 32 inputs that any lane passes
+    one in carries.
+    """
+    end = 1 << (g.width - 1)
+    at = [2 * (multiple - end) + g.inputs for multiple in range(256, end + 1, 256)]
+    return sum(1 + math.sqrt(inputs) / 8 for inputs in at if inputs > 0)
+
+
+@dataclass(slots=True)
+class _Packs:
+    """What bf_find_packs() finds in one turn over the blocks: how many have one pack, how many several, and how many
+    those have together; what it makes anew where that of the block before does not serve: tables, and for `columns`
+    patterns of columns their lanes.
+    """
+
+    single: int = 0
+    several: int = 0
+    passes: int = 0
+    tables: int = 0
+    columns: int = 0
+
+
+def _packs(g: Geometry) -> tuple[_Packs, _Packs]:
+    """Of the first turn, and of those after it."""
+    y, x = g.axes
+    width, block = g.layer.conv.width, 32 * g.lane_words
+    before = None
+    turns = _Packs(), _Packs()
+    for turn, number in itertools.product(turns, range(g.blocks)):
+        first, last = number * block // width, (min((number + 1) * block, g.positions) - 1) // width
+        at = next(j for j in range(y.count) if y.start[j + 1] > first)
+        whole = at if block % width == 0 and last < y.start[at + 1] else None
+        found = 0
+        while at < y.count and y.start[at] <= last:
+            at = min(at, g.packs - 1) + g.together
+            found += 1
+        turn.single += found == 1
+        turn.several += found > 1
+        turn.passes += found if found > 1 else 0
+        if whole is None or whole != before:
+            turn.tables += found
+            turn.columns += x.count if number == 0 or block % width else 0
+        before = whole
+    return turns
+
+
+def _exact_groups(g: Geometry, steps: class_lists.Steps, turns: int) -> Counter[str]:
+    """Where lanes have limits of their own: a block with one pack takes a short way, unless filter 0 is undecided."""
+    packs, again = _packs(g)
+    decided = g.groups - steps.undecided
+    slow = steps.undecided * packs.single + g.groups * packs.several
+    passes = steps.undecided * packs.single + g.groups * packs.passes
+    undecided = steps.undecided * (packs.single + packs.passes)
+    compared = decided * packs.single + passes
+    looked_up = decided * (packs.single + packs.passes)
+    columns = (packs.columns + (turns - 1) * again.columns) * g.lane_words
+    return Counter(
+        packs_tables=packs.tables + (turns - 1) * again.tables,
+        packs_columns=columns,
+        packs_turns=columns * (_WORD // g.layer.conv.width + 1),
+        packs_blocks=g.blocks * turns,
+        exact_slow=slow,
+        exact_passes=passes,
+        exact_merged=decided * (packs.passes - packs.several) * g.width,
+        exact_undecided=undecided,
+        exact_undecided_planes=undecided * g.width,
+        exact_compared=compared,
+        exact_planes=compared * (g.width // 2),
+        exact_odd=compared * (g.width % 2),
+        exact_fours=compared * (g.width // 4),
+        looked_up=looked_up,
+        looked_up_planes=looked_up * g.width,
+        looked_up_wide=looked_up * (g.width > _PAIR_PLANES),
+    )
+
+
+# ---- Planes, and copies of the input. ----
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A geometry by what its planes depend on, so that they are looked at once."""
+
+    key: tuple[object, ...]
+    g: Geometry = field(compare=False)
+
+    @classmethod
+    def of(cls, g: Geometry) -> _Place:
+        layer = g.layer
+        return cls((layer.source, layer.conv, layer.window, layer.pad_value, g.chunk, g.lane_words), g)
+
+
+def _copied(g: Geometry) -> str:
+    """What taps read: the input, phases of rows and columns, or copies of columns."""
+    layer = g.layer
+    if not g.copies_words:
+        return "input"
+    narrower = layer.conv.width == (layer.source.width + 1) // 2
+    return "phases" if layer.window.stride == (2, 2) and narrower else "columns"
+
+
+@functools.lru_cache(maxsize=256)
+def _planes(place: _Place) -> Counter[str]:
+    """bf_planes_of_block() of all blocks: of three columns at once, or tap by tap. Where a tap's first lane is bit 0
+    of a word (or, of three columns, their middle one's) loops of their own take fewer instructions.
+    """
+    g = place.g
+    layer, window, copied = g.layer, g.layer.window, _copied(g)
+    (kh, kw), channels, width = window.kernel, layer.source.channels, layer.conv.width
+    block, chunks = 32 * g.lane_words, _chunks(g)
+    by_three = copied == "input" and kw == 3 and window.dilation[1] == 1 and window.padding[1] == 1
+    columns = 0 if copied == "columns" else kw
+    found: Counter[str] = Counter(
+        plane_rows=g.blocks * kh,
+        column_masks=g.blocks * columns * g.lane_words,
+        column_turns=columns * sum(-(-(_WORD + b * _WORD % width) // width) for b in range(g.blocks * g.lane_words)),
+    )
+    for ky in range(kh):
+        offset = ky * window.dilation[0] - window.padding[0]
+        phase = offset % window.stride[0]
+        down = (offset - phase) // window.stride[0]
+        rows = (layer.source.height - phase + window.stride[0] - 1) // window.stride[0]
+        begin, end = max(-down * width, 0), min((rows - down) * width, g.blocks * block)
+        seen = -(-end // block) - begin // block if end > begin else 0  # blocks with lanes inside the map
+        found["row_masks"] += -(-end // _WORD) - begin // _WORD if end > begin else 0
+        if by_three:
+            found["rows_by_three"] += g.blocks * chunks
+            even = seen if down * width % _WORD == 0 else 0
+            found["planes_by_three"] += (g.blocks - even) * channels
+            found["planes_by_three_even"] += even * channels
+            continue
+        found["taps"] += g.blocks * kw
+        found["tap_chunks"] += g.blocks * kw * chunks
+        for kx in range(kw):
+            right = kx * window.dilation[1] - window.padding[1]
+            right = {"input": right, "phases": right // 2, "columns": 0}[copied]
+            even = g.blocks if (down * width + right) % _WORD == 0 else g.blocks - seen
+            found["planes"] += (g.blocks - even) * channels
+            found["planes_even"] += even * channels
+    return found
+
+
+def _copies(g: Geometry) -> Counter[str]:
+    layer, copied = g.layer, _copied(g)
+    source, (high, wide), channels = layer.source, layer.window.stride, layer.source.channels
+    if copied == "input":
+        return Counter()
+    if copied == "phases":
+        fours = source.height // 4 if source.width <= _WORD else 0
+        narrow = source.width <= _WORD // 2 and source.width % 2 == 0
+        rows = (source.height - 4 * fours) * -(-layer.conv.width // (_WORD // 2))
+        return Counter(
+            split_narrow=fours * channels if narrow else 0,
+            split_wide=0 if narrow else fours * channels,
+            split_rows=rows * channels,
+            split_channels=channels,
+            split_written=channels * (source.height * source.width // _WORD),
+        )
+    strings = layer.window.kernel[1] * channels * high
+    rows = layer.window.kernel[1] * channels * source.height
+    words = rows * -(-layer.conv.width // _WORD)
+    return Counter(
+        copied_words=words,
+        copied_rows=rows,
+        copied_strided=words if wide > 1 else 0,
+        copied_strings=strings,
+        copied_written=rows * layer.conv.width // _WORD,
+    )
+
+
+# ---- Lists that are made in RAM. ----
+
+
+def _made(g: Geometry, steps: class_lists.Steps, sized: bool) -> Counter[str]:
+    layer = g.layer
+    (kh, kw), channels = layer.window.kernel, layer.source.channels
+    words = bits.words_for(channels)
+    whole = channels % _WORD == 0
+    found = Counter(
+        made_groups=g.groups,
+        counted_words=0 if sized else g.groups * bits.words_for(g.inputs),
+        counted_groups=0 if sized else g.groups,
+        made_words=g.groups * kh * kw * words,
+        made_rows=g.groups * kh,
+        gathered_words=0 if whole else g.groups * kh * kw * words,
+        gathered_taps=0 if whole else g.groups * kh * kw,
+        made_entries=g.groups * g.inputs,
+        made_fillers=steps.fillers,
+    )
+    if not g.exact:
+        return found
+    y, x = g.axes
+    filters, patterns = GROUP * g.groups, y.count * x.count
+    packed = sum(
+        m * x.count <= i < m * x.count + _SETS // x.count * x.count for i in range(patterns) for m in range(g.packs)
+    )
+    found += Counter(
+        limit_words=0 if not whole else filters * kh * kw * words,
+        limit_gathered=0 if whole else filters * kh * kw * words,
+        limit_taps=filters * kh * kw,
+        limit_columns=filters * kh * kw * x.count,
+        limit_rows=filters * kh * y.count,
+        limit_patterns=filters * kh * patterns,
+        limits=filters * patterns,
+        packed=filters * packed,
+        made_packs=g.groups * g.packs,
+    )
+    return found

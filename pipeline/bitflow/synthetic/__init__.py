@@ -1,0 +1,1 @@
+"""Networks made of a seed, and single layers: what tests and benchmarks run."""

@@ -1,0 +1,320 @@
+"""Random networks that leave no case out: what every engine and every core is compared on.
+
+The seed counts through the combinations of `coverage.every_cell`; in every layer some channels have positive, negative
+and zero gamma, some statistics tiny or huge, and some a tie on an accumulator that occurs. What no cell names is drawn:
+dilation, sides that are padded unequally, 1-D maps, int8 weights, sign(0) = -1, concatenations, shared convolutions,
+global averages, affine steps in any order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bitflow import bits
+from bitflow.engines.reference import accumulate, float_layer
+from bitflow.geometry import InputContract, Shape, Window
+from bitflow.ir import (
+    INPUT,
+    Accumulation,
+    BatchNorm,
+    BinaryConv,
+    BinaryDense,
+    Concat,
+    InputConv,
+    IntegerConv,
+    Layer,
+    Map,
+    Network,
+    Rounding,
+    Scale,
+    Sign,
+    Step,
+    Sum,
+    Total,
+    Values,
+)
+from bitflow.synthetic.coverage import CONVS, INPUTS, Plan
+from bitflow.synthetic.steps import random_pool, random_steps
+
+__all__ = ["ENDINGS", "MERGES", "SEEDS", "Recipe", "cook", "random_images", "random_network", "recipe_of"]
+
+# All combinations of `every_cell` occur in the networks of this many seeds, from 0 (tested).
+SEEDS = 300
+
+MERGES = ("none", "concat", "shared", "average")
+ENDINGS = ("plain", "bytes", "integers", "norm")
+_CHANNELS = (6, 33, 4, 31, 12, 32, 8, 64)
+# Of one layer: a network is to pass a serial line in a moment.
+_MOST_SIGNS = 16384
+_MOST_BYTES = 2048
+_PROBES = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What a random network is to be.
+
+    seed: of its weights, and of all that is not named here. merge: what follows the blocks, one of MERGES. ending: what
+    the last layer is, one of ENDINGS. plain: no layer is of another kind than its cell, or without a BatchNorm, by
+    chance.
+    """
+
+    seed: int
+    contract: InputContract
+    stem: Plan
+    blocks: tuple[Plan, ...] = ()
+    merge: str = "none"
+    ending: str = "plain"
+    plain: bool = False
+
+
+def recipe_of(seed: int) -> Recipe:
+    """The recipe of a seed: two blocks, and together no cell left out."""
+    rng = np.random.default_rng(seed)
+    low, dtype = (-128, "int8") if seed % 3 == 2 else (0, "uint8")
+    height, width = (1, int(rng.integers(20, 34))) if seed % 7 == 6 else map(int, rng.integers(6, 10, 2))
+    shape = Shape(height, width, (2, 1, 11, 3)[seed // 16 % 4])  # with 11, windows of more than a word
+    return Recipe(
+        seed,
+        InputContract(shape, dtype, int(rng.integers(low, low + 256))),  # type: ignore[arg-type]
+        INPUTS[(seed + seed // (len(CONVS) // 2)) % len(INPUTS)],
+        tuple(CONVS[(2 * seed + step) % len(CONVS)] for step in range(2)),
+        MERGES[(seed + 1) % 4],
+        ENDINGS[seed // 4 % 4],
+        plain=seed < len(CONVS) // 2,
+    )
+
+
+def random_network(seed: int) -> Network:
+    """The network of `recipe_of(seed)`; its name has the seed."""
+    return cook(recipe_of(seed))
+
+
+def cook(recipe: Recipe) -> Network:
+    """Pixels -> input convolution -> blocks, residual ones among them -> merge -> dense layer -> scores."""
+    build = _Builder(np.random.default_rng((recipe.seed, 1)), recipe.contract, recipe.plain)
+    pixels = random_images(recipe.contract, _PROBES, recipe.seed + 1).astype(np.int32)
+    build.probes[INPUT] = pixels - recipe.contract.zero_point
+    build.stem(recipe.stem)
+    for plan in recipe.blocks:
+        build.block(plan)
+    match recipe.merge:
+        case "concat":
+            build.concat()
+        case "shared":
+            build.shared()
+        case "average":
+            build.average()
+    build.dense()
+    build.scores(recipe.ending)
+    classes = build.layers[-1].target.channels
+    labels = tuple(f"class {c}" for c in range(classes))
+    return Network(f"random-{recipe.seed}", build.contract, tuple(build.layers), labels)
+
+
+def random_images(contract: InputContract, count: int, seed: int) -> npt.NDArray[Any]:
+    """Images [count, H, W, C] of the contract's type: noise, then flat ones at both ends and at the zero point.
+
+    Every second noise has a level and a contrast of its own: over uniform noise, one class would win nearly always.
+    """
+    rng = np.random.default_rng(seed)
+    low, high = contract.pixel_range
+    shape = contract.shape
+    images = rng.integers(low, high + 1, (count, shape.height, shape.width, shape.channels))
+    own = images[1::2]
+    level, contrast = rng.integers(low, high + 1, (len(own), 1, 1, shape.channels)), rng.random((len(own), 1, 1, 1))
+    images[1::2] = np.clip(level + contrast * (own - (low + high) / 2), low, high)
+    for index, value in zip(range(max(count - 3, 0), count), (low, high, contract.zero_point), strict=False):
+        images[index] = value
+    return images.astype(contract.dtype)
+
+
+@dataclass(slots=True)
+class _Builder:
+    """Appends layers; `at` is the index of the map that the next one takes. probes: the maps of some images."""
+
+    rng: np.random.Generator
+    contract: InputContract
+    plain: bool
+    layers: list[Layer] = field(default_factory=list)
+    probes: dict[int, npt.NDArray[Any]] = field(default_factory=dict)
+    at: int = INPUT
+
+    @property
+    def here(self) -> Map:
+        return self.map_of(self.at)
+
+    def map_of(self, index: int) -> Map:
+        if index == INPUT:
+            return Map(self.contract.shape, Values.PIXELS, self.contract.reach)
+        return self.layers[index].gives(last=False)
+
+    def taken(self, sources: tuple[int, ...]) -> tuple[npt.NDArray[Any], ...]:
+        return tuple(self.probes[source] for source in sources or (self.at,))
+
+    def add(self, name: str, accumulation: Accumulation, steps: tuple[Step, ...], *sources: int) -> int:
+        exact = self.rng.random() < 0.3
+        rounding = Rounding.EXACT if exact else Rounding.FLOAT32
+        return self.append(Layer(name, accumulation, steps, sources or (self.at,), rounding))
+
+    def append(self, layer: Layer) -> int:
+        self.layers.append(layer)
+        found = float_layer(layer, self.taken(layer.sources or ()))
+        self.at = len(self.layers) - 1
+        self.probes[self.at] = found
+        return self.at
+
+    def steps(self, of: Accumulation, place: str, *sources: int, divisor: int = 1) -> tuple[Step, ...]:
+        return random_steps(self.rng, accumulate(of, self.taken(sources)), place, divisor, self.plain)
+
+    def stem(self, plan: Plan) -> None:
+        source = self.contract.shape
+        groups, count, kernel = self.split(plan.groups, source)
+        filters = self.filters(count, kernel, source.channels // groups)
+        conv = InputConv(source, filters, self.window(filters, source, plan), self.contract, groups)
+        self.add("first", conv, self.steps(conv, plan.place))
+
+    def block(self, plan: Plan) -> None:
+        """A convolution of bits; residual: its integers, a shortcut's added, then the steps."""
+        start, source = self.at, self.here.shape
+        groups, count, kernel = self.split(plan.groups, source)
+        filters = self.filters(count, kernel, source.channels // groups)
+        window = self.window(filters, source, plan)
+        conv = BinaryConv(source, filters, window, groups, 0 if plan.padding == "none" else int(plan.padding))
+        name = f"block{len(self.layers)}"
+        if not plan.residual:
+            self.add(name, conv, self.steps(conv, plan.place))
+            return
+        body = self.add(name, conv, (), start)
+        if conv.target == source and self.rng.random() < 0.5:
+            shortcut = start  # the bits themselves
+        else:
+            other = BinaryConv(source, self.filters(count, kernel, filters.shape[3]), window, groups, 1)
+            shortcut = self.add(f"{name}.shortcut", other, (), start)
+        both = Sum((self.map_of(body), self.map_of(shortcut)))
+        self.add(f"{name}.sum", both, self.steps(both, plan.place, body, shortcut), body, shortcut)
+
+    def concat(self) -> None:
+        """Two layers of the same map, side by side."""
+        start, source = self.at, self.here.shape
+        found = []
+        for name in ("left", "right"):
+            conv = self.pointwise(source)
+            found.append(self.add(name, conv, self.steps(conv, "none", start), start))
+        self.add("concat", Concat(tuple(map(self.map_of, found))), (Sign(),), *found)
+
+    def shared(self) -> None:
+        """One convolution whose integers are pooled, then compared, and compared again or convolved."""
+        source = self.here.shape
+        pool = (random_pool(self.rng),) if min(source.height, source.width) >= 2 else ()
+        shared = self.add("shared", self.pointwise(source), pool)
+        found = []
+        for name in ("once", "twice"):
+            again: Accumulation = Sum((self.map_of(shared),))
+            if name == "twice" and self.rng.random() < 0.7:
+                again = self.of_integers(self.map_of(shared))
+            found.append(self.add(name, again, self.steps(again, "none", shared), shared))
+        self.add("both", Concat(tuple(map(self.map_of, found))), (Sign(),), *found)
+
+    def of_integers(self, taken: Map) -> IntegerConv:
+        """A convolution that leaves height and width as they are."""
+        channels, side = taken.shape.channels, int(self.rng.choice((1, 3)))
+        groups = int(self.rng.choice((1, channels)))
+        filters = self.filters(channels, (side, side), channels // groups, 0.5)
+        pad = side // 2
+        return IntegerConv(taken.shape, taken.reach, filters, Window((side, side), padding=(pad,) * 4), groups)
+
+    def average(self) -> None:
+        """The global average of bits, or of a convolution's integers."""
+        if self.rng.random() < 0.5:
+            self.add("features", self.pointwise(self.here.shape), ())
+        total = Total(self.here)
+        positions = total.source.height * total.source.width
+        self.add("average", total, self.steps(total, "none", divisor=positions))
+
+    def pointwise(self, source: Shape) -> BinaryConv:
+        return BinaryConv(source, self.filters(self.width(source.channels), (1, 1), source.channels), Window((1, 1)))
+
+    def dense(self) -> None:
+        source = self.here.shape
+        filters = self.filters(self.width(source.size), (source.height, source.width), source.channels, 0.3)
+        dense = BinaryDense(source, filters)
+        self.add("dense", dense, self.steps(dense, "none"))
+
+    def scores(self, ending: str) -> None:
+        """+-1 weights with one scale; int8 weights; the integers of a layer without a sign; a BatchNorm at the end.
+
+        Of several such layers the one that tells most of the probes apart.
+        """
+        if ending == "integers":
+            of = BinaryDense(self.here.shape, self.filters(8, (1, 1), self.here.shape.channels))
+            self.add("integers", of, ())
+        classes = int(self.rng.integers(2, 9))
+
+        def labels(layer: Layer) -> int:
+            return len(set(float_layer(layer, self.taken(())).argmax(axis=1)))
+
+        self.append(max((self.last(ending, classes) for _ in range(8)), key=labels))
+
+    def last(self, ending: str, classes: int) -> Layer:
+        rng, source = self.rng, self.here.shape
+        factor = np.full(classes, 0.125 + rng.random(), dtype=np.float32)
+        steps: tuple[Step, ...] = (Scale(factor),)
+        of: Accumulation
+        if ending == "integers":
+            wide = rng.integers(-9, 10, (classes, 1, 1, source.channels)).astype(np.int8)
+            if rng.random() < 0.5:
+                wide = bits.sign(wide)
+            of = IntegerConv(source, self.here.reach, wide, Window((1, 1)))
+        else:
+            of = BinaryDense(source, self.filters(classes, (1, 1), source.channels, float(ending == "bytes")))
+        if ending == "norm":
+            f4 = np.float32
+            powers = 2.0 ** rng.integers(-1, 2, classes)  # with small ones int32 scores keep the order
+            ends = rng.integers(-4, 5, classes)
+            plain = np.zeros(classes, f4), np.ones(classes, f4)
+            steps = (BatchNorm(powers.astype(f4), ends.astype(f4), *plain, eps=0.0),)
+        return Layer("scores", of, steps, (self.at,))
+
+    def width(self, taps: int) -> int:
+        """A number of channels, few where a filter is large."""
+        some = [count for count in _CHANNELS if count * taps <= _MOST_SIGNS]
+        return int(self.rng.choice(some or (3,)))
+
+    def split(self, groups: str, source: Shape) -> tuple[int, int, tuple[int, int]]:
+        """Number of groups, of out channels, and the kernel's size."""
+        height, width = (int(self.rng.integers(1, min(4, size + 1))) for size in (source.height, source.width))
+        channels, kernel = source.channels, (height, width)
+        if groups == "depthwise" and channels > 1:
+            return channels, channels * int(self.rng.integers(1, 4 if channels <= 12 else 2)), kernel
+        if groups == "some":
+            found = next((n for n in (2, 3, 31, 11) if channels % n == 0 and channels > n), 1)
+            return found, found * int(self.rng.integers(3, 5)), kernel
+        return 1, self.width(channels * height * width), kernel
+
+    def filters(self, count: int, kernel: tuple[int, ...], channels: int, wide: float = 0.1) -> npt.NDArray[np.int8]:
+        """+-1, or int8 with probability `wide`, unless these are many."""
+        shape = (count, *kernel, channels)
+        if self.rng.random() < wide * (not self.plain) and np.prod(shape) <= _MOST_BYTES:
+            return self.rng.integers(-127, 128, shape).astype(np.int8)
+        return bits.sign(self.rng.integers(-1, 1, shape))
+
+    def window(self, filters: npt.NDArray[np.int8], source: Shape, plan: Plan) -> Window:
+        kernel = (filters.shape[1], filters.shape[2])
+        spare = (source.height - kernel[0], source.width - kernel[1])
+        dilation = [
+            2 if k > 1 and room >= k - 1 and self.rng.random() < 0.2 else 1
+            for k, room in zip(kernel, spare, strict=True)
+        ]
+        padding = [0, 0, 0, 0]
+        if plan.padding != "none":
+            padding = [int(p) for p in self.rng.integers(0, 3, 4)]
+            if self.rng.random() < 0.9:  # few windows that see nothing but padding: they give constants
+                padding = [min(p, d * (k - 1)) for p, k, d in zip(padding, kernel * 2, dilation * 2, strict=True)]
+            padding[int(self.rng.integers(2, 4))] = 1
+        strides = (plan.stride, plan.stride)
+        return Window(kernel, strides, tuple(padding), (dilation[0], dilation[1]))  # type: ignore[arg-type]

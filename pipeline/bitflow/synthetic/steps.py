@@ -1,0 +1,92 @@
+"""Random steps behind an accumulation, whose bits differ from position to position and from image to image.
+
+The statistics of a BatchNorm are those of what the layer gives for a few images, as training leaves them; then some
+channels get zero gamma, a tiny or huge variance, or a tie (y = 0 exactly) on an accumulator that occurs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bitflow.engines.reference import windows
+from bitflow.geometry import Pool, Window
+from bitflow.ir import BatchNorm, Divide, Offset, Scale, Sign, Step
+
+__all__ = ["random_pool", "random_steps"]
+
+Array = npt.NDArray[Any]
+
+
+def random_pool(rng: np.random.Generator) -> Pool:
+    """A window of 2x2; or one that overlaps, with a cut row and column, as ceil_mode gives them; of 1-D maps too."""
+    kernel, padding = ((3, 2), (1, 0, 1, 1)) if rng.random() < 0.5 else ((2, 2), (1, 0, 0, 1))
+    return Pool(Window(kernel, (2, 2), padding))
+
+
+def random_steps(
+    rng: np.random.Generator, seen: Array, place: str, divisor: int = 1, plain: bool = False
+) -> tuple[Step, ...]:
+    """Scale, bias, BatchNorm, shift, sign, and a max-pool at its place; some are left out now and then.
+
+    seen: accumulators [N, H, W, C] of the layer. divisor: of a global average. plain: always with a BatchNorm.
+    """
+    count: int = seen.shape[3]
+    pool = random_pool(rng) if place != "none" else None
+    scale = rng.random(count).astype(np.float32) + np.float32(1e-3)
+    scale = scale * np.where(rng.random(count) < 0.2, np.float32(-1), np.float32(1))
+    bias = rng.normal(size=count).astype(np.float32) * np.float32(rng.random() < 0.3)
+    weight = np.resize(np.array([1, -1, 0, 1, -1, 1, -1]), count)
+    rng.shuffle(weight)
+    if plain or rng.random() > 0.1:
+        middle: list[Step] = [_norm(rng, seen / divisor, scale, bias, weight, pool, place)]
+    else:
+        middle = [Offset((-_often(rng, seen / divisor * scale + bias)).astype(np.float32))]
+    if rng.random() < 0.2:
+        middle.append(Offset(rng.normal(scale=0.1, size=count).astype(np.float32)))
+    first: list[Step] = [Divide(divisor)] if divisor > 1 else []
+    first.append(Scale(scale))
+    if bias.any():
+        first.append(Offset(bias))
+    sign = Sign(-1 if rng.random() < 0.2 else 1)
+    pools = (pool,) if pool is not None else ()
+    match place:
+        case "before_norm":
+            return (*first, *pools, *middle, sign)
+        case "after_norm":
+            return (*first, *middle, *pools, sign)
+        case _:
+            return (*first, *middle, sign, *pools)
+
+
+def _often(rng: np.random.Generator, values: Array) -> Array:
+    """For each channel a value that occurs, rather in the middle: about half of the values are above it."""
+    flat = values.reshape(-1, values.shape[-1])
+    some = rng.integers(0, len(flat), (3, flat.shape[1]))
+    return np.asarray(np.median(flat[some, np.arange(flat.shape[1])], axis=0))
+
+
+def _norm(
+    rng: np.random.Generator, seen: Array, scale: Array, bias: Array, weight: Array, pool: Pool | None, place: str
+) -> BatchNorm:
+    """Changes scale and bias of the channels with a tie. weight: the signs of gamma."""
+    count = len(scale)
+    tie = np.arange(count) % 4 == 0
+    scale[tie], bias[tie] = 0.5, 0
+    values = seen * scale + bias
+    if pool is not None:  # what decides is the largest one, for a falling BatchNorm before the pool the smallest
+        turn = np.where((weight < 0) & (place != "before_norm"), -1, 1)
+        values = windows(values * turn, pool.window, -np.inf).max(axis=(3, 4)) * turn
+    often, flat = _often(rng, values), values.reshape(-1, count)
+    mean = np.where(tie, often, (often + flat.mean(axis=0)) / 2)
+    spread = flat.std(axis=0) + 1e-2
+    gamma = weight * (rng.random(count) + 0.1)
+    variance = (spread * (rng.random(count) + 0.1)) ** 2
+    offset = rng.normal(scale=0.1, size=count)
+    variance[1::8] *= 10.0 ** rng.choice([-12, 12], len(variance[1::8]))
+    # Where the mean occurs and the rest are powers of two, z, a and b are exact, and y is 0 there.
+    gamma[tie], variance[tie], offset[tie] = weight[tie], 1.0, 0
+    f4 = np.float32
+    return BatchNorm(gamma.astype(f4), offset.astype(f4), mean.astype(f4), variance.astype(f4), eps=0.0)

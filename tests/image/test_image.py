@@ -1,0 +1,182 @@
+"""A `.bfn` comes back as it went, is canonical, and anything that is not one is refused with its reason."""
+
+import ctypes
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.c.every_kind import every_kind
+
+from bitflow.engines.host import HostEngine, library
+from bitflow.engines.reference import run_packed
+from bitflow.errors import ImageError, InputError
+from bitflow.geometry import InputContract, Shape, Window
+from bitflow.image import write as image
+from bitflow.image.arena import arrange
+from bitflow.image.format import HEADER, RECORD
+from bitflow.ir import BatchShift, BinaryConv, InputConv, IntegerLayer, IntegerNetwork, Integers, Map, Scores, Sum
+from bitflow.lower.fuse import fuse
+from bitflow.lower.pack import pack, unpack
+from bitflow.packed import PackedNetwork
+from bitflow.planner.plan import default_plan
+from bitflow.synthetic.networks import random_images, random_network
+
+
+def packed(seed: int) -> PackedNetwork:
+    """A random network, or, of every third seed, one with every kind of layer."""
+    return every_kind(seed, 4) if seed % 3 == 0 else pack(fuse(random_network(seed)))
+
+
+def with_crc(data: bytearray) -> bytes:
+    data[-4:] = zlib.crc32(data[:-4]).to_bytes(4, "little")
+    return bytes(data)
+
+
+def c_accepts(data: bytes) -> bool:
+    words = np.zeros((len(data) + 3) // 4, dtype=np.uint32)
+    words.view(np.uint8)[: len(data)] = np.frombuffer(data, dtype=np.uint8)
+    model = np.zeros(library().bitflow_host_model_size(), dtype=np.uint8)
+    pointers = (ctypes.c_void_p(array.ctypes.data) for array in (model, words))
+    return bool(library().bitflow_host_open(*pointers, ctypes.c_size_t(len(data))) >= 0)
+
+
+def python_accepts(data: bytes) -> bool:
+    try:
+        image.decode(data)
+    except ImageError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_decode_must_undo_encode_and_unpack_must_undo_pack(seed):
+    network = packed(seed)
+    data = image.encode(network)
+    back = image.decode(data)
+    assert image.encode(back) == data
+    assert image.encode(pack(unpack(back))) == data
+    if network.logits is not None:
+        assert np.array_equal(back.logits.scale, network.logits.scale)
+        assert np.array_equal(back.logits.offset, network.logits.offset)
+    assert (back.name, back.labels, back.contract) == (network.name, network.labels, network.contract)
+    assert image.crc32(back) == zlib.crc32(data[:-4])
+
+
+def test_save_must_leave_nothing_half_written(tmp_path):
+    network = packed(0)
+    path = tmp_path / "a model.bfn"
+    image.save(network, path)
+    assert image.encode(image.load(path)) == path.read_bytes()
+    assert [p.name for p in tmp_path.iterdir()] == ["a model.bfn"]
+    with pytest.raises(InputError, match="cannot write"):
+        image.save(network, tmp_path / "absent" / "x.bfn")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda d: d[:40], "too short"),
+        (lambda d: d[:-8], "cut short"),
+        (lambda d: b"XXXX" + d[4:], "not a .bfn"),
+        (lambda d: d[:4] + b"\x01\x00" + d[6:], "version 1, this BitFlow reads 2: convert the network again"),
+        (lambda d: d[:70] + bytes([d[70] ^ 1]) + d[71:], "CRC-32"),
+        (lambda d: d + bytes(4), "size contradicts"),
+    ],
+)
+def test_load_must_name_the_file_and_the_reason(tmp_path, change, reason):
+    path = tmp_path / "x.bfn"
+    path.write_bytes(change(image.encode(packed(1))))
+    with pytest.raises(ImageError, match=reason) as caught:
+        image.load(path)
+    assert str(path) in str(caught.value)
+
+
+@settings(max_examples=600, deadline=None)
+@given(st.integers(0, 5), st.data())
+def test_decode_and_bf_open_must_accept_and_refuse_the_same(seed, data):
+    """Bytes are changed, most of them in header and records, and the CRC repaired: only the checks stand in the way."""
+    original = image.encode(packed(seed))
+    changed = bytearray(original)
+    records = HEADER.size + RECORD.size * len(packed(seed).layers)
+    limit = data.draw(st.sampled_from([records, records, len(original) - 4]))
+    values = st.one_of(st.integers(0, 8), st.integers(0, 255))
+    for at, value in data.draw(st.lists(st.tuples(st.integers(0, limit - 1), values), max_size=3)):
+        changed[at] = value
+    hostile = with_crc(changed)
+    assert python_accepts(hostile) == c_accepts(hostile)
+
+
+def test_bytes_that_a_loader_may_ignore_must_be_ignored():
+    """Other extra bytes, or what is no such table of logits, change nothing for either reader."""
+    network = every_kind(0)
+    original = image.encode(network)
+    at, size = struct.unpack_from("<II", original, 44)
+    assert original[at : at + 4] == b"LGT1" and size == 8 + 16 * network.classes
+    infinite = bytearray(original)
+    infinite[at + 8 : at + 16] = struct.pack("<d", np.inf)
+    for change in (infinite, original[:at] + b"NONE" + original[at + 4 :], original[:48] + b"\7\0" + original[50:]):
+        changed = with_crc(bytearray(change))
+        assert c_accepts(changed)
+        back = image.decode(changed)
+        assert back.logits is None
+        assert image.encode(back) == image.encode(PackedNetwork(*(getattr(network, f) for f in FIELDS)))
+
+
+FIELDS = ("name", "contract", "layers", "labels")
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_plan_must_size_the_arena_as_the_c_library_does(seed):
+    network = packed(seed)
+    assert default_plan(network).arena_bytes == HostEngine(network).arena_size
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_kept_maps_must_not_share_memory_while_they_are_needed(seed):
+    network = every_kind(seed, 8)
+    arena = arrange(network)
+    maps = zip(arena.keep, network.layers, strict=True)
+    kept = [(at, at + 4 * layer.map_words, i) for i, (at, layer) in enumerate(maps) if at is not None]
+    assert len(kept) > 8
+    for begin, end, index in kept:
+        assert begin % 4 == 0
+        assert end <= arena.kept_bytes
+        for other, its_end, later in kept:
+            assert not (index < later <= arena.last[index]) or other >= end or begin >= its_end
+    assert arena.kept_bytes < sum(end - begin for begin, end, _ in kept)
+
+
+def long_residual(blocks: int) -> PackedNetwork:
+    """A network of as many layers as an image can have, with a sum in every second one."""
+    contract = InputContract(Shape(2, 2, 1), "uint8", 128)
+    ones = np.ones((1, 1, 1, 1), dtype=np.int8)
+    window = Window((1, 1))
+    first = InputConv(contract.shape, ones, window, contract)
+    layers = [IntegerLayer("first", first, BatchShift(np.zeros(1)))]
+    for block in range(blocks):
+        conv = BinaryConv(Shape(2, 2, 1), ones, window)
+        layers.append(IntegerLayer(f"conv{block}", conv, Integers()))
+        both = Sum((Map(conv.target, layers[-1].gives(False).values, 1), Map(conv.target)))
+        layers.append(IntegerLayer(f"sum{block}", both, BatchShift(np.zeros(1)), sources=(2 * block + 1, 2 * block)))
+    last = BinaryConv(Shape(2, 2, 1), np.ones((3, 2, 2, 1), dtype=np.int8), Window((2, 2)))
+    layers.append(IntegerLayer("scores", last, Scores(np.ones(3), np.arange(3))))
+    return pack(IntegerNetwork("long", contract, tuple(layers)))
+
+
+def test_largest_number_of_layers_must_be_read_and_run():
+    network = long_residual(511)
+    assert len(network.layers) == 1024
+    assert image.encode(image.decode(image.encode(network))) == image.encode(network)
+    images = random_images(network.contract, 2, 0)
+    assert np.array_equal(HostEngine(network).scores(images), run_packed(network, images).scores)
+    with pytest.raises(InputError, match="1026 layers, more than"):
+        image.encode(long_residual(512))
+
+
+@pytest.mark.parametrize("count", [0, 1, 64, 67, 68, 400])
+def test_decode_must_refuse_noise(count):
+    with pytest.raises(ImageError):
+        image.decode(np.random.default_rng(count).bytes(count))

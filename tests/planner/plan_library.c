@@ -1,0 +1,34 @@
+/*
+ * plan_library.c - what tests/planner/test_plan.py asks the C library: the arena of an image, and who covers its layers.
+ */
+#include "internal.h"
+
+#define ONLY_USUAL
+#include "usual.h"
+
+size_t plan_library_model_size(void) {
+    return sizeof(bf_model);
+}
+
+/* Bytes of the arena, or a negative bf_status. */
+long long plan_library_open(bf_model *model, const void *image, size_t size) {
+    const bf_status status = bf_open(model, image, size);
+    return status == BF_OK ? (long long)bf_arena_size(model) : (long long)status;
+}
+
+int plan_library_has_plan(const bf_model *model) {
+    return model->plan != NULL;
+}
+
+/* Bit k: kernel k covers the layer; its form for usual layers, if it has one. */
+unsigned plan_library_covered(const bf_model *model, unsigned layer, int is_usual) {
+    const bf_layer *l = &model->layers[layer];
+    unsigned found = 0;
+    for (unsigned k = 0; k < BF_KERNELS; k++) {
+        const bf_kernel *kernel = is_usual ? usual_kernels[k] : bf_all_kernels[k];
+        if (kernel && bf_covers(kernel, l)) {
+            found |= 1u << k;
+        }
+    }
+    return found;
+}

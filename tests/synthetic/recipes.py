@@ -1,0 +1,33 @@
+"""Random networks for hypothesis: it draws what a network is to be, and makes one that fails as small as it can."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+from bitflow.geometry import InputContract, Shape
+from bitflow.synthetic.coverage import CONVS, INPUTS
+from bitflow.synthetic.networks import ENDINGS, MERGES, Recipe
+
+__all__ = ["recipes"]
+
+
+@st.composite
+def _contracts(draw: st.DrawFn) -> InputContract:
+    shape = Shape(draw(st.integers(1, 9)), draw(st.integers(1, 20)), draw(st.integers(1, 12)))
+    if draw(st.booleans()):
+        return InputContract(shape, "int8", draw(st.integers(-128, 127)))
+    return InputContract(shape, "uint8", draw(st.integers(0, 255)))
+
+
+def recipes() -> st.SearchStrategy[Recipe]:
+    """Up to three blocks; the simplest is one without padding, stride, groups, pool and merge."""
+    return st.builds(
+        Recipe,
+        seed=st.integers(0, 2**20),
+        contract=_contracts(),
+        stem=st.sampled_from(INPUTS),
+        blocks=st.lists(st.sampled_from(CONVS), max_size=3).map(tuple),
+        merge=st.sampled_from(MERGES),
+        ending=st.sampled_from(ENDINGS),
+        plain=st.sampled_from((True, False)),
+    )
