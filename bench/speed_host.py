@@ -19,7 +19,7 @@ IMAGES = 10_000
 
 def main() -> None:
     network = image.load(Path(sys.argv[1]))
-    images = random_images(network.contract, IMAGES, seed=0)
+    images = random_images(network.input_spec, IMAGES, seed=0)
     engine = HostEngine(network)
     engine.predict(images[:500])
     cores = sorted(os.sched_getaffinity(0))

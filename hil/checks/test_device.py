@@ -26,12 +26,12 @@ def test_self_test_passes(device: Device) -> None:
 
 
 def test_scores_equal_the_hosts(device: Device, bitflow_network: PackedNetwork) -> None:
-    images = random_images(bitflow_network.contract, 50, seed=1)
+    images = random_images(bitflow_network.input_spec, 50, seed=1)
     assert np.array_equal([run.scores for run in device.run(images)], HostEngine(bitflow_network).scores(images))
 
 
 def test_hidden_maps_equal_the_hosts(device: Device, bitflow_network: PackedNetwork) -> None:
-    images = random_images(bitflow_network.contract, 1, seed=2)
+    images = random_images(bitflow_network.input_spec, 1, seed=2)
     for got, want in zip(device.hidden(images[0]), HostEngine(bitflow_network).hidden(images), strict=True):
         assert np.array_equal(got, want.view(np.uint32).reshape(-1))
 

@@ -20,7 +20,7 @@ from bitflow.image import write as image
 from bitflow.ir import Network, PackedNetwork
 from bitflow.lower import fuse as lowering
 from bitflow.lower.pack import pack
-from bitflow.planner.choice import Wish
+from bitflow.planner.choice import Objective
 from bitflow.show import report as reporting
 
 if TYPE_CHECKING:
@@ -45,13 +45,13 @@ class Model(PackedNetwork):
     @property
     def input_shape(self) -> tuple[int, int, int]:
         """Height, width and channels of an input."""
-        shape = self.contract.shape
+        shape = self.input_spec.shape
         return shape.height, shape.width, shape.channels
 
     @property
     def input_dtype(self) -> str:
         """Type of a pixel: "uint8" or "int8"."""
-        return self.contract.dtype
+        return self.input_spec.dtype
 
     def scores(self, images: npt.NDArray[Any], engine: Engine = "c") -> npt.NDArray[np.int32]:
         """Integer scores, int32 [N, classes].
@@ -111,11 +111,11 @@ def fuse(
     overflows.
     """
     from bitflow.importers.pixels import Pixels
-    from bitflow.importers.torch.module import contract_of, import_module
+    from bitflow.importers.torch.module import import_module, input_spec_of
 
     imported = import_module(
         module,
-        contract_of(input_shape, dtype),
+        input_spec_of(input_shape, dtype),
         pixel_steps=Pixels.parse(pixels).steps(input_shape[2]),
         name=name,
         labels=labels,
@@ -149,7 +149,9 @@ def _fused(network: Network) -> Model:
     return Model.of(pack(fused))
 
 
-def report(network: PackedNetwork, board: str = boards.DEFAULT_BOARD, optimize: Wish = "balanced") -> reporting.Report:
+def report(
+    network: PackedNetwork, board: str = boards.DEFAULT_BOARD, optimize: Objective = "balanced"
+) -> reporting.Report:
     """What a network costs on a board, with kernels chosen for a wish: "balanced", "speed", "flash" or "ram".
 
     Raises InputError for a board that is not in the table.

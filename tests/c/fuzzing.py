@@ -79,7 +79,7 @@ def corner_seeds(lane_words: int) -> Iterator[bytes]:
     for spec, kernel in specs:
         network = single_layer(spec, 0)
         stem = network.layers[0]
-        ones = replace(stem, shift=np.full(stem.target.channels, stem.reach, dtype=np.int32))
+        ones = replace(stem, shift=np.full(stem.target.channels, stem.bound, dtype=np.int32))
         network = replace(network, layers=(ones, *network.layers[1:]))
         plan = plan_of(network, lane_words, {MEASURED: kernel}, 800 * lane_words)
         yield image.encode(network) + plan_image.encode(network, plan)

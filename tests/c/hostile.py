@@ -12,7 +12,7 @@ from tests.c.every_kind import every_kind
 from tests.c.hostile_plans import plan_cases
 
 from bitflow import bits
-from bitflow.geometry import InputContract, Shape, Window
+from bitflow.geometry import InputSpec, Shape, Window
 from bitflow.image import write as image
 from bitflow.image.format import HEADER as HEADER_STRUCT
 from bitflow.image.format import RECORD as RECORD_STRUCT
@@ -244,7 +244,7 @@ CHANGES: list[tuple[str, Change, str]] = [
     ("unused invert bits", array("wide", "invert", 0, 0xFFFFFFFF), "RANGE"),
     ("shift too large", array("first", "shift", 0, 0x7FFFFFFF), "RANGE"),
     ("score too large", array("scores", "shift", 0, 0x7FFFFFFF), "RANGE"),
-    ("reach beyond all", layer("wide", reach=1 << 30), "RANGE"),
+    ("reach beyond all", layer("wide", bound=1 << 30), "RANGE"),
     *((f"reach of {name}", more(name, "reach", 1), "RANGE") for name in _AT),
 ]
 
@@ -262,11 +262,11 @@ def sharing_weights(layers: int = 4) -> bytes:
     """Each layer but the first has the weights of the one before; in the image they stand once."""
     shape, window, zeros = Shape(1, 1, 64), Window((1, 1)), BatchShift(np.zeros(64))
     signs = bits.sign(np.random.default_rng(0).integers(-1, 1, (64, 1, 1, 64)))
-    contract = InputContract(shape)
-    first = IntegerLayer("", InputConv(shape, signs, window, contract), zeros)
+    input_spec = InputSpec(shape)
+    first = IntegerLayer("", InputConv(shape, signs, window, input_spec), zeros)
     middle = IntegerLayer("", BinaryConv(shape, signs, window), zeros)
     last = IntegerLayer("", BinaryDense(shape, signs), Scores(zeros.shift + 1, zeros.shift))
-    network = pack(IntegerNetwork("", contract, (first, *(middle,) * layers, last)))
+    network = pack(IntegerNetwork("", input_spec, (first, *(middle,) * layers, last)))
     data = image.encode(network)
     weights = [a for a in image.place(network).arrays if a.role == "weights"]
     spare = sum(a.values.nbytes for a in weights[1:])

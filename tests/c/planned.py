@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from bitflow import bits
-from bitflow.geometry import InputContract, Shape, Window
+from bitflow.geometry import InputSpec, Shape, Window
 from bitflow.ir import (
     BatchShift,
     BinaryConv,
@@ -46,13 +46,13 @@ _SAME = Window((3, 3), (1, 1), (1, 1, 1, 1))
 def network_of(layers: tuple[tuple[str, Kernel, int, int], ...], first: int, side: tuple[int, int]) -> PackedNetwork:
     """Convolutions of 3x3 on a map of one size, one after the other."""
     rng = np.random.default_rng(7)
-    contract = InputContract(Shape(*side, 1))
+    input_spec = InputSpec(Shape(*side, 1))
 
     def signs(*shape: int) -> np.ndarray[tuple[int, ...], np.dtype[np.int8]]:
         return bits.sign(rng.integers(-1, 1, shape))
 
     shift = BatchShift(rng.integers(-3, 4, first))
-    found = [IntegerLayer("first", InputConv(contract.shape, signs(first, 3, 3, 1), _SAME, contract), shift)]
+    found = [IntegerLayer("first", InputConv(input_spec.shape, signs(first, 3, 3, 1), _SAME, input_spec), shift)]
     source = Shape(*side, first)
     for name, _, channels, pad in layers:
         conv = BinaryConv(source, signs(channels, 3, 3, source.channels), _SAME, 1, pad)
@@ -60,7 +60,7 @@ def network_of(layers: tuple[tuple[str, Kernel, int, int], ...], first: int, sid
         source = Shape(*side, channels)
     dense = BinaryDense(source, signs(2, *side, source.channels))
     found.append(IntegerLayer("scores", dense, Scores(np.array([1, 2]), np.array([3, 4]))))
-    return pack(IntegerNetwork("planned", contract, tuple(found)))
+    return pack(IntegerNetwork("planned", input_spec, tuple(found)))
 
 
 def planned_network() -> PackedNetwork:

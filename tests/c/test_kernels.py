@@ -44,7 +44,7 @@ def stream(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def cases(spec: Spec, seed: int, lane_words: int) -> tuple[bytes, list[Kernel]]:
     """A layer with each of its kernels, as stream.c reads it, and the kernels."""
     network = single_layer(spec, seed)
-    images = random_images(network.contract, IMAGES, seed)
+    images = random_images(network.input_spec, IMAGES, seed)
     trace = run_packed(network, images)
     rows = [np.ascontiguousarray(a).view(np.uint32).reshape(IMAGES, -1) for a in (*trace.hidden, trace.scores)]
     expected = images.tobytes() + np.concatenate(rows, axis=1).tobytes()

@@ -39,8 +39,8 @@ def golden(tmp_path_factory) -> Path:
 
 def written(found: PackedNetwork, folder: Path) -> Path:
     """The network under the name of golden, as C, with images and what they must give."""
-    network = PackedNetwork("golden", found.contract, found.layers, found.labels, found.logits)
-    images = random_images(network.contract, 4, seed=1)
+    network = PackedNetwork("golden", found.input_spec, found.layers, found.labels, found.logits)
+    images = random_images(network.input_spec, 4, seed=1)
     trace = run_packed(network, images)
     for name, text in render_model(network).items():
         (folder / name).write_text(text)

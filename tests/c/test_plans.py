@@ -28,7 +28,7 @@ INPUTS = 3
 def written(folder: Path) -> Path:
     """planned.h, as plans.c reads it."""
     network = planned_network()
-    inputs = random_images(network.contract, INPUTS, 5)
+    inputs = random_images(network.input_spec, INPUTS, 5)
     trace = run_packed(network, inputs)
     own = image.encode(network)
     hidden = np.concatenate([h.view(np.uint32).reshape(INPUTS, -1) for h in trace.hidden], axis=1)

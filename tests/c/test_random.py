@@ -36,7 +36,7 @@ def stream(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def framed(network: PackedNetwork, seed: int, plan: bytes = b"") -> bytes:
     """A network with inputs and what they must give, as stream.c reads it."""
-    images = random_images(network.contract, IMAGES, seed)
+    images = random_images(network.input_spec, IMAGES, seed)
     trace = run_packed(network, images)
     data = image.encode(network) + plan
     rows = [np.ascontiguousarray(a).view(np.uint32).reshape(IMAGES, -1) for a in (*trace.hidden, trace.scores)]

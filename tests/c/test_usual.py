@@ -37,7 +37,7 @@ def _few_tries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(grouping, "TRIES", 20)
 
 
-def usual_spec(seed: int) -> Spec:
+def lite_spec(seed: int) -> Spec:
     """A convolution, or a first layer, that the forms for usual layers cover: of any height, kernel and dilation."""
     rng = np.random.default_rng((seed, 6))
     spec = random_spec(seed)
@@ -57,15 +57,15 @@ def usual_spec(seed: int) -> Spec:
     return replace(spec, pool=BY_TWO) if pooled else spec
 
 
-def by_usual(plan: Plan) -> bool:
+def by_lite(plan: Plan) -> bool:
     return not FORMS.keys() & set(plan.symbols)
 
 
-def usual_plans(core: Core) -> Iterator[tuple[int, PackedNetwork, Plan]]:
+def lite_plans(core: Core) -> Iterator[tuple[int, PackedNetwork, Plan]]:
     for seed in range(LAYERS):
-        network = single_layer(usual_spec(seed), seed)
+        network = single_layer(lite_spec(seed), seed)
         for _, plan in every_plan(network, core):
-            if by_usual(plan):
+            if by_lite(plan):
                 yield seed, network, plan
 
 
@@ -83,7 +83,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.mark.parametrize(("core", "lanes"), [("v7m", "1"), ("mve", "4")])
 def test_usual_layers_must_give_the_reference_s_words_on_less_code(programs, core, lanes):
     cases, ran = [], set()
-    for seed, network, plan in usual_plans(replace(CORES[core], lists8=True)):
+    for seed, network, plan in lite_plans(replace(CORES[core], lists8=True)):
         cases.append(framed(network, seed, plan_image.encode(network, plan)))
         ran |= set(plan.symbols)
     assert ran >= set(FORMS.values())
@@ -105,19 +105,19 @@ UNUSUAL = {
 def test_unusual_layers_must_be_refused_where_only_usual_ones_can_run(programs, spec):
     network = single_layer(spec, 1)
     refused = "refused: no kernel for a layer is linked in\nnetwork 0 of the stream\n"
-    assert not by_usual(default_plan(network))
+    assert not by_lite(default_plan(network))
     assert run(programs["only"], framed(network, 1)) == (1, refused)
     refused = "refused: the plan behind the image is damaged, or made for another one\nnetwork 0 of the stream\n"
     for kernel, plan in every_plan(network, CORES["v7m"]):
         if len(kernel.forms) > 1:
-            assert not by_usual(plan)
+            assert not by_lite(plan)
             assert run(programs["1"], framed(network, 1, plan_image.encode(network, plan))) == (1, refused)
 
 
 def test_generated_code_must_run_usual_layers_on_less_code(tmp_path):
     """Each kernel that has such a form, in a program that links no other."""
     found: dict[str, tuple[PackedNetwork, Plan, int]] = {}
-    for seed, network, plan in usual_plans(CORES["v7m"]):
+    for seed, network, plan in lite_plans(CORES["v7m"]):
         found.setdefault(plan.symbols[-1 if len(plan.symbols) < 3 else 1], (network, plan, seed))
     main = ["#include <string.h>"]
     checks, files = [], []
@@ -128,7 +128,7 @@ def test_generated_code_must_run_usual_layers_on_less_code(tmp_path):
         code = (tmp_path / f"{name}.c").read_text()
         assert all(f"&{symbol}," in code for symbol in plan.symbols)
         files.append(str(tmp_path / f"{name}.c"))
-        images = random_images(network.contract, 1, seed)
+        images = random_images(network.input_spec, 1, seed)
         pixels, scores = (" ".join(rows(a)) for a in (images.reshape(-1), run_packed(network, images).scores[0]))
         main += [
             f'#include "{name}.h"',

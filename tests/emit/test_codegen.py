@@ -56,7 +56,7 @@ def test_generated_c_must_be_the_image_byte_for_byte(tmp_path, seed, compiler):
 def test_generated_c_must_survive_names_that_are_no_c(tmp_path):
     random = pack(fuse(random_network(0)))
     labels = tuple('*/ "\\0 %s \n Köln ??/'[: 4 + c] for c in range(random.classes))
-    network = PackedNetwork('while "*/ 9', random.contract, random.layers, labels)
+    network = PackedNetwork('while "*/ 9', random.input_spec, random.layers, labels)
     assert dumped(network, tmp_path, "gcc") == image.encode(network)
 
 

@@ -54,7 +54,7 @@ class Case:
 def case(seed: int, lane_words: int) -> Case:
     grouping.TRIES = TRIES
     network = single_layer(random_spec(seed), seed)
-    picture = random_images(network.contract, 4, seed)[0]
+    picture = random_images(network.input_spec, 4, seed)[0]
     index = measured(network)
     words = run_packed(network, picture[np.newaxis]).hidden[index]
     core = replace(CORES["v7m" if lane_words == 1 else "mve"], lists8=True)

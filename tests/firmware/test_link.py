@@ -65,7 +65,7 @@ def spoiler(seed: int, rate: float) -> Callable[[bytes], bytes]:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_damaged_line_changes_no_score(running: Emulator, network: PackedNetwork, seed: int) -> None:
-    images = random_images(network.contract, 10, seed)
+    images = random_images(network.input_spec, 10, seed)
     with SerialTransport(running.port) as line:
         device = Device(DamagedTransport(line, spoiler(seed, 0.002)))
         assert np.array_equal([run.scores for run in device.run(images)], HostEngine(network).scores(images))
@@ -74,7 +74,7 @@ def test_damaged_line_changes_no_score(running: Emulator, network: PackedNetwork
 
 def test_damaged_line_loads_a_whole_network(running: Emulator) -> None:
     other = pack(fuse(random_network(4)))
-    images = random_images(other.contract, 3, 0)
+    images = random_images(other.input_spec, 3, 0)
     with SerialTransport(running.port) as line:
         device = Device(DamagedTransport(line, spoiler(9, 0.001)))
         assert device.load(image.encode(other)).crc32 == image.crc32(other)
@@ -85,7 +85,7 @@ def test_damaged_line_loads_a_whole_network(running: Emulator) -> None:
 def test_repeated_request_gets_the_stored_answer(line: SerialTransport, network: PackedNetwork) -> None:
     hello = Frame(Kind.HELLO, 1, struct.pack("<HI", 7, 0))
     assert len(exchange(line, hello)) == 1
-    pixels = random_images(network.contract, 1, 0)[0].tobytes()
+    pixels = random_images(network.input_spec, 1, 0)[0].tobytes()
     parts = [pixels[at : at + 96] for at in range(0, len(pixels), 96)]
     frames = [
         Frame(Kind.INPUT, 2 + i, struct.pack("<HIB", 1, 96 * i, i == len(parts) - 1) + part)
@@ -100,7 +100,7 @@ def test_repeated_request_gets_the_stored_answer(line: SerialTransport, network:
 
 
 def test_lost_chunks_are_named(line: SerialTransport, network: PackedNetwork) -> None:
-    size = network.contract.shape.size
+    size = network.input_spec.shape.size
     last = (size - 1) // 96
     exchange(line, Frame(Kind.HELLO, 1, struct.pack("<HI", 8, 0)))
     body = struct.pack("<HIB", 5, 96 * last, 1) + bytes(size - 96 * last)
@@ -161,7 +161,7 @@ def answered(line: SerialTransport, command: str) -> text.Answer:
 
 
 def test_text_runs_an_input(line: SerialTransport, network: PackedNetwork) -> None:
-    pixels = random_images(network.contract, 1, 1)
+    pixels = random_images(network.input_spec, 1, 1)
     assert answered(line, "name%").name == "qemu-m4"
     assert answered(line, "profile%").lines[0] == "m-profile-[ULPMark for tinyML Firmware V0.0.1]"
     assert answered(line, "results%").error

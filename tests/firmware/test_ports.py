@@ -34,7 +34,7 @@ MACROS = ("-DBOARD_BAUD=115200u", "-DBOARD_RAM=65536u", "-DFIRMWARE_LOAD=0", "-D
 
 
 def equals_the_host(device: Device, network: PackedNetwork) -> None:
-    images = random_images(network.contract, 20, 3)
+    images = random_images(network.input_spec, 20, 3)
     engine = HostEngine(network)
     assert device.self_test() == 0
     assert np.array_equal([run.scores for run in device.run(images)], engine.scores(images))
@@ -90,7 +90,7 @@ def test_stm32_port_runs_on_an_emulated_stm32(
         # Inputs that are longer than what the port keeps of received bytes: the next one comes in during a run.
         other = single_layer(parse("first3x3:32x32x3-8"), 0)
         device.load(image.encode(other))
-        images = random_images(other.contract, 12, 5)
+        images = random_images(other.input_spec, 12, 5)
         assert np.array_equal([run.scores for run in device.run(images)], HostEngine(other).scores(images))
 
 
@@ -168,7 +168,7 @@ def test_arduino_port_runs(arduino: str, network: PackedNetwork) -> None:
         assert info.board == "arduino"
         assert info.stack_bytes == 0
         equals_the_host(device, network)
-        (run,) = device.run(random_images(network.contract, 1, 0))
+        (run,) = device.run(random_images(network.input_spec, 1, 0))
         assert run.ticks < 1_000_000  # microseconds
 
 

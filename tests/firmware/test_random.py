@@ -58,9 +58,13 @@ class Report:
 def case(seed: int) -> Case:
     floats = random_network(seed)
     network = pack(fuse(floats))
-    data, images, engine = image.encode(network), random_images(network.contract, IMAGES + 1, seed), HostEngine(network)
+    data, images, engine = (
+        image.encode(network),
+        random_images(network.input_spec, IMAGES + 1, seed),
+        HostEngine(network),
+    )
     images = images[:IMAGES]
-    ram = len(data) + default_plan(network).arena_bytes + 2 * network.contract.shape.size
+    ram = len(data) + default_plan(network).arena_bytes + 2 * network.input_spec.shape.size
     largest = 4 * max(layer.map_words for layer in network.layers)  # a hidden map that is asked for
     hidden = tuple(found.view(np.uint32).reshape(-1) for found in engine.hidden(images[:1]))
     return Case(

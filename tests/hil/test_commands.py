@@ -44,7 +44,7 @@ def project(network: PackedNetwork, tmp_path_factory: pytest.TempPathFactory) ->
     folder = tmp_path_factory.mktemp("a project")
     image.save(network, folder / "net.bfn")
     image.save(pack(fuse(random_network(4))), folder / "other.bfn")
-    images = random_images(network.contract, 30, 0)
+    images = random_images(network.input_spec, 30, 0)
     labels = HostEngine(network).predict(images)
     np.savez(folder / "data.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
     build(network, board("qemu-m4"), folder)
@@ -188,7 +188,7 @@ def test_other_network_on_the_board_is_named(project: Path) -> None:
 
     elf = build(image.load(project / "net.bfn"), board("qemu-m4"), project).elf
     other = image.load(project / "other.bfn")
-    images = random_images(other.contract, 5, 0)
+    images = random_images(other.input_spec, 5, 0)
     labels = HostEngine(other).predict(images)
     np.savez(project / "other.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
     with Emulator(board("qemu-m4"), elf) as emulator:

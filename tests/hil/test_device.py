@@ -54,7 +54,7 @@ def spoiler(seed: int, rate: float):  # type: ignore[no-untyped-def]
 
 
 def test_device_gives_scores_hidden_maps_and_profile(network: PackedNetwork) -> None:
-    images = random_images(network.contract, 5, 0)
+    images = random_images(network.input_spec, 5, 0)
     wanted = run_packed(network, images)
     mock = MockDevice(network)
     device = Device(mock.line())
@@ -73,7 +73,7 @@ def test_info_says_what_runs(network: PackedNetwork) -> None:
 
 @pytest.mark.parametrize("seed", range(8))
 def test_damaged_line_changes_no_score_and_runs_nothing_twice(network: PackedNetwork, seed: int) -> None:
-    images = random_images(network.contract, 8, seed)
+    images = random_images(network.input_spec, 8, seed)
     mock = MockDevice(network)
     device = quick(DamagedTransport(mock.line(), spoiler(seed, 0.004)))
     assert np.array_equal([run.scores for run in device.run(images)], run_packed(network, images).scores)
@@ -87,7 +87,7 @@ def test_damaged_line_loads_a_whole_network(network: PackedNetwork, seed: int) -
     device = quick(DamagedTransport(MockDevice(network).line(), spoiler(seed, 0.002)))
     info = device.load(image.encode(other))
     assert (info.crc32, info.loaded, info.name) == (image.crc32(other), True, other.name)
-    images = random_images(other.contract, 3, seed)
+    images = random_images(other.input_spec, 3, seed)
     assert np.array_equal([run.scores for run in device.run(images)], run_packed(other, images).scores)
     assert device.load(b"").crc32 == image.crc32(network)
 
@@ -105,7 +105,7 @@ def test_device_that_babbles_is_given_up() -> None:
 def test_reset_in_the_middle_is_noticed(network: PackedNetwork) -> None:
     mock = MockDevice(network)
     device = quick(mock.line())
-    images = random_images(network.contract, 6, 0)
+    images = random_images(network.input_spec, 6, 0)
     runs = device.run(images)
     next(runs)
     mock.reboot()
@@ -119,7 +119,7 @@ def test_image_of_a_wrong_size_is_refused(network: PackedNetwork) -> None:
 
 
 def test_check_counts_images_whose_scores_differ(network: PackedNetwork) -> None:
-    images = random_images(network.contract, 6, 0)
+    images = random_images(network.input_spec, 6, 0)
     scores = run_packed(network, images).scores
     labels = scores.argmax(axis=1)
     wrong = scores.copy()
@@ -133,7 +133,7 @@ def test_check_counts_images_whose_scores_differ(network: PackedNetwork) -> None
 
 def test_check_refuses_another_network(network: PackedNetwork) -> None:
     other = packed(2)
-    images = random_images(other.contract, 1, 0)
+    images = random_images(other.input_spec, 1, 0)
     scores = run_packed(other, images).scores
     with pytest.raises(InputError, match="you asked for"):
         device = Device(MockDevice(network).line())

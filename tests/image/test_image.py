@@ -13,7 +13,7 @@ from tests.c.every_kind import every_kind
 from bitflow.engines.host import HostEngine, library
 from bitflow.engines.reference import run_packed
 from bitflow.errors import ImageError, InputError
-from bitflow.geometry import InputContract, Shape, Window
+from bitflow.geometry import InputSpec, Shape, Window
 from bitflow.image import write as image
 from bitflow.image.arena import arrange
 from bitflow.image.format import HEADER, RECORD
@@ -61,7 +61,7 @@ def test_decode_must_undo_encode_and_unpack_must_undo_pack(seed):
     if network.logits is not None:
         assert np.array_equal(back.logits.scale, network.logits.scale)
         assert np.array_equal(back.logits.offset, network.logits.offset)
-    assert (back.name, back.labels, back.contract) == (network.name, network.labels, network.contract)
+    assert (back.name, back.labels, back.input_spec) == (network.name, network.labels, network.input_spec)
     assert image.crc32(back) == zlib.crc32(data[:-4])
 
 
@@ -125,7 +125,7 @@ def test_bytes_that_a_loader_may_ignore_must_be_ignored():
         assert image.encode(back) == image.encode(PackedNetwork(*(getattr(network, f) for f in FIELDS)))
 
 
-FIELDS = ("name", "contract", "layers", "labels")
+FIELDS = ("name", "input_spec", "layers", "labels")
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -138,39 +138,39 @@ def test_plan_must_size_the_arena_as_the_c_library_does(seed):
 def test_kept_maps_must_not_share_memory_while_they_are_needed(seed):
     network = every_kind(seed, 8)
     arena = arrange(network)
-    maps = zip(arena.keep, network.layers, strict=True)
+    maps = zip(arena.pinned, network.layers, strict=True)
     kept = [(at, at + 4 * layer.map_words, i) for i, (at, layer) in enumerate(maps) if at is not None]
     assert len(kept) > 8
     for begin, end, index in kept:
         assert begin % 4 == 0
-        assert end <= arena.kept_bytes
+        assert end <= arena.pinned_bytes
         for other, its_end, later in kept:
             assert not (index < later <= arena.last[index]) or other >= end or begin >= its_end
-    assert arena.kept_bytes < sum(end - begin for begin, end, _ in kept)
+    assert arena.pinned_bytes < sum(end - begin for begin, end, _ in kept)
 
 
 def long_residual(blocks: int) -> PackedNetwork:
     """A network of as many layers as an image can have, with a sum in every second one."""
-    contract = InputContract(Shape(2, 2, 1), "uint8", 128)
+    input_spec = InputSpec(Shape(2, 2, 1), "uint8", 128)
     ones = np.ones((1, 1, 1, 1), dtype=np.int8)
     window = Window((1, 1))
-    first = InputConv(contract.shape, ones, window, contract)
+    first = InputConv(input_spec.shape, ones, window, input_spec)
     layers = [IntegerLayer("first", first, BatchShift(np.zeros(1)))]
     for block in range(blocks):
         conv = BinaryConv(Shape(2, 2, 1), ones, window)
         layers.append(IntegerLayer(f"conv{block}", conv, Integers()))
-        both = Sum((Map(conv.target, layers[-1].gives(False).values, 1), Map(conv.target)))
+        both = Sum((Map(conv.target, layers[-1].output_map(False).type, 1), Map(conv.target)))
         layers.append(IntegerLayer(f"sum{block}", both, BatchShift(np.zeros(1)), sources=(2 * block + 1, 2 * block)))
     last = BinaryConv(Shape(2, 2, 1), np.ones((3, 2, 2, 1), dtype=np.int8), Window((2, 2)))
     layers.append(IntegerLayer("scores", last, Scores(np.ones(3), np.arange(3))))
-    return pack(IntegerNetwork("long", contract, tuple(layers)))
+    return pack(IntegerNetwork("long", input_spec, tuple(layers)))
 
 
 def test_largest_number_of_layers_must_be_read_and_run():
     network = long_residual(511)
     assert len(network.layers) == 1024
     assert image.encode(image.decode(image.encode(network))) == image.encode(network)
-    images = random_images(network.contract, 2, 0)
+    images = random_images(network.input_spec, 2, 0)
     assert np.array_equal(HostEngine(network).scores(images), run_packed(network, images).scores)
     with pytest.raises(InputError, match="1026 layers, more than"):
         image.encode(long_residual(512))

@@ -20,9 +20,9 @@ from bitflow.errors import CheckFailed, InputError
 from bitflow.ir import PackedNetwork
 from bitflow.learn.data.dataset import Dataset, Split, assemble
 from bitflow.learn.recipe import Recipe
-from bitflow.learn.search.search import Plan, Search, Standing
 from bitflow.learn.search import optuna_study as study
-from bitflow.learn.search.search import search as searching
+from bitflow.learn.search import search as searching
+from bitflow.learn.search.search import Plan, Search, Standing
 from bitflow.learn.training.train import Result
 from bitflow.show.pareto import Costs, Limits, winner
 from bitflow.show.report import report

@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from bitflow.errors import ImportRefused, InputError
 from bitflow.image import write as image
 from bitflow.importers.torch.module import network_from_module
-from bitflow.ir import Values
+from bitflow.ir import MapType
 from bitflow.learn.baselines.costs import cost, total
 from bitflow.learn.baselines.shapes import describe, describe_variants
 from bitflow.learn.networks import architectures
@@ -208,7 +208,7 @@ def test_counts_of_described_networks_must_be_those_of_the_packed_network(
     packed = pack(fuse(network_from_module(module, picture)))
     counted = total(map(cost, describe(module, picture)))
     assert counted.bytes == sum(layer.nbytes for layer in packed.layers)
-    shifts = sum(layer.conv.size for layer in packed.layers if layer.gives is not Values.INTEGERS)
+    shifts = sum(layer.conv.size for layer in packed.layers if layer.output_type is not MapType.INTEGERS)
     shortcuts = sum(layer.conv.size * (len(layer.sources) - 1) for layer in packed.layers)
     products = sum(layer.macs for layer in packed.layers)
     assert counted.binary_operations + counted.integer_additions == products + shifts + shortcuts

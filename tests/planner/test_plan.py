@@ -27,7 +27,7 @@ from bitflow.planner import grouping
 from bitflow.planner import plan_format as plan_image
 from bitflow.planner.choice import choose
 from bitflow.planner.cores import CORES
-from bitflow.planner.kernels.table import Kernel, candidates, is_usual
+from bitflow.planner.kernels.table import Kernel, candidates, is_lite
 from bitflow.planner.plan import Plan, default_plan
 from bitflow.synthetic.layer_plans import every_plan
 from bitflow.synthetic.networks import random_images, random_network
@@ -111,9 +111,9 @@ def networks() -> list[PackedNetwork]:
     return [*random, *(every_kind(seed, 4 + 2 * seed) for seed in range(4)), *layers]
 
 
-def usual_of(layer: PackedLayer, covered: Sequence[Kernel]) -> tuple[Kernel, ...]:
+def lite_of(layer: PackedLayer, covered: Sequence[Kernel]) -> tuple[Kernel, ...]:
     """Whose forms for usual layers cover a layer that they cover."""
-    return tuple(kernel for kernel in covered if len(kernel.forms) > 1 and is_usual(layer, kernel))
+    return tuple(kernel for kernel in covered if len(kernel.forms) > 1 and is_lite(layer, kernel))
 
 
 def test_sizes_and_kernels_without_a_plan_must_be_the_c_library_s(library):
@@ -124,7 +124,7 @@ def test_sizes_and_kernels_without_a_plan_must_be_the_c_library_s(library):
             covered = library.covered(index)
             assert candidates(layer, library.lane_words) == covered, (network.name, layer.name)
             usual = library.covered(index, usual=True)
-            assert usual_of(layer, covered) == usual, (network.name, layer.name)
+            assert lite_of(layer, covered) == usual, (network.name, layer.name)
             seen |= {form for kernel in covered for form in kernel.forms[: 1 + (kernel in usual)]}
     assert seen == {form for kernel in Kernel for form in kernel.forms}
 
@@ -161,12 +161,12 @@ def test_any_layer_must_be_covered_as_the_c_library_says(library, spec):
     for index, layer in enumerate(network.layers):
         covered = library.covered(index)
         assert candidates(layer, library.lane_words) == covered
-        assert usual_of(layer, covered) == library.covered(index, usual=True)
+        assert lite_of(layer, covered) == library.covered(index, usual=True)
 
 
 def test_engine_with_a_plan_must_give_the_reference_s_words():
     network = planned_network()
-    images = random_images(network.contract, 5, 0)
+    images = random_images(network.input_spec, 5, 0)
     plan = plan_of(network, 1)
     engine = HostEngine(network, plan)
     assert engine.arena_size == plan.arena_bytes
@@ -195,13 +195,13 @@ def flash(network: PackedNetwork, plan: Plan) -> int:
 @pytest.mark.parametrize("core", ["v6m", "v7m", "mve"])
 @pytest.mark.parametrize("network", CHOSEN, ids=range(len(CHOSEN)))
 def test_wishes_must_be_ordered(network, core):
-    found = {wish: choose(network, CORES[core], wish) for wish in ("speed", "balanced", "flash", "ram")}
+    found = {objective: choose(network, CORES[core], objective) for objective in ("speed", "balanced", "flash", "ram")}
     assert instructions(found["speed"]) <= instructions(found["balanced"]) <= instructions(found["flash"])
     assert flash(network, found["flash"]) <= flash(network, found["balanced"])
     assert flash(network, found["flash"]) <= flash(network, found["speed"])
     assert found["ram"].arena_bytes <= min(plan.arena_bytes for plan in found.values())
-    for wish, plan in found.items():
-        assert (plan.core, plan.wish, len(plan.layers)) == (core, wish, len(network.layers))
+    for objective, plan in found.items():
+        assert (plan.core, plan.objective, len(plan.layers)) == (core, objective, len(network.layers))
 
 
 @pytest.mark.parametrize("network", CHOSEN, ids=range(len(CHOSEN)))

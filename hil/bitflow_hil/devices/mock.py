@@ -133,7 +133,7 @@ class MockDevice:
             self._stored.clear()
         network, data = self._network, image.encode(self._network)
         head = struct.pack(
-            "<HHIIIIHHIIIHHII", 1, 48, 0, int.from_bytes(data[-4:], "little"), len(data), network.contract.shape.size,
+            "<HHIIIIHHIIIHHII", 1, 48, 0, int.from_bytes(data[-4:], "little"), len(data), network.input_spec.shape.size,
             network.classes, len(network.layers), 0, 15_625_000, 1 << 20, 2, self._loaded, 4096, 1024,
         )  # fmt: skip
         texts = ("00000000", "mock", __version__, network.name, *network.labels)
@@ -146,7 +146,7 @@ class MockDevice:
         if slot is not None and (number - slot.number) % 0x10000 >= 0x8000:
             return self._error(-66) if flags else None
         if slot is None or slot.number != number:
-            slot = self._slots[number % 2] = _Inbox(number, self._network.contract.shape.size)
+            slot = self._slots[number % 2] = _Inbox(number, self._network.input_spec.shape.size)
             self._scores.pop(number % 2, None)
         if not slot.put(offset, chunk):
             return self._error(-65)
@@ -172,10 +172,10 @@ class MockDevice:
         return Kind.SCORES.answer, head + struct.pack(f"<{len(part)}i", *part)
 
     def _trace(self, number: int) -> Trace:
-        contract = self._network.contract
-        shape = (1, contract.shape.height, contract.shape.width, contract.shape.channels)
+        input_spec = self._network.input_spec
+        shape = (1, input_spec.shape.height, input_spec.shape.width, input_spec.shape.channels)
         data = bytes(self._slots[number % 2].data)
-        return run_packed(self._network, np.frombuffer(data, dtype=contract.dtype).reshape(shape))
+        return run_packed(self._network, np.frombuffer(data, dtype=input_spec.dtype).reshape(shape))
 
     def _profile(self, number: int, first: int) -> tuple[int, bytes]:
         count = len(self._network.layers)

@@ -48,8 +48,8 @@ def _images(network: PackedNetwork, count: int) -> npt.NDArray[Any]:
     """Noise: few kernels do not take as long for any image. Every second one is the negative of that before it, so
     that bits of sums around 0 are as often 1 as 0 in both together.
     """
-    low, high = network.contract.pixel_range
-    noise = [random_images(network.contract, 4, seed=number // 2)[0] for number in range(count)]
+    low, high = network.input_spec.pixel_range
+    noise = [random_images(network.input_spec, 4, seed=number // 2)[0] for number in range(count)]
     return np.stack([low + high - own if number % 2 else own for number, own in enumerate(noise)])
 
 

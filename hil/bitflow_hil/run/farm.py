@@ -15,7 +15,7 @@ from bitflow.boards import Board
 from bitflow.deploy.build import Built
 from bitflow.errors import BitflowError, CheckFailed, DeviceError
 from bitflow.ir import PackedNetwork
-from bitflow_hil.devices import connect as reach
+from bitflow_hil.devices import connect as bound
 from bitflow_hil.run import runner, soak
 from bitflow_hil.run.progress import Tally
 from bitflow_hil.run.results import Demands, HilResult, shortfalls
@@ -165,7 +165,7 @@ class Farm:
     def _live(self, station: Station, work: Callable[[Station, ResumingDevice], None]) -> None:
         try:
             station.state = "builds" if station.port is None and station.board.emulated else "waits"
-            with reach.resuming(station.board, station.port, lambda: self._firmware(station)) as device:
+            with bound.resuming(station.board, station.port, lambda: self._firmware(station)) as device:
                 station.device, station.state = device, "runs"
                 work(station, device)
             station.state = "done"

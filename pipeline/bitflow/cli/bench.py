@@ -16,7 +16,7 @@ from bitflow.deploy.planning import plan_for
 from bitflow.errors import CheckFailed, DeviceError, InputError
 from bitflow.image import write as image
 from bitflow.ir import PackedNetwork
-from bitflow.planner.choice import Wish
+from bitflow.planner.choice import Objective
 from bitflow.planner.cores import core_of
 from bitflow.planner.kernels.table import Kernel
 from bitflow.planner.plan import Plan, default_plan
@@ -38,7 +38,7 @@ def bench(
     kernel: Annotated[
         str | None, typer.Option(metavar="K", help="Of the layer, as patterns_8. [what --optimize asks for]")
     ] = None,
-    wish: options.Optimize = "balanced",
+    objective: options.Optimize = "balanced",
     plot_file: Annotated[
         Path | None, typer.Option("--plot", metavar="FILE", help="Also draw the table, as PNG or SVG.")
     ] = None,
@@ -59,15 +59,15 @@ def bench(
         if model is not None or runtime == "micropython":
             raise InputError("--layer measures a layer of its own: no MODEL, no --runtime")
         target = _emulated(boards.board(board_name or boards.DEFAULT_BOARD))
-        _count_layer(target, layer, wish, _kernel(kernel), plot_file, as_json)
+        _count_layer(target, layer, objective, _kernel(kernel), plot_file, as_json)
         return
     if kernel is not None:
         raise InputError("--kernel is for --layer: a network's kernels follow from --optimize")
     network, target = device.asked(model, board_name)
     if runtime == "micropython":
-        _count_micropython(_emulated(target), network, wish, as_json)
+        _count_micropython(_emulated(target), network, objective, as_json)
         return
-    _count_network(_emulated(target), network, wish, plot_file, as_json)
+    _count_network(_emulated(target), network, objective, plot_file, as_json)
 
 
 def _emulated(target: Board) -> Board:
@@ -86,13 +86,13 @@ def _kernel(name: str | None) -> Kernel | None:
 
 
 def _count_layer(
-    target: Board, text: str, wish: Wish, kernel: Kernel | None, plot_file: Path | None, as_json: bool
+    target: Board, text: str, objective: Objective, kernel: Kernel | None, plot_file: Path | None, as_json: bool
 ) -> None:
     """The layer is sent to a firmware that runs: RAM instead of flash, the same instructions."""
     from bitflow_hil.run.count import count_planned
 
     network = single_layer(parse(text), seed=1)
-    plan = singled_out(network, core_of(target.cpu), wish, kernel)
+    plan = singled_out(network, core_of(target.cpu), objective, kernel)
     machine = boards.board(target.roomy) if target.roomy else target
     with device.connected(image.load(resolve_model("builtin:digits")), machine, None) as found:
         own = count_planned(found, network, plan)
@@ -102,14 +102,16 @@ def _count_layer(
     _tell(facts, rows, text, plot_file, as_json)
 
 
-def _count_network(target: Board, network: PackedNetwork, wish: Wish, plot_file: Path | None, as_json: bool) -> None:
+def _count_network(
+    target: Board, network: PackedNetwork, objective: Objective, plot_file: Path | None, as_json: bool
+) -> None:
     """The network is compiled in; what the plain kernels take is counted where there is room to send it again."""
     from bitflow_hil.run.count import count_firmware, count_planned
 
     settings = find_project()
     budgets = (settings.flash_budget, settings.ram_budget) if settings else (0, 0)
-    plan = plan_for(network, target, wish, *budgets)
-    with device.connected(network, target, None, wish) as found:
+    plan = plan_for(network, target, objective, *budgets)
+    with device.connected(network, target, None, objective) as found:
         own = count_firmware(found, network)
         plain = None
         with contextlib.suppress(DeviceError):
@@ -146,7 +148,7 @@ def _rows(network: PackedNetwork, plan: Plan, own: Sequence[int], plain: Sequenc
     ]
 
 
-def _count_micropython(target: Board, network: PackedNetwork, wish: Wish, as_json: bool) -> None:
+def _count_micropython(target: Board, network: PackedNetwork, objective: Objective, as_json: bool) -> None:
     from bitflow.cli import micropython
     from bitflow_hil.run.count import count_micropython, count_planned
 

@@ -16,11 +16,11 @@ from bitflow.engines.reference import Trace
 from bitflow.engines.verify import Rung, Step, climb, ladder
 from bitflow.errors import CheckFailed, MissingError
 from bitflow.image import write as image
-from bitflow.ir import PackedNetwork, Values
+from bitflow.ir import MapType, PackedNetwork
 
 __all__ = ["verify"]
 
-_TYPES = {Values.BITS: np.uint32, Values.INTEGERS: np.int32}
+_TYPES = {MapType.BITS: np.uint32, MapType.INTEGERS: np.int32}
 
 
 def verify(
@@ -80,7 +80,7 @@ def _on_board(network: PackedNetwork, name: str, port: str | None, images: npt.N
             words = zip(*(found.hidden(one) for one in images), strict=True)
             maps = zip(words, network.layers, shapes, strict=False)
             hidden: list[Any] = [
-                np.stack(part).view(_TYPES[layer.gives]).reshape(len(images), *s) for part, layer, s in maps
+                np.stack(part).view(_TYPES[layer.output_type]).reshape(len(images), *s) for part, layer, s in maps
             ]
             return Trace(tuple(hidden), np.stack([run.scores for run in found.run(images)]))
 

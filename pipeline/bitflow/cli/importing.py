@@ -68,7 +68,7 @@ def import_file(
     if check is not None:
         facts = _check(opened, packed, check, limit)
     image.save(packed, to)
-    rows = [(f.name, f.kind, f.shape, f.reach, f.flipped, f.constant) for f in explain(network, fused)]
+    rows = [(f.name, f.kind, f.shape, f.bound, f.flipped, f.constant) for f in explain(network, fused)]
     _show(source, to, opened, packed, facts, rows, as_json)
     unexplained = (facts["label_mismatches"] or 0) - facts.get("by_rounding", 0)
     if unexplained:
@@ -110,7 +110,7 @@ def _size(text: str | None) -> tuple[int, ...] | None:
 
 def _check(opened: Source, packed: PackedNetwork, data: str, limit: int | None) -> dict[str, Any]:
     """Run the source and the packed network side by side on test images."""
-    shape = packed.contract.shape
+    shape = packed.input_spec.shape
     pictures = data.partition(":")[0] == "folder"
     images = load_data(data, (shape.height, shape.width, shape.channels) if pictures else None).test.images[:limit]
     if images[0].size == shape.size:
@@ -118,7 +118,7 @@ def _check(opened: Source, packed: PackedNetwork, data: str, limit: int | None) 
     wanted = []
     with output.counter("source", len(images)) as advance:
         for start in range(0, len(images), 100):
-            wanted.append(opened.run(packed.contract.check(images[start : start + 100])))
+            wanted.append(opened.run(packed.input_spec.check(images[start : start + 100])))
             advance(len(wanted[-1]))
     floats = np.concatenate(wanted).astype(np.float64)
     try:

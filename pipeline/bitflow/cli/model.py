@@ -44,7 +44,7 @@ def inspect(model: options.Model = None, as_json: options.Json = False) -> None:
     if as_json:
         output.print_json({**facts, "layers": rows})
         return
-    facts["input_shape"] = str(network.contract.shape)
+    facts["input_shape"] = str(network.input_spec.shape)
     facts["labels"] = ", ".join(network.labels)
     output.print_facts(facts)
     columns = ["name", "kind", "input", "output", "kernel", "padding", "macs", "bytes"]
@@ -117,7 +117,7 @@ def load_test(network: PackedNetwork, data: str | None, settings: project.Projec
     dataset = load_data(source, size)
     test = dataset.test
     try:
-        network.contract.check(test.images[:1])
+        network.input_spec.check(test.images[:1])
     except InputError as error:
         raise InputError(f"{source} does not fit {network.name}: {error}") from None
     top = int(test.labels.max())
@@ -180,17 +180,17 @@ def _split_model(arguments: list[str]) -> tuple[str | None, list[Path]]:
 
 
 def _picture(network: PackedNetwork, path: Path) -> npt.NDArray[np.uint8]:
-    contract = network.contract
-    shape = contract.shape
-    fits = contract.dtype == "uint8" and shape.channels in (1, 3) and contract.resize is not Resize.CROP
-    require(fits, f"{network.name} takes {shape} of {contract.dtype}, not pictures")
-    size = None if contract.resize is Resize.NONE else (shape.height, shape.width)
+    input_spec = network.input_spec
+    shape = input_spec.shape
+    fits = input_spec.dtype == "uint8" and shape.channels in (1, 3) and input_spec.resize is not Resize.CROP
+    require(fits, f"{network.name} takes {shape} of {input_spec.dtype}, not pictures")
+    size = None if input_spec.resize is Resize.NONE else (shape.height, shape.width)
     picture = read_picture(path, size, shape.channels)
     require(
         picture.shape[:2] == (shape.height, shape.width),
         f"{path} is {picture.shape[0]}x{picture.shape[1]}, {network.name} takes {shape.height}x{shape.width}",
     )
-    return picture[..., ::-1] if contract.channel_order.name == "BGR" else picture
+    return picture[..., ::-1] if input_spec.channel_order.name == "BGR" else picture
 
 
 def _ranking(network: PackedNetwork, path: Path, scores: npt.NDArray[Any]) -> dict[str, Any]:
@@ -202,14 +202,14 @@ def _ranking(network: PackedNetwork, path: Path, scores: npt.NDArray[Any]) -> di
 
 
 def _facts(network: PackedNetwork) -> dict[str, Any]:
-    contract = network.contract
+    input_spec = network.input_spec
     return {
         "name": network.name,
-        "input_shape": [contract.shape.height, contract.shape.width, contract.shape.channels],
-        "input_dtype": contract.dtype,
-        "zero_point": contract.zero_point,
-        "channel_order": contract.channel_order.name.lower(),
-        "resize": contract.resize.name.lower(),
+        "input_shape": [input_spec.shape.height, input_spec.shape.width, input_spec.shape.channels],
+        "input_dtype": input_spec.dtype,
+        "zero_point": input_spec.zero_point,
+        "channel_order": input_spec.channel_order.name.lower(),
+        "resize": input_spec.resize.name.lower(),
         "classes": network.classes,
         "labels": list(network.labels),
         "bytes": len(image.encode(network)),
@@ -220,14 +220,14 @@ def _facts(network: PackedNetwork) -> dict[str, Any]:
 
 def _layer_facts(network: PackedNetwork, index: int) -> dict[str, Any]:
     layer = network.layers[index]
-    takes = ["input" if source == INPUT else network.layers[source].name for source in layer.sources]
+    inputs = ["input" if source == INPUT else network.layers[source].name for source in layer.sources]
     rows, columns = layer.window.kernel
     value = {-1: "-1", 0: "0", 1: "+1"}[layer.pad_value]
     return {
         "name": layer.name,
         "kind": layer.kind.name.lower(),
-        "takes": takes,
-        "gives": layer.gives.name.lower(),
+        "takes": inputs,
+        "gives": layer.output_type.name.lower(),
         "weight_bits": layer.weight_bits,
         "input": str(layer.source),
         "output": str(layer.target),

@@ -140,14 +140,14 @@ def load_network(path: Path, name: str | None = None) -> Network:
     from bitflow.learn.training.checkpoint import load_module
 
     module, facts = load_module(path)
-    shape = facts.contract.shape
+    shape = facts.input_spec.shape
     return network_from_module(
         module,
         (shape.height, shape.width, shape.channels),
         name or facts.name,
         facts.labels,
-        facts.contract.dtype,
-        facts.contract.channel_order,
+        facts.input_spec.dtype,
+        facts.input_spec.channel_order,
     )
 
 
@@ -204,7 +204,7 @@ def _cells(layer: LayerFusion) -> tuple[object, ...]:
         layer.name,
         layer.kind,
         layer.shape,
-        layer.reach,
+        layer.bound,
         layer.flipped,
         layer.constant,
         span,

@@ -23,7 +23,7 @@ from bitflow.errors import CheckFailed, InputError
 from bitflow.image import write as image
 from bitflow.ir import PackedNetwork
 from bitflow.planner import plan_format as plan_image
-from bitflow.planner.choice import Wish
+from bitflow.planner.choice import Objective
 from bitflow.planner.plan import Plan
 
 __all__ = ["Built", "build", "folder_of"]
@@ -62,7 +62,7 @@ def build(
     project_folder: Path,
     flash_budget: int = 0,
     ram_budget: int = 0,
-    wish: Wish = "balanced",
+    objective: Objective = "balanced",
     method: str | None = None,
     mlperf: str = "",
 ) -> Built:
@@ -78,7 +78,7 @@ def build(
     folder = folder_of(network, project_folder)
     elf = platformio.firmware(folder, board.name)
     stamp = elf.with_name("bitflow.json")
-    plan = plan_for(network, board, wish, flash_budget, ram_budget)
+    plan = plan_for(network, board, objective, flash_budget, ram_budget)
     # PlatformIO drops the builds of all boards where these change: they are the same for as many as can be.
     files = environments.files(plan.arena_bytes, methods={board.name: method} if method else None)
     with _locked(folder):

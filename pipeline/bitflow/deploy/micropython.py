@@ -151,7 +151,7 @@ def _folder(network: PackedNetwork, board: Board, project_folder: Path) -> Path:
 def _self_test(repl: Repl, network: PackedNetwork, board: Board) -> None:
     from bitflow_hil.devices.repl import run_scores
 
-    images = random_images(network.contract, 4, seed=0)[:1]
+    images = random_images(network.input_spec, 4, seed=0)[:1]
     expected = run_packed(network, images).scores[0]
     scores, _ = next(run_scores(repl, network, "'model.bfn'", images))
     crc32 = repl.value("m.info()['crc32']")

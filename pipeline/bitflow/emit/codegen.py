@@ -74,7 +74,7 @@ def generate_platformio(
     scores of the NumPy reference. mlperf: the test of MLPerf Tiny that the firmware names, "": by the input's shape.
     """
     if self_test is None:
-        images = random_images(network.contract, 4, seed=0)
+        images = random_images(network.input_spec, 4, seed=0)
         self_test = images[0], run_packed(network, images[:1]).scores[0]
     files = _copied(resources.firmware(), "") | dict(environments)
     own = {f"src/{name}": text for name, text in render_model(network, prefix, plan).items()}

@@ -40,7 +40,7 @@ class PlanView:
 
     lane_words: int
     core: str
-    wish: str
+    objective: str
     bytes: int
     crc32: str
     choices: tuple[ChoiceView, ...]
@@ -86,4 +86,4 @@ def plan_view(network: PackedNetwork, plan: Plan) -> PlanView:
             )
         )
     crc = int.from_bytes(whole[-4:], "little")
-    return PlanView(plan.lane_words, plan.core, plan.wish, len(whole), f"0x{crc:08X}u", tuple(choices))
+    return PlanView(plan.lane_words, plan.core, plan.objective, len(whole), f"0x{crc:08X}u", tuple(choices))

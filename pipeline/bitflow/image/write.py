@@ -134,30 +134,31 @@ def crc32(network: PackedNetwork) -> int:
 
 
 def _header(network: PackedNetwork, placed: Placed) -> bytes:
-    contract = network.contract
-    shape = contract.shape
+    input_spec = network.input_spec
+    shape = input_spec.shape
     return HEADER.pack(
         MAGIC, VERSION, 0, placed.size, len(network.layers), placed.layers, placed.name, placed.labels,
-        network.classes, shape.height, shape.width, shape.channels, DTYPES.index(contract.dtype),
-        contract.channel_order, contract.zero_point, contract.resize, 0, placed.extra_at, len(placed.extra), *(0,) * 3,
+        network.classes, shape.height, shape.width, shape.channels, DTYPES.index(input_spec.dtype),
+        input_spec.channel_order, input_spec.zero_point, input_spec.resize, 0, placed.extra_at, len(placed.extra),
+        *(0,) * 3,
     )  # fmt: skip
 
 
 def record(network: PackedNetwork, placed: Placed, index: int) -> Record:
     """The record of a layer."""
-    layer, keep = network.layers[index], placed.arena.keep[index]
+    layer, pinned = network.layers[index], placed.arena.pinned[index]
     window, pool = layer.window, (0,) * 8
     if layer.pool is not None:
         pool = (*layer.pool.window.kernel, *layer.pool.window.stride, *layer.pool.window.padding)
     sources = [PIXELS if source < 0 else source for source in layer.sources]
     return Record._make((
-        layer.kind, layer.gives, layer.pad_value, layer.weight_bits,
+        layer.kind, layer.output_type, layer.pad_value, layer.weight_bits,
         layer.source.height, layer.source.width, layer.source.channels, layer.groups,
         *window.kernel, *window.stride, *window.dilation, *window.padding,
         layer.conv.height, layer.conv.width, *pool,
         layer.target.height, layer.target.width, layer.target.channels,
         len(sources), 0, *sources, *(0,) * (MAX_SOURCES - len(sources)),
-        placed.arena.last[index], 0, TRANSIENT if keep is None else keep, layer.reach,
+        placed.arena.last[index], 0, TRANSIENT if pinned is None else pinned, layer.bound,
         *(placed.offset_of(index, role) for role in ROLES), placed.layer_names[index], 0, 0,
     ))  # fmt: skip
 

@@ -19,10 +19,10 @@ from bitflow.planner.kernels import set_bits
 from bitflow.planner.kernels.table import LIST_MEMORY, Job, Kernel, candidates, geometry, share
 from bitflow.planner.plan import Plan, default_plan, layer_jobs, planned
 
-__all__ = ["WISHES", "Wish", "choose"]
+__all__ = ["OBJECTIVES", "Objective", "choose"]
 
-Wish = Literal["speed", "balanced", "flash", "ram"]
-WISHES: tuple[Wish, ...] = ("balanced", "speed", "flash", "ram")
+Objective = Literal["speed", "balanced", "flash", "ram"]
+OBJECTIVES: tuple[Objective, ...] = ("balanced", "speed", "flash", "ram")
 
 _MEMORIES = (0, 4096, 8192, LIST_MEMORY, 32768, 65536)
 # Balanced: a bit more of flash for each weight is worth a sixteenth of a layer's time.
@@ -77,10 +77,10 @@ def _flash(layer: PackedLayer, option: _Option) -> int:
     return option.data + (0 if option.kernel.planned else layer.weights_bytes)
 
 
-def _weigh(wish: Wish, layer: PackedLayer, option: _Option, instructions: int, need: int) -> float:
+def _weigh(objective: Objective, layer: PackedLayer, option: _Option, instructions: int, need: int) -> float:
     """The smaller, the better. need: bytes of the arena while the layer runs."""
     flash = _flash(layer, option)
-    match wish:
+    match objective:
         case "speed":
             return instructions
         case "flash":
@@ -98,7 +98,7 @@ class _Search:
 
     network: PackedNetwork
     core: Core
-    wish: Wish
+    objective: Objective
     options: tuple[tuple[_Option, ...], ...]
     taken: list[int]
     flash_budget: int | None = None
@@ -117,7 +117,7 @@ class _Search:
         return [self._predict(index, job) for index, job in enumerate(layer_jobs(self.network, plan))]
 
     def _predict(self, index: int, job: Job) -> int:
-        key = (index, job.kernel, job.memory, job.sized, job.strings_in, job.strings_out)
+        key = (index, job.kernel, job.memory, job.sized, job.planes_in, job.planes_out)
         if key not in self.predicted:
             has = cost.has_costs(self.core.name, job.kernel)
             self.predicted[key] = cost.predict(job, self.core) if has else 0
@@ -129,10 +129,10 @@ class _Search:
         total = 0.0
         for i, layer in enumerate(self.network.layers):
             need = plan.layers[i].output_bytes + plan.layers[i].scratch_bytes
-            total += _weigh(self.wish, layer, self.options[i][taken[i]], counts[i], need)
-        if self.wish == "flash":
+            total += _weigh(self.objective, layer, self.options[i][taken[i]], counts[i], need)
+        if self.objective == "flash":
             return total + plan.code_bytes * 2.0**40
-        return total + (plan.arena_bytes * 2.0**50 if self.wish == "ram" else 0)
+        return total + (plan.arena_bytes * 2.0**50 if self.objective == "ram" else 0)
 
     def excess(self, taken: Sequence[int]) -> int:
         """Bytes beyond the budgets."""
@@ -162,23 +162,23 @@ class _Search:
 def choose(
     network: PackedNetwork,
     core: Core,
-    wish: Wish = "balanced",
+    objective: Objective = "balanced",
     flash_budget: int | None = None,
     ram_budget: int | None = None,
 ) -> Plan:
     """The plan for a core. Budgets are bytes for weights and lists, and for the arena; None: as many as there are."""
     if not cost.is_measured(core.name):
-        return replace(default_plan(network, core.lane_words), core=core.name, wish=wish)
+        return replace(default_plan(network, core.lane_words), core=core.name, objective=objective)
     options = tuple(_options(layer, core) for layer in network.layers)
     # Neighbours must change together to gain from strings, or from their lack: more than one beginning.
     starts = [[0] * len(options), [len(own) - 1 for own in options]]
-    thrifty: tuple[tuple[Wish, int | None], ...] = (("ram", ram_budget), ("flash", flash_budget))
+    thrifty: tuple[tuple[Objective, int | None], ...] = (("ram", ram_budget), ("flash", flash_budget))
     for thrift, budget in thrifty:
         if budget is not None:
             least = _Search(network, core, thrift, options, [*starts[1]])
             least.settle()
             starts.append(least.taken)
-    searches = [_Search(network, core, wish, options, start, flash_budget, ram_budget) for start in starts]
+    searches = [_Search(network, core, objective, options, start, flash_budget, ram_budget) for start in starts]
     search = min(searches, key=lambda each: each.settle())
     plan = search.plan()
     counts = search.instructions(plan)
@@ -187,7 +187,7 @@ def choose(
         replace(layer, reason=reason, instructions=count or None)
         for layer, reason, count in zip(plan.layers, reasons, counts, strict=True)
     ]
-    return replace(plan, layers=tuple(layers), core=core.name, wish=wish)
+    return replace(plan, layers=tuple(layers), core=core.name, objective=objective)
 
 
 def _all_flash(network: PackedNetwork, options: tuple[tuple[_Option, ...], ...], taken: Sequence[int]) -> int:

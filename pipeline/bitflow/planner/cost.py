@@ -17,13 +17,13 @@ import numpy as np
 import numpy.typing as npt
 
 from bitflow import bits
-from bitflow.accumulation import Values
+from bitflow.accumulation import MapType
 from bitflow.packed import INPUT, PackedLayer
 from bitflow.planner.cores import Core
 from bitflow.planner.kernels import map_work, set_bits
 from bitflow.planner.kernels.input_sums_work import input_work
 from bitflow.planner.kernels.pattern_work import class_work
-from bitflow.planner.kernels.table import Job, Kernel, gives_strings, is_usual
+from bitflow.planner.kernels.table import Job, Kernel, is_lite, writes_planes
 
 __all__ = ["Things", "family", "features", "has_costs", "is_measured", "once", "predict"]
 
@@ -50,7 +50,7 @@ def has_costs(core: str, kernel: Kernel) -> bool:
 
 def family(kernel: Kernel) -> str:
     """Kernels of one family share code, and so its prices: what few layers of one do is known from another's."""
-    return "STRINGS" if gives_strings(kernel) else kernel.name
+    return "STRINGS" if writes_planes(kernel) else kernel.name
 
 
 def once(kernel: Kernel) -> str:
@@ -76,10 +76,10 @@ def features(job: Job, core: Core) -> Things:
         case Kernel.SET_BITS:
             found = _set_bits(job.layer, job.lane_words)
         case Kernel.CONV_PLAIN:
-            found = _dense(job.layer) if is_usual(job.layer, job.kernel) else _conv_plain(job.layer)
+            found = _dense(job.layer) if is_lite(job.layer, job.kernel) else _conv_plain(job.layer)
         case Kernel.SUM | Kernel.TOTAL | Kernel.CONCAT:
             found = _merge(job)
-    if not gives_strings(job.kernel):
+    if not writes_planes(job.kernel):
         found += _pool(job.layer)
     found[once(job.kernel)] = 1
     return found
@@ -94,7 +94,7 @@ def _pool(layer: PackedLayer) -> Things:
     if layer.pool is None:
         return Counter()
     window, target = layer.pool.window, layer.target
-    words = target.channels if layer.gives is Values.INTEGERS else bits.words_for(target.channels)
+    words = target.channels if layer.output_type is MapType.INTEGERS else bits.words_for(target.channels)
     rows, columns = (int(taps.sum()) for taps in map_work.inside(window, layer.conv, target))
     return Counter(
         pooled=words * target.height * target.width,
@@ -209,7 +209,7 @@ def _by_values(job: Job) -> Things:
     inside = rows * columns
     whole = layer.taps // 32 * 32
     pixels = layer.sources[0] == INPUT
-    integers = not pixels and job.network.layers[layer.sources[0]].gives is Values.INTEGERS
+    integers = not pixels and job.network.layers[layer.sources[0]].output_type is MapType.INTEGERS
     outputs = positions * layer.target.channels
     return Counter(
         windows=windows,
@@ -230,11 +230,13 @@ def _merge(job: Job) -> Things:
     layer = job.layer
     positions = layer.source.height * layer.source.width
     sources = [job.network.layers[source] for source in layer.sources]
-    summed = {values: sum(positions * s.target.channels for s in sources if s.gives is values) for values in Values}
+    summed = {
+        values: sum(positions * s.target.channels for s in sources if s.output_type is values) for values in MapType
+    }
     return Counter(
         positions=positions * len(sources),
-        summed_bits=summed[Values.BITS],
-        summed_integers=summed[Values.INTEGERS],
+        summed_bits=summed[MapType.BITS],
+        summed_integers=summed[MapType.INTEGERS],
         outputs=layer.conv.size,
         words=positions * sum(bits.words_for(s.target.channels) for s in sources),
     )

@@ -17,11 +17,11 @@ from bitflow.planner.kernels.table import (
     Kernel,
     candidates,
     geometry,
-    gives_strings,
+    reads_planes,
     scratch,
     stored_bytes,
     symbols,
-    takes_strings,
+    writes_planes,
 )
 
 __all__ = [
@@ -104,19 +104,26 @@ _GUARD_WORDS = 1  # of lanes, at both ends of the arena
 
 @dataclass(frozen=True, slots=True)
 class LayerPlan:
-    """kernel: who runs it. output_bytes: of its map in the arena, 0 for scores. scratch_bytes: beside it. kept: whether
-    others than the next layer read the map. strings_in, strings_out: whether its maps lie as strings. memory: bytes for
-    planes and lists that are made in RAM, where they are. data_bytes: what the kernel needs beside the image.
-    instructions: predicted, None where the core was not measured.
+    """How one layer is run.
+
+    kernel: the kernel that runs it.
+    reason: why that one, in words.
+    output_bytes: size of its map in the arena; 0 for scores.
+    scratch_bytes: scratch beside the map.
+    pinned: whether others than the next layer read the map.
+    planes_in, planes_out: whether its input and its output are bit planes.
+    memory: bytes for planes and lists that are made in RAM; 0 where none are.
+    data_bytes: what the kernel needs beside the image.
+    instructions: predicted; None where the core was not measured.
     """
 
     kernel: Kernel
     reason: str
     output_bytes: int
     scratch_bytes: int
-    kept: bool = False
-    strings_in: bool = False
-    strings_out: bool = False
+    pinned: bool = False
+    planes_in: bool = False
+    planes_out: bool = False
     memory: int = 0
     data_bytes: int = 0
     instructions: int | None = None
@@ -124,18 +131,22 @@ class LayerPlan:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """arena_bytes: kept_bytes, and the largest need of any layer for the other maps and scratch together. kept_bytes:
-    of the maps that others than the next layer read. symbols: the kernels as bitflow.h calls them. core, wish: what it
-    was made for, "": the C library's own choice.
+    """How every layer is run, and what that takes.
+
+    arena_bytes: pinned_bytes, and the largest need of any layer for the other maps and scratch together.
+    pinned_bytes: size of the region of maps that others than the next layer read.
+    lane_words: words that the core handles side by side.
+    symbols: names in bitflow.h of the kernels used.
+    core, objective: what the plan was made for; "" where the C library chooses by itself.
     """
 
     layers: tuple[LayerPlan, ...]
     arena_bytes: int
-    kept_bytes: int
+    pinned_bytes: int
     lane_words: int
     symbols: tuple[str, ...]
     core: str = ""
-    wish: str = ""
+    objective: str = ""
 
     @property
     def code_bytes(self) -> int:
@@ -158,37 +169,35 @@ def planned(
     layers: list[LayerPlan] = []
     needs, had = [], 0
     for index, layer in enumerate(network.layers):
-        kept = arena.keep[index] is not None
+        pinned = arena.pinned[index] is not None
         kernel = kernels[index]
-        strings_in = bool(
+        planes_in = bool(
             index
             and layer.sources[0] == index - 1
-            and arena.keep[index - 1] is None
-            and takes_strings(kernel)
-            and gives_strings(kernels[index - 1])
+            and arena.pinned[index - 1] is None
+            and reads_planes(kernel)
+            and writes_planes(kernels[index - 1])
         )
         last = index + 1 == len(network.layers)
-        strings_out = not (last or kept) and gives_strings(kernel) and takes_strings(kernels[index + 1])
-        job = Job(network, layer, kernel, lane_words, strings_in, strings_out, memory[index])
-        bytes_out, bytes_scratch = stored_bytes(layer, strings_out, lane_words), scratch(job)
+        planes_out = not (last or pinned) and writes_planes(kernel) and reads_planes(kernels[index + 1])
+        job = Job(network, layer, kernel, lane_words, planes_in, planes_out, memory[index])
+        bytes_out, bytes_scratch = stored_bytes(layer, planes_out, lane_words), scratch(job)
         made = memory[index] if kernel is Kernel.PATTERNS_1 else 0
         data = class_lists.sizes_bytes(geometry(layer, kernel, lane_words)) if kernel is Kernel.PATTERNS_1 else 0
         layers.append(
-            LayerPlan(kernel, reasons[index], bytes_out, bytes_scratch, kept, strings_in, strings_out, made, data)
+            LayerPlan(kernel, reasons[index], bytes_out, bytes_scratch, pinned, planes_in, planes_out, made, data)
         )
-        here = 0 if kept else bytes_out
+        here = 0 if pinned else bytes_out
         needs.append(had + here + bytes_scratch)
         had = here
     guards = 2 * 4 * _GUARD_WORDS * lane_words
     names = tuple(symbols(network, kernels).values())
-    return Plan(tuple(layers), arena.kept_bytes + max(needs) + guards, arena.kept_bytes, lane_words, names)
+    return Plan(tuple(layers), arena.pinned_bytes + max(needs) + guards, arena.pinned_bytes, lane_words, names)
 
 
 def layer_jobs(network: PackedNetwork, plan: Plan) -> tuple[Job, ...]:
     """Each layer of a plan as its kernel sees it."""
     return tuple(
-        Job(
-            network, layer, own.kernel, plan.lane_words, own.strings_in, own.strings_out, own.memory, own.data_bytes > 0
-        )
+        Job(network, layer, own.kernel, plan.lane_words, own.planes_in, own.planes_out, own.memory, own.data_bytes > 0)
         for layer, own in zip(network.layers, plan.layers, strict=True)
     )

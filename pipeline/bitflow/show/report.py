@@ -110,5 +110,5 @@ def report(
         for layer, choice in zip(network.layers, plan.layers, strict=True)
     )
     size = image.place(network).size + plan_image.size(network, plan) - replaced
-    ram = plan.arena_bytes + network.contract.shape.size + 4 * network.classes
+    ram = plan.arena_bytes + network.input_spec.shape.size + 4 * network.classes
     return Report(board, size + plan.code_bytes, ram, plan.arena_bytes, size, flash_budget, ram_budget, rows)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from bitflow.errors import InputError
 from bitflow.ir import PackedNetwork
 from bitflow.planner import plan_format as plan_image
-from bitflow.planner.choice import Wish, choose
+from bitflow.planner.choice import Objective, choose
 from bitflow.planner.cores import Core
 from bitflow.planner.kernels.table import LIST_MEMORY, Kernel, candidates
 from bitflow.planner.plan import Plan, planned
@@ -38,9 +38,9 @@ def _with(network: PackedNetwork, core: Core, kernel: Kernel, memory: int, sized
     return replace(plan, layers=tuple(layers), core=core.name)
 
 
-def singled_out(network: PackedNetwork, core: Core, wish: Wish, kernel: Kernel | None) -> Plan:
+def singled_out(network: PackedNetwork, core: Core, objective: Objective, kernel: Kernel | None) -> Plan:
     """The plan with a kernel for the layer, None: what the wish asks for. InputError where it does not cover it."""
-    found = choose(network, core, wish).layers[measured(network)]
+    found = choose(network, core, objective).layers[measured(network)]
     if kernel is None:
         return _with(network, core, found.kernel, found.memory, found.data_bytes > 0)
     allowed = candidates(network.layers[measured(network)], core.lane_words)

@@ -56,13 +56,13 @@ def run(
     dataset = load_data(data, size)
     for remark in remarks(dataset):
         on_remark(remark)
-    shape = dataset.contract.shape
+    shape = dataset.input_spec.shape
     torch.manual_seed(recipe.seed)
     module = architectures.build(
         architecture,
         (shape.height, shape.width, shape.channels),
         len(dataset.class_names),
-        dataset.contract.zero_point,
+        dataset.input_spec.zero_point,
         width,
     )
     place = folder / "training"
@@ -91,7 +91,7 @@ def run(
         )
     else:
         result = replace(result, best_epoch=0, epochs=0, validation_accuracy=0.0)
-    model = checkpoint.ModelFile(name, architecture, dataset.contract, dataset.class_names, result.metrics(), width)
+    model = checkpoint.ModelFile(name, architecture, dataset.input_spec, dataset.class_names, result.metrics(), width)
     if not result.best_epoch or not is_first():
         return module, model, result
     checkpoint.save_module(folder / "model.pt", module, model)

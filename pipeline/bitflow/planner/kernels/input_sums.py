@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bitflow.accumulation import LayerKind, Values
+from bitflow.accumulation import LayerKind, MapType
 from bitflow.packed import PackedLayer
 from bitflow.planner.kernels import patterns as classes
 
@@ -101,9 +101,9 @@ def scratch_words(layer: PackedLayer) -> int:
 
 def covers(layer: PackedLayer, lane_words: int) -> bool:
     """Whether the kernel can run a layer."""
-    if layer.kind is not LayerKind.INPUT_CONV or layer.gives is not Values.BITS or layer.groups != 1:
+    if layer.kind is not LayerKind.INPUT_CONV or layer.output_type is not MapType.BITS or layer.groups != 1:
         return False
-    if layer.window.dilation != (1, 1) or layer.taps > _MOST_TAPS or layer.reach > 255 * layer.taps:
+    if layer.window.dilation != (1, 1) or layer.taps > _MOST_TAPS or layer.bound > 255 * layer.taps:
         return False
     maps = (layer.conv, layer.target)
     return scratch_words(layer) <= _MOST_WORDS and all(

@@ -11,7 +11,7 @@ from bitflow.geometry import Shape, Window
 from bitflow.packed import PackedLayer
 from bitflow.planner.cores import Core
 from bitflow.planner.kernels import input_sums
-from bitflow.planner.kernels.patterns import string_words
+from bitflow.planner.kernels.patterns import plane_words
 
 __all__ = ["input_work"]
 
@@ -53,7 +53,7 @@ def input_work(layer: PackedLayer, core: Core) -> Counter[str]:
     strips = _strips(rows)
     work = Counter(
         cuts=input_sums.most_grouped(layer),
-        cleared=filters * string_words(layer.conv.height * layer.conv.width, core.lane_words),
+        cleared=filters * plane_words(layer.conv.height * layer.conv.width, core.lane_words),
         made_filters=filters,
         made_words=filters * bits.words_for(layer.taps),
         made_groups=cut.pointers,

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from bitflow import bits
 from bitflow.geometry import Shape, Window
 from bitflow.packed import PackedLayer
-from bitflow.planner.kernels.table import Job, takes_strings
+from bitflow.planner.kernels.table import Job, reads_planes
 
 __all__ = ["Taps", "around", "inside"]
 
@@ -21,9 +21,9 @@ def around(job: Job) -> Counter[str]:
     """Around a kernel that works on strings: its maps are turned where its neighbours want the other layout."""
     layer, source, target = job.layer, job.layer.source, job.layer.target
     found: Counter[str] = Counter()
-    if takes_strings(job.kernel) and not job.strings_in:
+    if reads_planes(job.kernel) and not job.planes_in:
         found += _turned(source.height * source.width, source.channels)
-    if not job.strings_out:
+    if not job.planes_out:
         found += _turned(target.channels, target.height * target.width)
     if layer.pool is not None:
         found += _pooled(layer)

@@ -42,21 +42,21 @@ def _runs8(entries: Entries, fillers: Entries) -> list[list[int]] | None:
     runs: list[list[int]] = []
     base, at = 0, 0
     while at < len(entries):
-        reach = [int(e) for e in entries[at : at + RUN] if e - base <= 255]
-        if len(reach) < RUN:
+        bound = [int(e) for e in entries[at : at + RUN] if e - base <= 255]
+        if len(bound) < RUN:
             found = fillers[(fillers >= base) & (fillers <= base + 255)]
             if not len(found):
                 return None
             filler = int(found[-1])
-            padding = [filler] * (RUN - len(reach))
-            run = padding + reach if reach and reach[-1] > filler else reach + padding
-            if not reach and filler == base:
+            padding = [filler] * (RUN - len(bound))
+            run = padding + bound if bound and bound[-1] > filler else bound + padding
+            if not bound and filler == base:
                 return None
         else:
-            run = reach
+            run = bound
         runs.append([plane - base for plane in run])
         base = run[-1]
-        at += len(reach)
+        at += len(bound)
     return runs
 
 

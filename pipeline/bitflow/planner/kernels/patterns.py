@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from bitflow import bits
-from bitflow.accumulation import LayerKind, Values
+from bitflow.accumulation import LayerKind, MapType
 from bitflow.packed import PackedLayer
 
-__all__ = ["CLASSES", "COUNT_PLANES", "GROUP", "RUN", "Geometry", "covers", "fits", "string_words"]
+__all__ = ["CLASSES", "COUNT_PLANES", "GROUP", "RUN", "Geometry", "covers", "fits", "plane_words"]
 
 GROUP = 4
 CLASSES = 8
@@ -35,7 +35,7 @@ _MAP_LIMIT = 2**28
 Entries = npt.NDArray[np.int64]
 
 
-def string_words(positions: int, lane_words: int) -> int:
+def plane_words(positions: int, lane_words: int) -> int:
     """Words of a channel's string of bits: whole lanes."""
     return -(-bits.words_for(positions) // lane_words) * lane_words
 
@@ -184,19 +184,19 @@ def reads_input(layer: PackedLayer) -> bool:
 
 def _copies_words(layer: PackedLayer, lane_words: int) -> int:
     rows = -(-layer.source.height // layer.window.stride[0])
-    return string_words(rows * layer.conv.width, lane_words) * layer.source.channels * _copies(layer)
+    return plane_words(rows * layer.conv.width, lane_words) * layer.source.channels * _copies(layer)
 
 
 def fits(height: int, width: int, channels: int, lane_words: int) -> bool:
     """bf_strings_fit: whether the strings of a map are no larger than a map may be."""
-    return string_words(height * width, lane_words) * channels <= _MAP_LIMIT // 16
+    return plane_words(height * width, lane_words) * channels <= _MAP_LIMIT // 16
 
 
 def covers(layer: PackedLayer, chunk: int, lane_words: int) -> bool:
     """bf_classes_cover: whether filter classes can run a layer. chunk: channels between fillers."""
     if (
         layer.kind is not LayerKind.CONV
-        or layer.gives is not Values.BITS
+        or layer.output_type is not MapType.BITS
         or layer.groups != 1
         or layer.invert is not None
     ):

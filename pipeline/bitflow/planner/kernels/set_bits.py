@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitflow import bits
-from bitflow.accumulation import LayerKind, Values
+from bitflow.accumulation import LayerKind, MapType
 from bitflow.packed import PackedLayer
 from bitflow.planner.kernels.patterns import COUNT_PLANES, RUN
 
@@ -21,7 +21,7 @@ def covers(layer: PackedLayer, lane_words: int) -> bool:
     """Whether the kernel can run a layer."""
     return (
         layer.kind in (LayerKind.CONV, LayerKind.DENSE)
-        and layer.gives is Values.BITS
+        and layer.output_type is MapType.BITS
         and layer.groups == 1
         and layer.invert is None
         and not (any(layer.window.padding) and layer.pad_value == 0)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from bitflow import bits
-from bitflow.accumulation import LayerKind, Values
+from bitflow.accumulation import LayerKind, MapType
 from bitflow.packed import INPUT, PackedLayer, PackedNetwork
 from bitflow.planner.kernels import input_sums, set_bits
 from bitflow.planner.kernels import patterns as classes
@@ -20,12 +20,12 @@ __all__ = [
     "Job",
     "Kernel",
     "candidates",
-    "gives_strings",
-    "is_usual",
+    "is_lite",
+    "reads_planes",
     "scratch",
     "stored_bytes",
     "symbols",
-    "takes_strings",
+    "writes_planes",
 ]
 
 LIST_MEMORY = 16384
@@ -57,7 +57,7 @@ class Kernel(IntEnum):
     @property
     def forms(self) -> tuple[str, ...]:
         """Its names in bitflow.h: of the kernel itself, and of what links less code and covers only usual layers."""
-        usual = self.by_classes or self in (Kernel.INPUT_SUMS, Kernel.CONV_PLAIN)
+        usual = self.by_patterns or self in (Kernel.INPUT_SUMS, Kernel.CONV_PLAIN)
         return (self.symbol, f"{self.symbol}_usual") if usual else (self.symbol,)
 
     @property
@@ -66,7 +66,7 @@ class Kernel(IntEnum):
         return self in (Kernel.PATTERNS_16, Kernel.PATTERNS_8, Kernel.SET_BITS)
 
     @property
-    def by_classes(self) -> bool:
+    def by_patterns(self) -> bool:
         return self in (Kernel.PATTERNS_16, Kernel.PATTERNS_8, Kernel.PATTERNS_1)
 
 
@@ -96,11 +96,11 @@ _BY_KIND = {
 
 def symbols(network: PackedNetwork, kernels: Sequence[Kernel]) -> dict[Kernel, str]:
     """Who runs the layers, as bitflow.h calls it: the form with less code where all layers of a kernel are usual."""
-    unusual = {kernel for layer, kernel in zip(network.layers, kernels, strict=True) if not is_usual(layer, kernel)}
+    unusual = {kernel for layer, kernel in zip(network.layers, kernels, strict=True) if not is_lite(layer, kernel)}
     return {kernel: kernel.forms[0 if kernel in unusual else -1] for kernel in sorted(set(kernels))}
 
 
-def is_usual(layer: PackedLayer, kernel: Kernel) -> bool:
+def is_lite(layer: PackedLayer, kernel: Kernel) -> bool:
     """Whether the form for usual layers runs a layer that the kernel covers."""
     if kernel is Kernel.CONV_PLAIN:
         return layer.kind is LayerKind.DENSE and layer.pool is None
@@ -109,17 +109,17 @@ def is_usual(layer: PackedLayer, kernel: Kernel) -> bool:
         inside = 2 * layer.target.height <= height and 2 * layer.target.width <= width
         if window.kernel != (2, 2) or window.stride != (2, 2) or any(window.padding[:2]) or not inside:
             return False
-    return kernel is Kernel.INPUT_SUMS or (kernel.by_classes and classes.reads_input(layer))
+    return kernel is Kernel.INPUT_SUMS or (kernel.by_patterns and classes.reads_input(layer))
 
 
-def takes_strings(kernel: Kernel) -> bool:
+def reads_planes(kernel: Kernel) -> bool:
     """Whether it works on strings of bits, and takes its input as such."""
-    return kernel.by_classes
+    return kernel.by_patterns
 
 
-def gives_strings(kernel: Kernel) -> bool:
+def writes_planes(kernel: Kernel) -> bool:
     """Whether it works on strings of bits, and gives its map as such."""
-    return kernel.by_classes or kernel is Kernel.INPUT_SUMS
+    return kernel.by_patterns or kernel is Kernel.INPUT_SUMS
 
 
 def geometry(layer: PackedLayer, kernel: Kernel, lane_words: int) -> classes.Geometry:
@@ -158,8 +158,8 @@ class Job:
     layer: PackedLayer
     kernel: Kernel
     lane_words: int
-    strings_in: bool = False
-    strings_out: bool = False
+    planes_in: bool = False
+    planes_out: bool = False
     memory: int = LIST_MEMORY
     sized: bool = True
 
@@ -172,25 +172,25 @@ def stored_bytes(layer: PackedLayer, strings: bool, lane_words: int) -> int:
 
 
 def _strings(positions: int, channels: int, lane_words: int) -> int:
-    return classes.string_words(positions, lane_words) * channels
+    return classes.plane_words(positions, lane_words) * channels
 
 
 def _unpooled_words(layer: PackedLayer) -> int:
     """Words of the public map before the pool, where there is one."""
     if layer.pool is None:
         return 0
-    return layer.conv.size if layer.gives is Values.INTEGERS else layer.conv.words
+    return layer.conv.size if layer.output_type is MapType.INTEGERS else layer.conv.words
 
 
 def _strings_scratch(job: Job) -> int:
     """bf_strings_scratch: words of the input as strings, and of the map before and after the pool."""
     layer, source = job.layer, job.layer.source
     words = 0
-    if takes_strings(job.kernel) and not job.strings_in:
+    if reads_planes(job.kernel) and not job.planes_in:
         words += _strings(source.height * source.width, source.channels, job.lane_words)
-    if layer.pool is not None or not job.strings_out:
+    if layer.pool is not None or not job.planes_out:
         words += _strings(layer.conv.height * layer.conv.width, layer.target.channels, job.lane_words)
-    if layer.pool is not None and not job.strings_out:
+    if layer.pool is not None and not job.planes_out:
         words += _strings(layer.target.height * layer.target.width, layer.target.channels, job.lane_words)
     return words
 
@@ -241,7 +241,7 @@ def scratch(job: Job) -> int:
             words = unpooled + 2 * bits.words_for(layer.taps)  # the bits under the window and their mask
         case Kernel.WIDE_CONV:
             pixels = layer.sources[0] == INPUT
-            wide = not pixels and job.network.layers[layer.sources[0]].gives is Values.INTEGERS
+            wide = not pixels and job.network.layers[layer.sources[0]].output_type is MapType.INTEGERS
             words = unpooled + (layer.taps if wide else (layer.taps + 1) // 2)  # int32 or int16 a tap
         case Kernel.SUM | Kernel.TOTAL:
             words = unpooled + layer.source.channels  # the sums of a position
