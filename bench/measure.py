@@ -13,13 +13,14 @@ from bench.cifar import LAYERS, cifar
 from bench.targets import CIFAR, Target
 from bitflow import resources
 from bitflow.boards import Board, board
+from bitflow.cores import core_of
 from bitflow.deploy import platformio
 from bitflow.deploy.build import build
 from bitflow.deploy.planning import plan_for
 from bitflow.image import write as image
 from bitflow.ir import PackedNetwork
-from bitflow.planner.cores import core_of
-from bitflow.planner.kernels.table import Kernel
+from bitflow.planner.kernels.spec import Kernel
+from bitflow.planner.kernels.table import KERNELS
 from bitflow.planner.plan import Plan
 from bitflow.synthetic.layer_plans import measured, singled_out
 from bitflow.synthetic.single_layers import parse, single_layer
@@ -58,7 +59,7 @@ def layer_instructions(device: Device, network: PackedNetwork, plan: Plan) -> in
     negatives, in which bits are as often 1 as 0. A single picture may be a tenth off.
     """
     index = measured(network)
-    count = count_planned(device, network, plan, PICTURES if plan.layers[index].kernel is Kernel.SET_BITS else 1)
+    count = count_planned(device, network, plan, PICTURES if KERNELS[plan.layers[index].kernel].by_pixels else 1)
     assert count.checked, f"{network.name}: other scores than the reference's"
     return count.layers[index]
 

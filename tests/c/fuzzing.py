@@ -19,6 +19,7 @@ from tests.c.hostile_plans import ignored
 from tests.c.planned import plan_of, planned_network
 
 from bitflow import resources
+from bitflow.cores import CORES
 from bitflow.geometry import Pool, Shape, Window
 from bitflow.image import write as image
 from bitflow.ir import LayerKind
@@ -26,8 +27,7 @@ from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack
 from bitflow.planner import grouping
 from bitflow.planner import plan_format as plan_image
-from bitflow.planner.cores import CORES
-from bitflow.planner.kernels.table import Kernel
+from bitflow.planner.kernels.spec import Kernel
 from bitflow.synthetic.layer_plans import every_plan
 from bitflow.synthetic.networks import SEEDS, random_network
 from bitflow.synthetic.single_layers import MEASURED, Spec, random_spec, single_layer

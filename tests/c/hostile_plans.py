@@ -10,7 +10,7 @@ from tests.c.planned import KERNELS, plan_of, planned_network, wide_network
 
 from bitflow.image import write as image
 from bitflow.planner import plan_format as plan_image
-from bitflow.planner.kernels.table import Kernel
+from bitflow.planner.kernels.spec import Kernel
 
 __all__ = ["CHOICE", "HEADER", "ignored", "plan_cases", "with_plan_crc"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
 
@@ -20,8 +19,9 @@ from bitflow.ir import (
     Scores,
 )
 from bitflow.lower.pack import pack
-from bitflow.planner import plan_format as plan_image
-from bitflow.planner.kernels.table import LIST_MEMORY, Kernel, candidates
+from bitflow.planner.kernels.spec import LIST_MEMORY, Kernel, Option
+from bitflow.planner.kernels.table import KERNELS as SPECS
+from bitflow.planner.kernels.table import candidates
 from bitflow.planner.plan import Plan, planned
 
 __all__ = ["KERNELS", "network_of", "plan_of", "planned_network", "wide_network"]
@@ -77,12 +77,9 @@ def plan_of(
     network: PackedNetwork, lane_words: int, kernels: Mapping[str, Kernel] = KERNELS, memory: int = LIST_MEMORY
 ) -> Plan:
     """These kernels for the layers of these names, the plainest for others; memory for lists that are made."""
-    chosen = [kernels.get(layer.name, candidates(layer, lane_words)[-1]) for layer in network.layers]
-    plan = planned(network, lane_words, chosen, [memory] * len(chosen), [""] * len(chosen))
-    sizes = [
-        len(plan_image.kernel_data(layer, own, lane_words))
-        for layer, own in zip(network.layers, plan.layers, strict=True)
+    chosen = [kernels.get(layer.name, candidates(layer, lane_words)[-1].kernel) for layer in network.layers]
+    options = [
+        Option(kernel, memory, len(SPECS[kernel].data(layer, lane_words)))
+        for layer, kernel in zip(network.layers, chosen, strict=True)
     ]
-    return replace(
-        plan, layers=tuple(replace(own, data_bytes=size) for own, size in zip(plan.layers, sizes, strict=True))
-    )
+    return planned(network, lane_words, options, [""] * len(options))

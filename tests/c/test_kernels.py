@@ -15,12 +15,12 @@ from tests.c.compiling import HERE, SANITIZERS, compile_c, sources
 from tests.c.test_random import run
 from tests.synthetic.specs import specs
 
+from bitflow.cores import CORES
 from bitflow.engines.reference import run_packed
 from bitflow.image import write as image
 from bitflow.planner import grouping
 from bitflow.planner import plan_format as plan_image
-from bitflow.planner.cores import CORES
-from bitflow.planner.kernels.table import Kernel
+from bitflow.planner.kernels.spec import Kernel
 from bitflow.synthetic.layer_plans import every_plan
 from bitflow.synthetic.networks import random_images
 from bitflow.synthetic.single_layers import Spec, random_spec, single_layer, typical_spec

@@ -12,6 +12,7 @@ import pytest
 from tests.c.compiling import HERE, SANITIZERS, compile_c, sources
 from tests.c.test_random import framed, run
 
+from bitflow.cores import CORES, Core
 from bitflow.emit.codegen import render_model
 from bitflow.emit.text import rows
 from bitflow.engines.reference import run_packed
@@ -19,15 +20,14 @@ from bitflow.geometry import Pool, Window
 from bitflow.ir import LayerKind, PackedNetwork
 from bitflow.planner import grouping
 from bitflow.planner import plan_format as plan_image
-from bitflow.planner.cores import CORES, Core
-from bitflow.planner.kernels.table import Kernel
+from bitflow.planner.kernels.table import KERNELS
 from bitflow.planner.plan import Plan, default_plan
 from bitflow.synthetic.layer_plans import every_plan
 from bitflow.synthetic.networks import random_images
 from bitflow.synthetic.single_layers import Spec, parse, random_spec, single_layer
 
 LAYERS = 60
-FORMS = {kernel.symbol: kernel.forms[-1] for kernel in Kernel if len(kernel.forms) > 1}
+FORMS = {spec.symbol: spec.forms[-1] for spec in KERNELS.values() if spec.lite is not None}
 BY_TWO = Pool(Window((2, 2), (2, 2)))
 
 
@@ -109,7 +109,7 @@ def test_unusual_layers_must_be_refused_where_only_usual_ones_can_run(programs, 
     assert run(programs["only"], framed(network, 1)) == (1, refused)
     refused = "refused: the plan behind the image is damaged, or made for another one\nnetwork 0 of the stream\n"
     for kernel, plan in every_plan(network, CORES["v7m"]):
-        if len(kernel.forms) > 1:
+        if KERNELS[kernel].lite is not None:
             assert not by_lite(plan)
             assert run(programs["1"], framed(network, 1, plan_image.encode(network, plan))) == (1, refused)
 

@@ -16,6 +16,7 @@ from tests.c.planned import plan_of, planned_network
 from tests.synthetic.specs import specs
 
 from bitflow import resources
+from bitflow.cores import CORES
 from bitflow.engines.host import HostEngine
 from bitflow.engines.reference import run_packed
 from bitflow.geometry import Pool, Shape, Window
@@ -26,8 +27,8 @@ from bitflow.lower.pack import pack
 from bitflow.planner import grouping
 from bitflow.planner import plan_format as plan_image
 from bitflow.planner.choice import choose
-from bitflow.planner.cores import CORES
-from bitflow.planner.kernels.table import Kernel, candidates, is_lite
+from bitflow.planner.kernels.spec import Kernel
+from bitflow.planner.kernels.table import KERNELS, candidates
 from bitflow.planner.plan import Plan, default_plan
 from bitflow.synthetic.layer_plans import every_plan
 from bitflow.synthetic.networks import random_images, random_network
@@ -111,9 +112,13 @@ def networks() -> list[PackedNetwork]:
     return [*random, *(every_kind(seed, 4 + 2 * seed) for seed in range(4)), *layers]
 
 
+def kernels_of(layer: PackedLayer, lane_words: int) -> tuple[Kernel, ...]:
+    return tuple(spec.kernel for spec in candidates(layer, lane_words))
+
+
 def lite_of(layer: PackedLayer, covered: Sequence[Kernel]) -> tuple[Kernel, ...]:
     """Whose forms for usual layers cover a layer that they cover."""
-    return tuple(kernel for kernel in covered if len(kernel.forms) > 1 and is_lite(layer, kernel))
+    return tuple(kernel for kernel in covered if KERNELS[kernel].is_lite(layer))
 
 
 def test_sizes_and_kernels_without_a_plan_must_be_the_c_library_s(library):
@@ -122,11 +127,11 @@ def test_sizes_and_kernels_without_a_plan_must_be_the_c_library_s(library):
         assert library.open(network) == default_plan(network, library.lane_words).arena_bytes, network.name
         for index, layer in enumerate(network.layers):
             covered = library.covered(index)
-            assert candidates(layer, library.lane_words) == covered, (network.name, layer.name)
+            assert kernels_of(layer, library.lane_words) == covered, (network.name, layer.name)
             usual = library.covered(index, usual=True)
             assert lite_of(layer, covered) == usual, (network.name, layer.name)
-            seen |= {form for kernel in covered for form in kernel.forms[: 1 + (kernel in usual)]}
-    assert seen == {form for kernel in Kernel for form in kernel.forms}
+            seen |= {form for kernel in covered for form in KERNELS[kernel].forms[: 1 + (kernel in usual)]}
+    assert seen == {form for spec in KERNELS.values() for form in spec.forms}
 
 
 def planned_right(library: Library, network: PackedNetwork, plan: Plan) -> None:
@@ -160,7 +165,7 @@ def test_any_layer_must_be_covered_as_the_c_library_says(library, spec):
     assert library.open(network) == default_plan(network, library.lane_words).arena_bytes
     for index, layer in enumerate(network.layers):
         covered = library.covered(index)
-        assert candidates(layer, library.lane_words) == covered
+        assert kernels_of(layer, library.lane_words) == covered
         assert lite_of(layer, covered) == library.covered(index, usual=True)
 
 
@@ -175,7 +180,7 @@ def test_engine_with_a_plan_must_give_the_reference_s_words():
     assert all(np.array_equal(a, b) for a, b in zip(found.hidden, want.hidden, strict=True))
 
 
-# ---- Wishes and budgets. ----
+# ---- Objectives and budgets. ----
 
 CHOSEN = [single_layer(typical_spec(seed), seed) for seed in range(7)]
 
@@ -187,14 +192,16 @@ def instructions(plan: Plan) -> int:
 def flash(network: PackedNetwork, plan: Plan) -> int:
     """Of weights and lists: lists take the weights' place."""
     weights = sum(
-        layer.weights_bytes for layer, own in zip(network.layers, plan.layers, strict=True) if not own.kernel.planned
+        layer.weights_bytes
+        for layer, own in zip(network.layers, plan.layers, strict=True)
+        if not KERNELS[own.kernel].planned
     )
     return weights + sum(own.data_bytes for own in plan.layers)
 
 
 @pytest.mark.parametrize("core", ["v6m", "v7m", "mve"])
 @pytest.mark.parametrize("network", CHOSEN, ids=range(len(CHOSEN)))
-def test_wishes_must_be_ordered(network, core):
+def test_objectives_must_be_ordered(network, core):
     found = {objective: choose(network, CORES[core], objective) for objective in ("speed", "balanced", "flash", "ram")}
     assert instructions(found["speed"]) <= instructions(found["balanced"]) <= instructions(found["flash"])
     assert flash(network, found["flash"]) <= flash(network, found["balanced"])

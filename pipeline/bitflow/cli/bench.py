@@ -12,13 +12,14 @@ import typer
 from bitflow import boards
 from bitflow.boards import Board
 from bitflow.cli import device, options, output
+from bitflow.cores import core_of
 from bitflow.deploy.planning import plan_for
 from bitflow.errors import CheckFailed, DeviceError, InputError
 from bitflow.image import write as image
 from bitflow.ir import PackedNetwork
 from bitflow.planner.choice import Objective
-from bitflow.planner.cores import core_of
-from bitflow.planner.kernels.table import Kernel
+from bitflow.planner.kernels.spec import Kernel
+from bitflow.planner.kernels.table import KERNELS
 from bitflow.planner.plan import Plan, default_plan
 from bitflow.project import find_project, resolve_model
 from bitflow.show.bench import BenchRow, check_plot, int8_instructions, plot
@@ -136,7 +137,7 @@ def _rows(network: PackedNetwork, plan: Plan, own: Sequence[int], plain: Sequenc
         BenchRow(
             layer.name,
             layer.kind.name.lower(),
-            choice.kernel.symbol,
+            KERNELS[choice.kernel].symbol,
             layer.macs,
             counted,
             flash_of(layer, choice),

@@ -18,6 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from bitflow import boards, project
 from bitflow.cli import options, output, search_files
+from bitflow.cores import cycles_of
 from bitflow.deploy.planning import plan_for
 from bitflow.errors import CheckFailed, InputError
 from bitflow.geometry import Shape, require
@@ -27,7 +28,6 @@ from bitflow.learn.default_network import suitable
 from bitflow.learn.networks.layers import widened_text
 from bitflow.learn.recipe import Recipe, layers_of, recipe_for
 from bitflow.planner.choice import Objective
-from bitflow.planner.cores import CYCLES
 from bitflow.show import pareto, search_page
 from bitflow.show.pareto import Costs, Limits
 from bitflow.show.report import report
@@ -99,7 +99,7 @@ def search(
     """
     settings = project.find_project()
     board = boards.board(board_name or (settings.board if settings else boards.DEFAULT_BOARD))
-    cycles = cycles or CYCLES.get(board.cpu or "")
+    cycles = cycles or cycles_of(board.cpu)
     limits = _limits(board, cycles, max_flash, max_ram, max_latency)
     search_files.check_folder(folder)
     source, lite_size = project.resolve_data(data, settings)

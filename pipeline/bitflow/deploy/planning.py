@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from bitflow.boards import Board
+from bitflow.cores import core_of
 from bitflow.image import write as image
 from bitflow.ir import PackedNetwork
 from bitflow.planner.choice import Objective, choose
-from bitflow.planner.cores import core_of
-from bitflow.planner.plan import BASE_BYTES, Plan
+from bitflow.planner.code_size import BASE_BYTES
+from bitflow.planner.plan import Plan
 
 __all__ = ["plan_for"]
 

@@ -14,7 +14,7 @@ from bitflow.emit.text import ArrayView, comment, escape, identifier, number, ro
 from bitflow.image import write as image
 from bitflow.image.format import PIXELS, ROLES, TRANSIENT
 from bitflow.ir import LayerKind, PackedLayer, PackedNetwork
-from bitflow.planner.kernels.table import symbols
+from bitflow.planner.kernels.table import KERNELS
 from bitflow.planner.plan import Plan, default_plan
 
 __all__ = ["ArrayView", "LayerView", "ModelView", "identifier", "model_view", "rows"]
@@ -149,12 +149,12 @@ def model_view(network: PackedNetwork, prefix: str | None = None, plan: Plan | N
     prefix = identifier(prefix or network.name)
     placed = image.place(network)
     planned = plan or default_plan(network)
-    left_out = tuple(_REPLACED if plan and own.kernel.planned else () for own in planned.layers)
+    left_out = tuple(_REPLACED if plan and KERNELS[own.kernel].planned else () for own in planned.layers)
     missing = sum(
         getattr(layer, role).nbytes for layer, roles in zip(network.layers, left_out, strict=True) for role in roles
     )
     shape = network.input_spec.shape
-    kernels = symbols(network, [p.kernel for p in planned.layers])
+    used = [(spec, form) for spec in KERNELS.values() for form in spec.forms if form in planned.symbols]
     strings = (network.name, *(layer.name for layer in network.layers), *network.labels)
     return ModelView(
         version=__version__,
@@ -173,7 +173,7 @@ def model_view(network: PackedNetwork, prefix: str | None = None, plan: Plan | N
         classes=network.classes,
         labels=tuple(map(comment, network.labels)),
         layers=tuple(_layer(network, placed, index, left_out[index]) for index in range(len(network.layers))),
-        kernels=tuple((f"BF_USE_{kernel.name}", symbol) for kernel, symbol in kernels.items()),
+        kernels=tuple((f"BF_USE_{spec.kernel.name}", form) for spec, form in used),
         input_bytes=shape.size,
         arena_bytes=planned.arena_bytes,
         pinned_bytes=planned.pinned_bytes,

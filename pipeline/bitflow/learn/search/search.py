@@ -39,7 +39,7 @@ from bitflow.learn.search.space import Space
 from bitflow.learn.training.train import train
 from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack
-from bitflow.planner.plan import BASE_BYTES
+from bitflow.planner.code_size import BASE_BYTES
 from bitflow.show.pareto import Costs, Limits, Tried
 
 __all__ = ["Plan", "Search", "Standing"]
