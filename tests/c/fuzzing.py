@@ -25,9 +25,9 @@ from bitflow.image.bfn import Image
 from bitflow.ir import LayerKind
 from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack
-from bitflow.planner import grouping
 from bitflow.planner import plan_format as plan_image
 from bitflow.planner.kernels.spec import Kernel
+from bitflow.planner.patterns import grouping
 from bitflow.synthetic.layer_plans import every_plan
 from bitflow.synthetic.networks import SEEDS, random_network
 from bitflow.synthetic.single_layers import MEASURED, Spec, random_spec, single_layer
