@@ -58,7 +58,7 @@ class Kernel(IntEnum):
     def forms(self) -> tuple[str, ...]:
         """Its names in bitflow.h: of the kernel itself, and of what links less code and covers only usual layers."""
         usual = self.by_classes or self in (Kernel.INPUT_SUMS, Kernel.CONV_PLAIN)
-        return (self.symbol, f"{self.symbol}_usual") if usual else (self.symbol,)
+        return (self.symbol, f"{self.symbol}_lite") if usual else (self.symbol,)
 
     @property
     def planned(self) -> bool:
