@@ -1,11 +1,11 @@
 /*
- * adders.c - the functions of filter_classes.h against slow ones that count each lane for itself. One source, many
+ * adders.c - the functions of lanes.h against slow ones that count each lane for itself. One source, many
  * executors: natively, with sanitizers, on emulated cores; each in C and, where there is one, in assembly.
  * Ends with 0 when all hold, else prints each failure and ends with 1.
  */
 #include <string.h>
 
-#include "filter_classes.h"
+#include "patterns/lanes.h"
 #include "random_checks.h"
 
 #define LANES  (32u * BF_LANE_WORDS)

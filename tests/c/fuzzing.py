@@ -43,7 +43,7 @@ SANITIZERS = ("-std=c99", "-g", "-O1", "-fsanitize=fuzzer,address,undefined", "-
 def build(target: Path, *flags: str) -> None:
     """Compile fuzz_open.c and the C library with clang's fuzzer and sanitizers."""
     root = resources.c_library()
-    files = [*sorted((root / "src").glob("*.c")), Path(__file__).with_name("fuzz_open.c")]
+    files = [*sorted((root / "src").rglob("*.c")), Path(__file__).with_name("fuzz_open.c")]
     subprocess.run(["clang", *SANITIZERS, *flags, f"-I{root / 'include'}", *files, "-o", target], check=True)
 
 

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../firmware/lib/bitflow/src/input_sums.h"
+#include "../../firmware/lib/bitflow/src/kernels/input_sums.h"
 
 #ifndef LAYERS
 #define LAYERS 400u

@@ -6,7 +6,9 @@
  */
 #include <string.h>
 
-#include "classes.h"
+#include "patterns/blocks.h"
+#include "patterns/border.h"
+#include "patterns/lists.h"
 #include "random_checks.h"
 
 #define WORDS 40u

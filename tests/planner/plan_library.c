@@ -1,7 +1,7 @@
 /*
  * plan_library.c - what tests/planner/test_plan.py asks the C library: the arena of an image, and who covers its layers.
  */
-#include "internal.h"
+#include "run/job.h"
 
 #define ONLY_USUAL
 #include "usual.h"

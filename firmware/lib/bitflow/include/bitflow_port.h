@@ -24,14 +24,37 @@
 #endif
 #endif
 
-/* Which assembly takes the place of C: the sources under src/arm are empty where theirs is not wanted. */
+/*
+ * Assembly takes the place of C, function by function. Each core has a row here and files of its own, which are empty
+ * for other cores; a function that has no BF_ASM_ of its name is compiled from src/generic.
+ */
 #if defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M' && !defined(BF_NO_ASSEMBLY)
 #if BF_LANE_WORDS == 4 && defined(__ARM_FEATURE_MVE)
-#define BF_ARM_MVE 1
+#define BF_ARM_MVE 1 /* src/arm/..._mve.S */
+#define BF_ASM_ADD_LISTS16
+#define BF_ASM_ADD_LISTS8
+#define BF_ASM_VALUE_OF /* nobody calls it */
+#define BF_ASM_COMPARE
+#define BF_ASM_COMPARE_EACH
+#define BF_ASM_PLANES_OF_ROW
 #elif BF_LANE_WORDS == 1 && __ARM_ARCH_ISA_THUMB >= 2
-#define BF_ARM_V7M 1
+#define BF_ARM_V7M 1 /* src/arm/..._v7m.S */
+#define BF_ASM_ADD_LISTS16
+#define BF_ASM_ADD_LISTS8
+#define BF_ASM_VALUE_OF /* nobody calls it */
+#define BF_ASM_COMPARE
+#define BF_ASM_COMPARE_EACH
+#define BF_ASM_PLANES_OF_ROW
+#define BF_ASM_PLANES_OF_TAP
+#define BF_ASM_LOOK_UP
+#define BF_ASM_APPEND_WORDS
+#define BF_ASM_SUMS
 #elif BF_LANE_WORDS == 1
-#define BF_ARM_V6M 1
+#define BF_ARM_V6M 1 /* src/arm/..._v6m.S */
+#define BF_ASM_ADD_LISTS16
+#define BF_ASM_VALUE_OF
+#define BF_ASM_COMPARE
+#define BF_ASM_PLANES_OF_ROW
 #endif
 #endif
 

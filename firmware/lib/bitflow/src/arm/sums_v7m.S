@@ -1,5 +1,5 @@
 /*
- * sums_v7m.S - the inner loop of input_sums.c for ARMv7-M and ARMv8-M Mainline; input_sums.h says what it does.
+ * sums_v7m.S - the inner loops of input_sums.c for ARMv7-M and later; input_rows.h says what they do.
  *
  * Each word's sum stays in a register, and the words of a table are read by load-multiple. The tables' steps are
  * unrolled, the last one first: a filter jumps over those that it does not have. The bases are copied to the stack,
@@ -7,7 +7,9 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#if defined(__arm__) && __ARM_ARCH_ISA_THUMB >= 2 && !defined(BF_NO_ASSEMBLY)
+#include "bitflow_port.h"
+
+#ifdef BF_ARM_V7M
 
     .syntax unified
     .thumb
