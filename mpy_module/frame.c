@@ -3,7 +3,9 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "bitflow_module.h"
+#include "frame.h"
+#include "model.h"
+#include "objects.h"
 
 /* A number from 0 to high, or the exception that the C library's own check would give. */
 static uint32_t number_of(mp_obj_t object, mp_int_t high) {

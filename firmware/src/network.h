@@ -6,7 +6,7 @@
 #ifndef NETWORK_H
 #define NETWORK_H
 
-#include "link_frames.h"
+#include "messages.h"
 
 #include <bitflow.h>
 

@@ -5,6 +5,7 @@
  */
 #include "requests.h"
 #include "board.h"
+#include "link_frames.h"
 #include "link_text.h"
 #include "network.h"
 

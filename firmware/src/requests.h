@@ -6,7 +6,7 @@
 #ifndef REQUESTS_H
 #define REQUESTS_H
 
-#include "link_frames.h"
+#include "messages.h"
 
 #define LINK_VERSION 1u
 

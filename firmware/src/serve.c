@@ -5,6 +5,7 @@
  */
 #include "serve.h"
 #include "board.h"
+#include "link_frames.h"
 #include "link_text.h"
 #include "network.h"
 #include "requests.h"
@@ -23,7 +24,7 @@ static void take(uint8_t byte) {
     last = now;
     if (byte == 0 || !text || frames_inside()) {
         text_drop();
-        frames_take(byte);
+        frames_take(byte, requests_serve);
     } else {
         text_take(byte);
     }

@@ -9,6 +9,7 @@
 #include "patterns/blocks.h"
 #include "patterns/border.h"
 #include "patterns/lists.h"
+#include "patterns/sort.h"
 #include "random_checks.h"
 
 #define WORDS 40u

@@ -63,6 +63,7 @@
 #include BF_PORT_HEADER
 #else
 
+#include <limits.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -75,6 +76,11 @@ typedef uint32_t bf_lanes __attribute__((vector_size(4 * BF_LANE_WORDS), aligned
 
 #if !defined(BF_LIST_MEMORY)
 #define BF_LIST_MEMORY 16384u
+#endif
+
+/* uint16_t is promoted to int, whose products must not overflow. */
+#if INT_MAX < 0x7FFFFFFF
+#error "BitFlow needs an int of at least 32 bits"
 #endif
 
 /* The records of an image are read in place. */

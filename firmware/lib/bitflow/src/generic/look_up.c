@@ -2,7 +2,7 @@
  * look_up.c - bf_look_up() in plain C.
  * SPDX-License-Identifier: MIT
  */
-#include "../patterns/border.h"
+#include "../patterns/lanes.h"
 
 #if !defined(BF_ASM_LOOK_UP)
 

@@ -2,7 +2,7 @@
  * planes_of_tap.c - bf_planes_of_tap() in plain C.
  * SPDX-License-Identifier: MIT
  */
-#include "../patterns/blocks.h"
+#include "../patterns/lanes.h"
 
 #if !defined(BF_ASM_PLANES_OF_TAP)
 

@@ -11,6 +11,7 @@
 #include "../patterns/border.h"
 #include "../patterns/copies.h"
 #include "../patterns/lists.h"
+#include "../patterns/sort.h"
 #include "../planes/handover.h"
 #include "../planes/planes.h"
 

@@ -30,9 +30,6 @@ typedef struct bf_block {
 /* Which packs block `number` needs, and the lanes of their sets; where exact. */
 void bf_find_packs(bf_block *b, uint32_t number);
 
-/* The planes that the words of a pack name, five a word: at least `width`. */
-void bf_look_up(const uint32_t *words, const bf_lanes *table, uint32_t width, bf_lanes *to);
-
 /*
  * A group where not one pack says all for the block's lanes, or where the top plane does not decide for filter 0: its
  * filters' bits. Returns the list's end.

@@ -111,4 +111,18 @@ typedef struct bf_row {
 } bf_row;
 bf_lanes *bf_planes_of_row(bf_lanes *to, const uint32_t *from, const bf_row *row);
 
+/*
+ * Planes of one tap, of all channels: of each the bit and its complement, `step` planes after those of the channel
+ * before, and two more, fillers, after a chunk. from: the word of the first channel's string in which lane 0 is, at bit
+ * `shift`; stride: words from there to the next channel. Lanes outside the mask are 0. The word behind may be read.
+ */
+typedef struct bf_tap {
+    uint32_t stride, step, shift, channels, chunk;
+    bf_lanes mask;
+} bf_tap;
+void bf_planes_of_tap(bf_lanes *to, const uint32_t *from, const bf_tap *t);
+
+/* The planes that the words of a pack name, five a word: at least `width`. */
+void bf_look_up(const uint32_t *words, const bf_lanes *table, uint32_t width, bf_lanes *to);
+
 #endif

@@ -6,6 +6,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include "lists.h"
+#include "sort.h"
 
 /* A tap whose weights do not begin on words. */
 BF_COLD static void append_tap(const bf_filters *g, uint32_t at, bf_entries *e) {

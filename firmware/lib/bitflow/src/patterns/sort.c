@@ -2,7 +2,7 @@
  * sort.c - filter classes: inputs by their class, how many there are of each, and their entries in lists.
  * SPDX-License-Identifier: MIT
  */
-#include "lists.h"
+#include "sort.h"
 
 /* Which of 32 inputs are in each class, in the order of lists. mask: inputs that there are; weights of others are 0. */
 static void classify(const uint32_t *weights, uint32_t mask, uint32_t *of) {

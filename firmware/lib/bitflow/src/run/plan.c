@@ -11,7 +11,7 @@
 #include "plan.h"
 #include "../kernels/conv_set_bits.h"
 #include "../patterns/border.h"
-#include "../patterns/lists.h"
+#include "../patterns/sort.h"
 #include "job.h"
 
 static const bf_choice *choices_of(const bf_plan *plan) {
