@@ -1,4 +1,4 @@
-"""Adders, comparisons and planes of the filter classes, in C and assembly, against slow ones that count by lane."""
+"""Adders, comparisons and planes of the filter patterns, in C and assembly, against slow ones that count by lane."""
 
 from __future__ import annotations
 

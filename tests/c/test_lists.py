@@ -1,4 +1,4 @@
-"""Lists made in RAM and what blocks of filter classes are made of, in C and assembly, against slow ones."""
+"""Lists made in RAM and what blocks of filter patterns are made of, in C and assembly, against slow ones."""
 
 from __future__ import annotations
 

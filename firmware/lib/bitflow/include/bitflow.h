@@ -118,7 +118,7 @@ enum { BF_BITS = 0, BF_SCORES = 1, BF_INTEGERS = 2 }; /* bf_layer.output */
 
 #define BF_MAX_SOURCES 4u
 #define BF_PIXELS      0xFFFFu     /* bf_layer.sources: the input */
-#define BF_TRANSIENT   0xFFFFFFFFu /* bf_layer.keep: the next layer reads the map, and nobody else does */
+#define BF_TRANSIENT   0xFFFFFFFFu /* bf_layer.pinned: the next layer reads the map, and nobody else does */
 
 /*
  * One layer: an accumulator for each position and channel, and what becomes of it:
@@ -152,8 +152,9 @@ typedef struct bf_layer {
     uint16_t sources[BF_MAX_SOURCES];                     /* numbers of earlier layers, or BF_PIXELS; unused ones 0 */
     uint16_t last;      /* number of the last layer that reads this map; of the last layer: its own */
     uint16_t reserved1; /* 0 */
-    uint32_t keep;  /* where the map lies in the arena, in bytes, a multiple of 4; or BF_TRANSIENT, as the last layer */
-    uint32_t reach; /* largest absolute accumulator, at most 2^30 - 1 */
+    uint32_t
+        pinned;     /* where the map lies in the arena, in bytes, a multiple of 4; or BF_TRANSIENT, as the last layer */
+    uint32_t bound; /* largest absolute accumulator, at most 2^30 - 1 */
     uint32_t weights;      /* offset of uint32_t[out_c][words of a filter], unused high bits or bytes 0 */
     uint32_t shift;        /* offset of int32_t[out_c]: BatchShift, or the scale of the scores; 0: neither */
     uint32_t offset;       /* offset of int32_t[out_c]: offset of the scores; 0: none */
@@ -237,10 +238,10 @@ typedef struct bf_model {
     const uint8_t *base; /* the image's first byte */
     const bf_layer *layers;
     uint32_t layer_count;
-    uint32_t size;       /* bytes of the image */
-    uint32_t arena_size; /* bytes */
-    uint32_t kept_size;  /* bytes of the arena, at its low end, for maps that others than the next layer read */
-    uint32_t crc;        /* the image's last four bytes: the model's name on every board */
+    uint32_t size;        /* bytes of the image */
+    uint32_t arena_size;  /* bytes */
+    uint32_t pinned_size; /* bytes of the arena, at its low end, for maps that others than the next layer read */
+    uint32_t crc;         /* the image's last four bytes: the model's name on every board */
     const bf_kernel *const *kernels; /* [BF_KERNELS], NULL where one is not used */
     const bf_plan *plan;             /* NULL: none */
     uint32_t plan_size;              /* bytes of it */

@@ -2,7 +2,7 @@
  * add_mve.S - bf_add_lists16() and bf_add_lists8() for cores with MVE (Helium): 128 lanes.
  *
  * The tree of 32 inputs is that of add_v7m.S, which says how it adds. There are eight vector registers: planes 0, 1 and
- * 2 of the running count stay in three of them, the others where the class's count is kept. Four entries of a list are
+ * 2 of the running count stay in three of them, the others where the pattern's count is kept. Four entries of a list are
  * loaded at once, and made addresses.
  *
  * SPDX-License-Identifier: MIT
@@ -19,12 +19,12 @@
 
 planes  .req r0             @ what entries are counted from
 list    .req r1             @ the next entry
-upper   .req r2             @ plane 3 of the class's count
+upper   .req r2             @ plane 3 of the pattern's count
 runs    .req r3
 wide    .req r8             @ of a list of bytes: its runs of 16 bits
-last    .req r9             @ upper, after the last class
+last    .req r9             @ upper, after the last pattern
 begin   .req r10            @ the first plane
-blocks  .req lr
+rounds  .req lr
 
 #define ONES   q0
 #define TWOS   q1
@@ -147,11 +147,11 @@ blocks  .req lr
 1:
 .endm
 
-/* Blocks of four runs; the first one may have less. */
-.macro ADD_BLOCKS format
+/* Rounds of four runs; the first one may have less. */
+.macro ADD_ROUNDS format
     adds r4, runs, #3
     lsrs r4, r4, #2
-    dls blocks, r4
+    dls rounds, r4
     ands runs, runs, #3
     beq 4f
     cmp runs, #2
@@ -191,15 +191,15 @@ blocks  .req lr
     movs r4, #0
     vmaxv.u32 r4, X
     cbnz r4, 9f
-8:  le blocks, 4b
+8:  le rounds, 4b
     b 2f
 9:  add r5, upper, #5 * PLANE
     RIPPLE X
     b 8b
 .endm
 
-/* The class's count is complete: keep it, and go on from there. */
-.macro NEXT_CLASS
+/* The pattern's count is complete: keep it, and go on from there. */
+.macro NEXT_PATTERN
     vstrw.32 ONES, [upper, #-3 * PLANE]
     vstrw.32 TWOS, [upper, #-2 * PLANE]
     vstrw.32 FOURS, [upper, #-1 * PLANE]
@@ -220,8 +220,8 @@ BEGIN bf_add_lists16
     ldrh runs, [list], #2
     cmp runs, #0
     beq 2f
-    ADD_BLOCKS 16
-2:  NEXT_CLASS
+    ADD_ROUNDS 16
+2:  NEXT_PATTERN
     .size bf_add_lists16, . - bf_add_lists16
 
 BEGIN bf_add_lists8
@@ -230,10 +230,10 @@ BEGIN bf_add_lists8
     mov planes, begin
     cmp runs, #0
     beq 2f
-    ADD_BLOCKS 8
+    ADD_ROUNDS 8
 2:  cmp wide, #0
     bne 3f
-30: NEXT_CLASS
+30: NEXT_PATTERN
 
 3:  mov planes, begin
 31: ADD_RUN 16

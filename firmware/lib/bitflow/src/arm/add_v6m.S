@@ -28,11 +28,11 @@ fours   .req r8
 half4   .req r9
 eights  .req r10
 half8   .req r11
-end     .req r12            @ of the class's entries
-upper   .req lr             @ plane 4 of the class's count
+end     .req r12            @ of the pattern's entries
+upper   .req lr             @ plane 4 of the pattern's count
 
     .equ PLANES, 0          @ on the stack
-    .equ LAST, 4            @ upper, after the last class
+    .equ LAST, 4            @ upper, after the last pattern
 
 /* Four planes into ones. The pair of carries is left in (\first, u); x is used. */
 .macro ADD_FOUR first, i
@@ -114,7 +114,7 @@ bf_add_lists16:
     push {r4-r7}
     sub sp, #12
     str planes, [sp, #PLANES]
-    lsls v, u, #12          @ BF_START(), in u: the number of classes
+    lsls v, u, #12          @ BF_START(), in u: the number of patterns
     lsrs v, v, #28
     movs w, #COUNT
     muls v, w, v
@@ -143,7 +143,7 @@ bf_add_lists16:
     movs twos, w
     movs ones, v
 
-/* A class: blocks of four runs; the first one may have less. */
+/* A pattern: rounds of four runs; the first one may have less. */
 1:  ldrh u, [list]
     adds list, #2
     lsls v, u, #4
@@ -191,7 +191,7 @@ bf_add_lists16:
     beq 2f
     b 4b
 
-/* The class's count is complete: keep it, and go on from there. */
+/* The pattern's count is complete: keep it, and go on from there. */
 2:  mov x, upper
     subs x, #16
     movs r3, twos

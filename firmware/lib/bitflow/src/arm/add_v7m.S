@@ -37,11 +37,11 @@ fours   .req r8
 eights  .req r9
 half4   .req r10            @ of what is added to plane 2
 half8   .req r11            @ of what is added to plane 3
-runs    .req r12            @ of this class, not yet added
-upper   .req lr             @ plane 4 of the class's count
+runs    .req r12            @ of this pattern, not yet added
+upper   .req lr             @ plane 4 of the pattern's count
 
     .equ ENTRY_PLANES, 0    @ on the stack
-    .equ END, 4             @ upper, after the last class
+    .equ END, 4             @ upper, after the last pattern
 
 /* ---- Loading planes. \format: 16, or 8. ---- */
 
@@ -173,7 +173,7 @@ upper   .req lr             @ plane 4 of the class's count
     add upper, r2, #16
     ubfx u, r3, #16, #4
     add u, u, u, lsl #1
-    add u, upper, u, lsl #4 @ 48 bytes a class
+    add u, upper, u, lsl #4 @ 48 bytes a pattern
     strd planes, u, [sp, #-8]!
     subs list, list, #2
     cmp r3, #0
@@ -197,8 +197,8 @@ upper   .req lr             @ plane 4 of the class's count
 1:
 .endm
 
-/* Blocks of four runs; the first one may have less. u: runs modulo 4. \run, \borrow: how runs are counted down. */
-.macro ADD_BLOCKS format, run, borrow
+/* Rounds of four runs; the first one may have less. u: runs modulo 4. \run, \borrow: how runs are counted down. */
+.macro ADD_ROUNDS format, run, borrow
     tbb [pc, u]
 20: .byte (4f - 20b) / 2, (21f - 20b) / 2, (22f - 20b) / 2, (23f - 20b) / 2
 21: mov half4, fours
@@ -236,8 +236,8 @@ upper   .req lr             @ plane 4 of the class's count
     \borrow 4b
 .endm
 
-/* The class's count is complete: keep it, and go on from there. */
-.macro NEXT_CLASS
+/* The pattern's count is complete: keep it, and go on from there. */
+.macro NEXT_PATTERN
     stmdb upper, {ones, twos, fours, eights}
     ldm upper, {r0, r4-r7, r10-r12}
     add upper, upper, #COUNT
@@ -262,8 +262,8 @@ BEGIN bf_add_lists16
     and u, runs, #3
     subs runs, runs, #1
     bmi 2f
-    ADD_BLOCKS 16, 1, bpl
-2:  NEXT_CLASS
+    ADD_ROUNDS 16, 1, bpl
+2:  NEXT_PATTERN
     CARRY_ON
     .size bf_add_lists16, . - bf_add_lists16
 
@@ -273,10 +273,10 @@ BEGIN bf_add_lists8
     ror runs, runs, #8      @ runs of bytes in the highest byte, runs of 16 bits in the lowest
     subs runs, runs, #0x01000000
     bcc 2f
-    ADD_BLOCKS 8, 0x01000000, bcs
+    ADD_ROUNDS 8, 0x01000000, bcs
 2:  uxtb u, runs
     cbnz u, 3f
-30: NEXT_CLASS
+30: NEXT_PATTERN
     CARRY_ON
 
 3:  mov runs, u

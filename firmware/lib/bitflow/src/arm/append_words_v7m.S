@@ -1,7 +1,7 @@
 /*
  * append_words_v7m.S - bf_append_words() for ARMv7-M and later.
  *
- * Classes are taken in pairs that lie side by side in a list, whose inputs differ in filter 3 alone; each first with the
+ * Patterns are taken in pairs that lie side by side in a list, whose inputs differ in filter 3 alone; each first with the
  * inputs for which filter 0 has a weight of -1, then with the others. Six instructions an entry, from the highest bit of
  * a word down.
  *
@@ -28,7 +28,7 @@ n       .req r4
 t       .req r5
 half    .req r6             @ of a pair: those with one weight of filter 0
 pair    .req r7
-to0     .req r8             @ where the entries of the pair's classes go
+to0     .req r8             @ where the entries of the pair's patterns go
 to1     .req r9
 last    .req r10            @ the entry of bit 31; its highest bits count pairs
 ones    .req r11            @ the same where filter 0 has a weight of +1

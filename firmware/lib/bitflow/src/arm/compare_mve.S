@@ -17,7 +17,7 @@
 
 counts  .req r0
 limits  .req r1
-width   .req r2
+digits   .req r2
 to      .req r3
 total   .req r4             @ C7, the next plane
 near    .req r5             @ of the first difference, of the count that is subtracted; C3 in filter 1
@@ -136,11 +136,11 @@ tmp     .req r12
 /* Filter 0. */
 .macro COMPARE_0
     add total, counts, #7 * COUNT
-    add total, total, width, lsl #4
+    add total, total, digits, lsl #4
     vldrw.32 Z, [total, #-PLANE]
     vmvn Z, Z
     vstrw.32 Z, [to]
-    subs width, width, #1   @ planes between the lowest one and the sign
+    subs digits, digits, #1   @ planes between the lowest one and the sign
 .endm
 
 .macro END
@@ -181,7 +181,7 @@ tmp     .req r12
     ldrh limit, [limits], #2
     START \filter
     WITHIN_ONE (\filter == 1)
-    dls lr, width
+    dls lr, digits
 1:  NEXT_PLANE \filter
     lsrs limit, limit, #1
     bcs 2f
@@ -231,7 +231,7 @@ BEGIN bf_compare
     movs limit, #1
     START \filter
     WITHIN_EACH (\filter == 1)
-    dls lr, width
+    dls lr, digits
 1:  NEXT_PLANE \filter
     WITHIN_EACH (\filter == 1)
     le lr, 1b

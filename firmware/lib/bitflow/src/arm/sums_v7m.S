@@ -21,7 +21,7 @@
     .equ FRAME, BASES + 4 * POINTERS
 
 /* r0: where table k has its words. Two bytes an instruction. */
-    .macro place k, filter
+    .macro address k, filter
     ldrh r1, [\filter, #8 + 2 * \k]
     ldr r0, [sp, #BASES + 4 * \k]
     add r0, r1
@@ -62,7 +62,7 @@
 .Lfilter8:
     ldr r2, [r5]
     cbz r2, .Lend8
-    place 0, r5
+    address 0, r5
     ldm r0, {r6-r12, lr}
     .irp sum, r6, r7, r8, r9, r10, r11, r12, lr
     add \sum, r2
@@ -72,7 +72,7 @@
     add sp, #FRAME
     pop {r4-r11, pc}
     .irp k, 8, 7, 6, 5, 4, 3, 2, 1
-    place \k, r5
+    address \k, r5
     ldm r0!, {r1-r4}
     add r6, r1
     add r7, r2

@@ -7,7 +7,7 @@
 
 #include "../patterns/lanes.h"
 
-#define LOW_PLANES 4u /* of the running count, held in registers; the others are added to where the count is kept */
+#define LOW_DIGITS 4u /* of the running count, held in registers; the others are added to where the count is kept */
 
 /*
  * Two bits of one weight, coded as the first and the exclusive or of both: so coded, two full adders in a row take 8
@@ -52,42 +52,42 @@ static inline uint32_t any(bf_lanes lanes) {
 #endif
 }
 
-/* A run, with the running count's low planes, and all of its planes. */
+/* A run, with the running count's low digits, and all of its digits. */
 static inline void add_run(bf_lanes *low, bf_count *count, const bf_lanes *const in[BF_RUN]) {
     bf_pair twos = add_pairs(&low[0], pair_of(in[0], in[1]), pair_of(in[2], in[3]));
     const bf_pair more = add_pairs(&low[0], pair_of(in[4], in[5]), pair_of(in[6], in[7]));
     const bf_lanes eights = add_pair(&low[2], add_pairs(&low[1], twos, more));
     bf_lanes carry = low[3] & eights;
     low[3] ^= eights;
-    for (unsigned i = LOW_PLANES; any(carry) && i < BF_COUNT_PLANES; i++) {
-        const bf_lanes plane = count->plane[i];
-        count->plane[i] = plane ^ carry;
-        carry &= plane;
+    for (unsigned i = LOW_DIGITS; any(carry) && i < BF_COUNT_DIGITS; i++) {
+        const bf_lanes digit = count->digit[i];
+        count->digit[i] = digit ^ carry;
+        carry &= digit;
     }
 }
 
-/* The first count, where it is not set, and the running count's low planes. */
+/* The first count, where it is not set, and the running count's low digits. */
 static inline void begin(bf_lanes *low, bf_count *count, uint32_t start) {
     const bf_lanes none = {0};
     if (!(start & BF_START_IS_SET)) {
-        for (unsigned i = 0; i < BF_COUNT_PLANES; i++) {
-            count->plane[i] = start >> i & 1u ? ~none : none;
+        for (unsigned i = 0; i < BF_COUNT_DIGITS; i++) {
+            count->digit[i] = start >> i & 1u ? ~none : none;
         }
     }
-    for (unsigned i = 0; i < LOW_PLANES; i++) {
-        low[i] = count->plane[i];
+    for (unsigned i = 0; i < LOW_DIGITS; i++) {
+        low[i] = count->digit[i];
         BF_KEEP_LOOP();
     }
 }
 
-/* A class is added: complete its count, and go on from there. */
-static inline void next_class(const bf_lanes *low, bf_count *count) {
-    for (unsigned i = 0; i < LOW_PLANES; i++) {
-        count->plane[i] = low[i];
+/* A pattern is added: complete its count, and go on from there. */
+static inline void next_pattern(const bf_lanes *low, bf_count *count) {
+    for (unsigned i = 0; i < LOW_DIGITS; i++) {
+        count->digit[i] = low[i];
         BF_KEEP_LOOP();
     }
-    for (unsigned i = LOW_PLANES; i < BF_COUNT_PLANES; i++) {
-        count[1].plane[i] = count->plane[i];
+    for (unsigned i = LOW_DIGITS; i < BF_COUNT_DIGITS; i++) {
+        count[1].digit[i] = count->digit[i];
         BF_KEEP_LOOP();
     }
 }

@@ -8,12 +8,12 @@
 
 const void *bf_add_lists16(const bf_lanes *planes, const void *lists, bf_count *counts, uint32_t start) {
     const uint16_t *list = (const uint16_t *)lists;
-    bf_lanes low[LOW_PLANES];
+    bf_lanes low[LOW_DIGITS];
     begin(low, counts, start);
-    for (uint32_t classes = start >> 16 & 15u; classes; classes--, counts++) {
+    for (uint32_t patterns = start >> 16 & 15u; patterns; patterns--, counts++) {
         const uint32_t runs = *list++;
         list = add_runs16(low, counts, planes, list, runs);
-        next_class(low, counts);
+        next_pattern(low, counts);
     }
     return list;
 }

@@ -8,9 +8,9 @@
 
 const void *bf_add_lists8(const bf_lanes *planes, const void *lists, bf_count *counts, uint32_t start) {
     const uint8_t *list = (const uint8_t *)lists;
-    bf_lanes low[LOW_PLANES];
+    bf_lanes low[LOW_DIGITS];
     begin(low, counts, start);
-    for (uint32_t classes = start >> 16 & 15u; classes; classes--, counts++) {
+    for (uint32_t patterns = start >> 16 & 15u; patterns; patterns--, counts++) {
         const bf_lanes *base = planes;
         uint32_t runs = list[0];
         const uint32_t runs16 = list[1];
@@ -23,7 +23,7 @@ const void *bf_add_lists8(const bf_lanes *planes, const void *lists, bf_count *c
             add_run(low, counts, in);
         }
         list = (const uint8_t *)add_runs16(low, counts, planes, (const uint16_t *)(const void *)list, runs16);
-        next_class(low, counts);
+        next_pattern(low, counts);
     }
     return list;
 }

@@ -6,15 +6,15 @@
 
 #if !defined(BF_ASM_COMPARE)
 
-void bf_compare(const bf_count *counts, const uint16_t *limits, uint32_t width, bf_lanes *to) {
+void bf_compare(const bf_count *counts, const uint16_t *limits, uint32_t digits, bf_lanes *to) {
     const bf_lanes none = {0};
-    to[0] = ~counts[7].plane[width - 1u];
-    for (uint32_t j = 1; j < BF_GROUP; j++) {
+    to[0] = ~counts[7].digit[digits - 1u];
+    for (uint32_t j = 1; j < BF_QUAD; j++) {
         uint32_t limit = limits[j - 1u];
-        bf_lanes value[BF_COUNT_PLANES + 1u];
+        bf_lanes value[BF_COUNT_DIGITS + 1u];
         bf_lanes within = ~none;
-        bf_value_of(value, counts, j, width);
-        for (uint32_t i = 0; i <= width; i++, limit >>= 1) {
+        bf_value_of(value, counts, j, digits);
+        for (uint32_t i = 0; i <= digits; i++, limit >>= 1) {
             within = limit & 1u ? within | ~value[i] : within & ~value[i];
         }
         to[j] = within;

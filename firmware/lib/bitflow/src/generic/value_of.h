@@ -7,7 +7,7 @@
 
 #include "../patterns/lanes.h"
 
-/* The planes of Vj, with its sign the other way round, as that of the limits. */
-void bf_value_of(bf_lanes *value, const bf_count *counts, uint32_t j, uint32_t width);
+/* The digits of Vj (lanes.h), with its sign inverted like that of the limits. */
+void bf_value_of(bf_lanes *value, const bf_count *counts, uint32_t j, uint32_t digits);
 
 #endif

@@ -1,8 +1,8 @@
 /*
- * conv_patterns.c - convolution on bits by filter classes, on strings: the kernels.
+ * conv_patterns.c - convolution on bits by filter patterns, on planes: the kernels.
  *
- * Three of them, which differ in where the lists of a group come from: 8-bit or 16-bit lists lie in a plan; or they are
- * made of the 1-bit weights in scratch, for as many groups at a time as there is memory for. Then either the planes of
+ * Three of them, which differ in where the lists of a quad come from: 8-bit or 16-bit lists lie in a plan; or they are
+ * made of the 1-bit weights in scratch, for as many quads at a time as there is memory for. Then either the planes of
  * every block are laid out again for each such part, or those of all blocks are kept.
  *
  * SPDX-License-Identifier: MIT
@@ -18,7 +18,7 @@
 /* Where things lie in scratch, in words from its beginning. */
 typedef struct memory {
     size_t copies, counts, tables, planes, records, lists, end;
-    uint32_t part;   /* groups whose lists are made at a time */
+    uint32_t part;   /* quads whose lists are made at a time */
     uint32_t blocks; /* whose planes are kept: all or one */
 } memory;
 
@@ -28,14 +28,14 @@ typedef struct memory {
 /* How to use some words for planes, records and lists: as few turns over the blocks as they allow, but at least one. */
 BF_COLD static void share(const bf_geometry *k, size_t words, memory *m) {
     const size_t planes = (size_t)k->planes * LANES_WORDS;
-    const size_t group = k->record + bf_list_words(k);
+    const size_t quad = k->record + bf_list_words(k);
     size_t left = words > planes ? words - planes : 0;
     m->blocks = 1;
-    if (left / group < k->groups && words > group && (words - group) / planes >= k->blocks) {
+    if (left / quad < k->quads && words > quad && (words - quad) / planes >= k->blocks) {
         m->blocks = k->blocks;
         left = words - planes * k->blocks;
     }
-    m->part = left / group < k->groups ? (uint32_t)(left / group) : k->groups;
+    m->part = left / quad < k->quads ? (uint32_t)(left / quad) : k->quads;
     if (m->part == 0) {
         m->part = 1;
     }
@@ -43,10 +43,10 @@ BF_COLD static void share(const bf_geometry *k, size_t words, memory *m) {
 
 /* Where lists lie in a plan. */
 BF_COLD static void memory_of(const bf_job *job, const bf_geometry *k, memory *m) {
-    m->copies = bf_strings_scratch(job);
+    m->copies = bf_planes_scratch(job);
     m->counts = m->copies + k->copies_words;
-    m->tables = m->counts + (BF_CLASSES + 1u) * COUNT_WORDS;
-    m->planes = m->tables + (size_t)k->passes * BF_TABLE * LANES_WORDS;
+    m->tables = m->counts + (BF_PATTERNS + 1u) * COUNT_WORDS;
+    m->planes = m->tables + (size_t)k->tables * BF_BORDER_TABLE * LANES_WORDS;
     m->end = m->planes + (size_t)k->planes * LANES_WORDS;
 }
 
@@ -61,54 +61,54 @@ BF_COLD static void memory_for_lists(const bf_job *job, const bf_geometry *k, me
 
 /* ---- The kernels. ---- */
 
-/* The bits of a group's filters to their channels. stride: words from channel to channel. */
-static inline void put(uint32_t *page, uint32_t stride, const bf_group *group, const bf_lanes *bits) {
-    *(bf_lanes *)(void *)(page + group->row[0] * stride) = bits[0];
-    *(bf_lanes *)(void *)(page + group->row[1] * stride) = bits[1];
-    *(bf_lanes *)(void *)(page + group->row[2] * stride) = bits[2];
-    *(bf_lanes *)(void *)(page + group->row[3] * stride) = bits[3];
+/* The bits of a quad's filters to their channels. stride: words from channel to channel. */
+static inline void put(uint32_t *page, uint32_t stride, const bf_quad *quad, const bf_lanes *bits) {
+    *(bf_lanes *)(void *)(page + quad->row[0] * stride) = bits[0];
+    *(bf_lanes *)(void *)(page + quad->row[1] * stride) = bits[1];
+    *(bf_lanes *)(void *)(page + quad->row[2] * stride) = bits[2];
+    *(bf_lanes *)(void *)(page + quad->row[3] * stride) = bits[3];
 }
 
 /* Groups of one page. Returns the end of their lists. (What b holds is copied, so that it need not be read again.) */
-static const void *run_plain(const bf_block *b, const uint32_t *record, const void *list, uint32_t groups) {
-    const uint32_t width = b->k->width, stride = b->stride;
-    const bf_group *group = (const bf_group *)(const void *)record;
-    const bf_group *const end = group + groups;
+static const void *run_plain(const bf_block *b, const uint32_t *record, const void *list, uint32_t quads) {
+    const uint32_t digits = b->k->digits, stride = b->stride;
+    const bf_quad *quad = (const bf_quad *)(const void *)record;
+    const bf_quad *const end = quad + quads;
     const bf_lanes *const planes = b->planes;
     bf_adder *const add = b->add;
     bf_count *const counts = b->counts;
     uint32_t *const page = b->page;
-    for (; group != end; group++) {
-        const uint32_t first = group->first;
-        bf_lanes bits[BF_GROUP];
-        list = add(planes, list, counts, BF_START(first & BF_FIRST_LIMIT ? 0u : first, BF_CLASSES));
-        bf_compare(counts, group->limit, width, bits);
+    for (; quad != end; quad++) {
+        const uint32_t first = quad->first;
+        bf_lanes bits[BF_QUAD];
+        list = add(planes, list, counts, BF_START(first & BF_FIRST_LIMIT ? 0u : first, BF_PATTERNS));
+        bf_compare(counts, quad->limit, digits, bits);
         if (first & BF_FIRST_LIMIT) {
-            bits[0] = bf_less_than(&counts[BF_CLASSES - 1u], first & ~BF_FIRST_LIMIT, width);
+            bits[0] = bf_less_than(&counts[BF_PATTERNS - 1u], first & ~BF_FIRST_LIMIT, digits);
         }
-        put(page, stride, group, bits);
+        put(page, stride, quad, bits);
     }
     return list;
 }
 
 /* The same where lanes have limits of their own. */
-static const void *run_exact(const bf_block *b, const uint32_t *record, const void *list, uint32_t groups) {
-    const uint32_t step = b->k->record, width = b->k->width, several = b->passes - 1u, stride = b->stride;
-    const uint32_t *pack = record + sizeof(bf_group) / sizeof(uint32_t) + b->pack[0] * BF_PACK_WORDS;
-    const bf_lanes *const tables = b->tables;
+static const void *run_border(const bf_block *b, const uint32_t *record, const void *list, uint32_t quads) {
+    const uint32_t step = b->k->record, digits = b->k->digits, several = b->tables - 1u, stride = b->stride;
+    const uint32_t *border = record + sizeof(bf_quad) / sizeof(uint32_t) + b->border[0] * BF_BORDER_WORDS;
+    const bf_lanes *const table = b->table;
     bf_count *const counts = b->counts;
     uint32_t *const page = b->page;
-    for (; groups; groups--, record += step, pack += step) {
-        const bf_group *group = (const bf_group *)(const void *)record;
-        bf_lanes bits[BF_GROUP];
-        if (group->first | several) {
-            list = bf_run_passes(b, group, list, bits);
+    for (; quads; quads--, record += step, border += step) {
+        const bf_quad *quad = (const bf_quad *)(const void *)record;
+        bf_lanes bits[BF_QUAD];
+        if (quad->first | several) {
+            list = bf_run_border(b, quad, list, bits);
         } else {
-            bf_look_up(pack, tables, width, counts[0].plane);
-            list = b->add(b->planes, list, counts, BF_START(0, BF_CLASSES) | BF_START_IS_SET);
-            bf_compare_each(counts, pack + 3, width, tables, bits);
+            bf_look_up(border, table, digits, counts[0].digit);
+            list = b->add(b->planes, list, counts, BF_START(0, BF_PATTERNS) | BF_START_IS_SET);
+            bf_compare_each(counts, border + 3, digits, table, bits);
         }
-        put(page, stride, group, bits);
+        put(page, stride, quad, bits);
     }
     return list;
 }
@@ -117,28 +117,28 @@ static const void *run_exact(const bf_block *b, const uint32_t *record, const vo
  * What usual layers do without: those whose taps all count and are read in the input itself, with the pool that most
  * networks have. It hangs on a pointer, which kernels of usual layers do not have, so that it is not linked with them.
  */
-typedef struct unusual {
-    void (*sets)(bf_geometry *k);
-    void (*copy)(const bf_geometry *k, const uint32_t *strings, uint32_t *copies);
-    void (*find_packs)(bf_block *b, uint32_t number);
-    const void *(*run_exact)(const bf_block *b, const uint32_t *record, const void *list, uint32_t groups);
-    bf_string_pool *pool;
-} unusual;
+typedef struct full_code {
+    void (*border_of)(bf_geometry *k);
+    void (*copy)(const bf_geometry *k, const uint32_t *planes, uint32_t *copies);
+    void (*find_borders)(bf_block *b, uint32_t number);
+    const void *(*run_border)(const bf_block *b, const uint32_t *record, const void *list, uint32_t quads);
+    bf_plane_pool *pool;
+} full_code;
 
-static const unusual all_else = {bf_sets_of, bf_copy_input, bf_find_packs, run_exact, bf_pool_windows};
+static const full_code all_code = {bf_border_of, bf_copy_input, bf_find_borders, run_border, bf_pool_windows};
 
 /* In what the kernels differ. */
 typedef struct form {
     uint32_t chunk; /* channels between fillers in lists, 0: all */
     bf_adder *add;
-    const unusual *more; /* NULL: for usual layers only */
-    bf_limits *limits;   /* of lists that are made, where exact */
+    const full_code *full; /* NULL: for usual layers only */
+    bf_limits *limits;     /* of lists that are made, where exact */
 } form;
 
 BF_COLD static void geometry_of(const form *own, const bf_layer *layer, bf_geometry *k) {
     bf_geometry_of(layer, own->chunk, k);
     if (k->exact) {
-        own->more->sets(k);
+        own->full->border_of(k);
     }
 }
 
@@ -148,22 +148,22 @@ typedef struct convolution {
     memory m;
     bf_block b;
     const form *own;
-    const uint32_t *from; /* the input as strings, or copies of it */
+    const uint32_t *from; /* the input as planes, or copies of it */
     bf_lanes *planes;
 } convolution;
 
 /* Groups from number `first` on. */
-BF_COLD static void run_groups(convolution *c, const uint32_t *record, const void *list, uint32_t first,
-                               uint32_t groups) {
+BF_COLD static void run_quads(convolution *c, const uint32_t *record, const void *list, uint32_t first,
+                              uint32_t quads) {
     bf_block *b = &c->b;
-    while (groups) {
+    while (quads) {
         const uint32_t room = BF_PAGE - first % BF_PAGE;
-        const uint32_t n = groups < room ? groups : room;
-        b->page = b->to + (size_t)(first / BF_PAGE * BF_PAGE * BF_GROUP) * b->stride;
-        list = (b->k->exact ? c->own->more->run_exact : run_plain)(b, record, list, n);
+        const uint32_t n = quads < room ? quads : room;
+        b->page = b->to + (size_t)(first / BF_PAGE * BF_PAGE * BF_QUAD) * b->stride;
+        list = (b->k->exact ? c->own->full->run_border : run_plain)(b, record, list, n);
         record += (size_t)n * b->k->record;
         first += n;
-        groups -= n;
+        quads -= n;
     }
 }
 
@@ -171,34 +171,34 @@ BF_COLD static void begin(const bf_job *job, convolution *c) {
     c->own = (const form *)job->kernel->form;
     geometry_of(c->own, job->layer, &c->k);
     memory_of(job, &c->k, &c->m);
-    c->from = bf_strings_of(job);
+    c->from = bf_input_planes(job);
     if (c->k.source != BF_INPUT) {
-        c->own->more->copy(&c->k, c->from, job->scratch + c->m.copies);
+        c->own->full->copy(&c->k, c->from, job->scratch + c->m.copies);
         c->from = job->scratch + c->m.copies;
     }
     c->planes = (bf_lanes *)(void *)(job->scratch + c->m.planes);
     c->b.k = &c->k;
     c->b.add = c->own->add;
     c->b.counts = (bf_count *)(void *)(job->scratch + c->m.counts);
-    c->b.tables = (bf_lanes *)(void *)(job->scratch + c->m.tables);
-    c->b.stride = bf_string_words(c->k.positions);
-    c->b.whole = c->b.passes = 0;
+    c->b.table = (bf_lanes *)(void *)(job->scratch + c->m.tables);
+    c->b.stride = bf_words_of_plane(c->k.positions);
+    c->b.whole = c->b.tables = 0;
 }
 
 BF_COLD static void done(const bf_job *job, const convolution *c) {
-    bf_strings_done(job, c->own->more ? c->own->more->pool : NULL);
+    bf_planes_done(job, c->own->full ? c->own->full->pool : NULL);
 }
 
 BF_COLD static void begin_block(convolution *c, uint32_t *to, uint32_t number) {
     c->b.to = to + (size_t)number * LANES_WORDS;
     if (c->k.exact) {
-        c->own->more->find_packs(&c->b, number);
+        c->own->full->find_borders(&c->b, number);
     }
 }
 
 BF_COLD static void run_planned(const bf_job *job) {
     const uint32_t *records = (const uint32_t *)bf_plan_data(job);
-    uint32_t *to = bf_strings_to(job);
+    uint32_t *to = bf_output_planes(job);
     convolution c;
     begin(job, &c);
     bf_zero_fillers(&c.k, c.planes);
@@ -206,25 +206,25 @@ BF_COLD static void run_planned(const bf_job *job) {
     for (uint32_t i = 0; i < c.k.blocks; i++) {
         begin_block(&c, to, i);
         bf_planes_of_block(&c.k, c.from, i, c.planes);
-        run_groups(&c, records, records + (size_t)c.k.groups * c.k.record, 0, c.k.groups);
+        run_quads(&c, records, records + (size_t)c.k.quads * c.k.record, 0, c.k.quads);
     }
     done(job, &c);
 }
 
-/* Lists and records of `groups` groups from number `first` on. */
-BF_COLD static void make_lists(const bf_job *job, const convolution *c, uint32_t first, uint32_t groups) {
+/* Lists and records of `quads` quads from number `first` on. */
+BF_COLD static void make_lists(const bf_job *job, const convolution *c, uint32_t first, uint32_t quads) {
     const bf_sizes *sizes = job->choice && job->choice->size ? (const bf_sizes *)bf_plan_data(job) : NULL;
     uint32_t *record = job->scratch + c->m.records;
     uint16_t *list = (uint16_t *)(void *)(job->scratch + c->m.lists);
-    for (uint32_t g = first; g < first + groups; g++, record += c->k.record) {
-        bf_group *group = (bf_group *)(void *)record;
-        uint16_t rows[BF_GROUP], counted[BF_CLASSES];
-        for (uint32_t j = 0; j < BF_GROUP; j++) {
-            group->row[j] = sizes ? sizes[g].row[j] : (uint8_t)(g % BF_PAGE * BF_GROUP + j);
-            rows[j] = (uint16_t)(g / BF_PAGE * BF_PAGE * BF_GROUP + group->row[j]);
+    for (uint32_t g = first; g < first + quads; g++, record += c->k.record) {
+        bf_quad *quad = (bf_quad *)(void *)record;
+        uint16_t rows[BF_QUAD], counted[BF_PATTERNS];
+        for (uint32_t j = 0; j < BF_QUAD; j++) {
+            quad->row[j] = sizes ? sizes[g].row[j] : (uint8_t)(g % BF_PAGE * BF_QUAD + j);
+            rows[j] = (uint16_t)(g / BF_PAGE * BF_PAGE * BF_QUAD + quad->row[j]);
         }
         if (!sizes) {
-            bf_count_classes(job->model, &c->k, rows, counted);
+            bf_count_patterns(job->model, &c->k, rows, counted);
         }
         list = bf_make_list(job->model, &c->k, rows, sizes ? sizes[g].size : counted,
                             c->k.exact ? c->own->limits : bf_plain_limits, list, record);
@@ -232,16 +232,16 @@ BF_COLD static void make_lists(const bf_job *job, const convolution *c, uint32_t
 }
 
 BF_COLD static void run_made(const bf_job *job) {
-    uint32_t *to = bf_strings_to(job);
+    uint32_t *to = bf_output_planes(job);
     convolution c;
     begin(job, &c);
     memory_for_lists(job, &c.k, &c.m);
     for (uint32_t i = 0; i < c.m.blocks; i++) {
         bf_zero_fillers(&c.k, c.planes + (size_t)i * c.k.planes);
     }
-    for (uint32_t g = 0; g < c.k.groups; g += c.m.part) {
-        const uint32_t groups = c.k.groups - g < c.m.part ? c.k.groups - g : c.m.part;
-        make_lists(job, &c, g, groups);
+    for (uint32_t g = 0; g < c.k.quads; g += c.m.part) {
+        const uint32_t quads = c.k.quads - g < c.m.part ? c.k.quads - g : c.m.part;
+        make_lists(job, &c, g, quads);
         for (uint32_t i = 0; i < c.k.blocks; i++) {
             bf_lanes *planes = c.planes + (c.m.blocks > 1u ? (size_t)i * c.k.planes : 0u);
             begin_block(&c, to, i);
@@ -249,7 +249,7 @@ BF_COLD static void run_made(const bf_job *job) {
                 bf_planes_of_block(&c.k, c.from, i, planes);
             }
             c.b.planes = planes;
-            run_groups(&c, job->scratch + c.m.records, job->scratch + c.m.lists, g, groups);
+            run_quads(&c, job->scratch + c.m.records, job->scratch + c.m.lists, g, quads);
         }
     }
     done(job, &c);
@@ -262,8 +262,8 @@ BF_COLD static int covers(const bf_kernel *kernel, const bf_layer *layer) {
     if (!(kernel->flags & BF_NEEDS_PLAN) && (uint32_t)layer->conv_h * layer->conv_w < BF_MAKING_PAYS) {
         return 0;
     }
-    return bf_classes_cover(layer, own->chunk, &k) &&
-           (own->more || (k.source == BF_INPUT && !k.exact && bf_is_by_two(layer)));
+    return bf_patterns_cover(layer, own->chunk, &k) &&
+           (own->full || (k.source == BF_INPUT && !k.exact && bf_is_by_two(layer)));
 }
 
 BF_COLD static size_t scratch_planned(const bf_job *job) {
@@ -282,17 +282,17 @@ BF_COLD static size_t scratch_made(const bf_job *job) {
     return m.end * sizeof(uint32_t);
 }
 
-#define PLANNED (BF_TAKES_STRINGS | BF_GIVES_STRINGS | BF_NEEDS_PLAN)
-#define MADE    (BF_TAKES_STRINGS | BF_GIVES_STRINGS)
+#define PLANNED (BF_INPUT_PLANES | BF_OUTPUT_PLANES | BF_NEEDS_PLAN)
+#define MADE    (BF_INPUT_PLANES | BF_OUTPUT_PLANES)
 
-static const form any_16 = {0, bf_add_lists16, &all_else, NULL}, usual_16 = {0, bf_add_lists16, NULL, NULL};
-static const form any_8 = {BF_LIST8_CHANNELS, bf_add_lists8, &all_else, NULL};
-static const form usual_8 = {BF_LIST8_CHANNELS, bf_add_lists8, NULL, NULL};
-static const form any_1 = {0, bf_add_lists16, &all_else, bf_exact_limits};
+static const form full_16 = {0, bf_add_lists16, &all_code, NULL}, lite_16 = {0, bf_add_lists16, NULL, NULL};
+static const form full_8 = {BF_LIST8_CHANNELS, bf_add_lists8, &all_code, NULL};
+static const form lite_8 = {BF_LIST8_CHANNELS, bf_add_lists8, NULL, NULL};
+static const form full_1 = {0, bf_add_lists16, &all_code, bf_border_limits};
 
-const bf_kernel bf_conv_patterns_16 = {1u << BF_CONV, PLANNED, covers, scratch_planned, run_planned, &any_16};
-const bf_kernel bf_conv_patterns_8 = {1u << BF_CONV, PLANNED, covers, scratch_planned, run_planned, &any_8};
-const bf_kernel bf_conv_patterns_1 = {1u << BF_CONV, MADE, covers, scratch_made, run_made, &any_1};
-const bf_kernel bf_conv_patterns_16_lite = {1u << BF_CONV, PLANNED, covers, scratch_planned, run_planned, &usual_16};
-const bf_kernel bf_conv_patterns_8_lite = {1u << BF_CONV, PLANNED, covers, scratch_planned, run_planned, &usual_8};
-const bf_kernel bf_conv_patterns_1_lite = {1u << BF_CONV, MADE, covers, scratch_made, run_made, &usual_16};
+const bf_kernel bf_conv_patterns_16 = {1u << BF_CONV, PLANNED, covers, scratch_planned, run_planned, &full_16};
+const bf_kernel bf_conv_patterns_8 = {1u << BF_CONV, PLANNED, covers, scratch_planned, run_planned, &full_8};
+const bf_kernel bf_conv_patterns_1 = {1u << BF_CONV, MADE, covers, scratch_made, run_made, &full_1};
+const bf_kernel bf_conv_patterns_16_lite = {1u << BF_CONV, PLANNED, covers, scratch_planned, run_planned, &lite_16};
+const bf_kernel bf_conv_patterns_8_lite = {1u << BF_CONV, PLANNED, covers, scratch_planned, run_planned, &lite_8};
+const bf_kernel bf_conv_patterns_1_lite = {1u << BF_CONV, MADE, covers, scratch_made, run_made, &lite_16};

@@ -83,26 +83,26 @@ uint32_t bf_count_differences(const uint32_t *a, const uint32_t *w, const uint32
 }
 
 /* The accumulators of the channels c .. end - 1, of a window of which `valid` taps count. */
-BF_COLD static void put_filters(bf_sink *sink, uint32_t c, uint32_t end, const uint32_t *window, const uint32_t *mask,
-                                const uint32_t *weights, uint32_t words, uint32_t valid) {
+BF_COLD static void put_filters(bf_epilogue *epilogue, uint32_t c, uint32_t end, const uint32_t *window,
+                                const uint32_t *mask, const uint32_t *weights, uint32_t words, uint32_t valid) {
     for (; c < end; c++, weights += words) {
-        bf_put(sink, c, (int32_t)(valid - 2u * bf_count_differences(window, weights, mask, words)));
+        bf_put(epilogue, c, (int32_t)(valid - 2u * bf_count_differences(window, weights, mask, words)));
     }
 }
 
 /* ---- Dense layers without a pool: all of the map counts, and is the window where no channel is unused. ---- */
 
-BF_COLD static int is_usual(const bf_kernel *kernel, const bf_layer *layer) {
+BF_COLD static int is_lite(const bf_kernel *kernel, const bf_layer *layer) {
     (void)kernel;
     return layer->kind == BF_DENSE && !layer->pool_h;
 }
 
-BF_COLD static void run_usual(const bf_job *job) {
+BF_COLD static void run_lite(const bf_job *job) {
     const bf_layer *layer = job->layer;
     const uint32_t taps = bf_taps(layer), words = bf_words(taps);
     const uint32_t *window = (const uint32_t *)job->inputs[0];
     uint32_t *mask = job->scratch + words;
-    bf_sink sink = bf_sink_of(job);
+    bf_epilogue epilogue = bf_epilogue_of(job);
     if (layer->in_c % BF_WORD_BITS) {
         bf_fill(job->scratch, 0, words * sizeof *window);
         for (uint32_t at = 0; at < taps; at += layer->in_c, window += bf_words(layer->in_c)) {
@@ -111,8 +111,9 @@ BF_COLD static void run_usual(const bf_job *job) {
         window = job->scratch;
     }
     bf_fill(mask, 0xFF, words * sizeof *mask);
-    put_filters(&sink, 0, layer->out_c, window, mask, (const uint32_t *)bf_at(job->model, layer->weights), words, taps);
-    bf_put_end(&sink, layer->out_c);
+    put_filters(&epilogue, 0, layer->out_c, window, mask, (const uint32_t *)bf_at(job->model, layer->weights), words,
+                taps);
+    bf_put_end(&epilogue, layer->out_c);
 }
 
 /* ---- All layers. ---- */
@@ -123,9 +124,9 @@ BF_COLD static void run(const bf_job *job) {
     const uint32_t filters = (uint32_t)(layer->out_c / layer->groups);
     uint32_t *window = job->scratch + bf_unpooled_size(layer) / sizeof(uint32_t);
     uint32_t *mask = window + words;
-    bf_sink sink = bf_sink_of(job);
-    if (is_usual(job->kernel, layer)) {
-        run_usual(job);
+    bf_epilogue epilogue = bf_epilogue_of(job);
+    if (is_lite(job->kernel, layer)) {
+        run_lite(job);
         return;
     }
     for (int32_t y = 0; y < layer->conv_h; y++) {
@@ -135,13 +136,13 @@ BF_COLD static void run(const bf_job *job) {
                 uint32_t valid;
                 bf_fill(window, 0, 2u * (size_t)words * sizeof *window);
                 valid = gather(job, y, x, c / filters, window, mask);
-                put_filters(&sink, c, c + filters, window, mask, weights, words, valid);
+                put_filters(&epilogue, c, c + filters, window, mask, weights, words, valid);
             }
-            bf_put_end(&sink, layer->out_c);
+            bf_put_end(&epilogue, layer->out_c);
         }
     }
     bf_pool(job);
 }
 
 const bf_kernel bf_conv_plain = {1u << BF_CONV | 1u << BF_DENSE, 0, NULL, conv_scratch, run, NULL};
-const bf_kernel bf_conv_plain_lite = {1u << BF_DENSE, 0, is_usual, conv_scratch, run_usual, NULL};
+const bf_kernel bf_conv_plain_lite = {1u << BF_DENSE, 0, is_lite, conv_scratch, run_lite, NULL};

@@ -8,7 +8,7 @@
  *
  *   2 S - m >= ceil((2 W - n - shift) / 2)
  *
- * The count starts at a number that takes m / 2 away, and the plan has the bound for even and for odd m. Where many
+ * The count starts at a number that takes m / 2 away, and the plan has the threshold for even and for odd m. Where many
  * more than half of the inputs are 1, those are listed that are 0: that is the accumulator of the opposite inputs, and
  * the opposite of its bit for the shift -1 - shift. The list is made once for each position and serves all blocks of
  * filters.
@@ -29,11 +29,11 @@ static uint32_t start_of(uint32_t inputs) {
     return most_listed(inputs) / 2u + 1u;
 }
 
-#define BOUNDS 4u /* of a block of filters: even and odd number of listed inputs; ones and zeros listed */
+#define THRESHOLDS 4u /* of a block of filters: even and odd number of listed inputs; ones and zeros listed */
 
-/* Of the plan, for each block of filters: its bounds, the planes of all inputs, a plane of zeros. */
+/* Of the plan, for each block of filters: its thresholds, the planes of all inputs, a plane of zeros. */
 static uint32_t block_lanes(const bf_layer *layer) {
-    return BOUNDS * BF_COUNT_PLANES + bf_taps(layer) + 1u;
+    return THRESHOLDS * BF_COUNT_DIGITS + bf_taps(layer) + 1u;
 }
 
 static uint32_t blocks_of(const bf_layer *layer) {
@@ -125,12 +125,12 @@ static uint32_t list_window(const bf_job *job, int32_t y, int32_t x, uint32_t fl
     return listed;
 }
 
-/* Lanes whose count is no less than the bound. */
-static bf_lanes at_least(const bf_count *count, const bf_lanes *bound) {
+/* Lanes whose count is no less than the threshold. */
+static bf_lanes at_least(const bf_count *count, const bf_lanes *threshold) {
     bf_lanes more = ~bf_no_lanes();
-    for (uint32_t i = 0; i < BF_COUNT_PLANES; i++) {
-        const bf_lanes differs = count->plane[i] ^ bound[i];
-        more = (count->plane[i] & differs) | (more & ~differs);
+    for (uint32_t i = 0; i < BF_COUNT_DIGITS; i++) {
+        const bf_lanes differs = count->digit[i] ^ threshold[i];
+        more = (count->digit[i] & differs) | (more & ~differs);
     }
     return more;
 }
@@ -152,8 +152,8 @@ static void run_position(const bf_job *job, const uint16_t *list, uint32_t liste
     const uint32_t start = BF_START(start_of(bf_taps(l)) - listed / 2u, 1);
     for (uint32_t b = 0; b < blocks_of(l); b++, block += block_lanes(l)) {
         bf_lanes bits;
-        bf_add_lists16(block + BOUNDS * BF_COUNT_PLANES, list, counts, start);
-        bits = at_least(counts, block + ((flip & 2u) | (listed & 1u)) * BF_COUNT_PLANES);
+        bf_add_lists16(block + THRESHOLDS * BF_COUNT_DIGITS, list, counts, start);
+        bits = at_least(counts, block + ((flip & 2u) | (listed & 1u)) * BF_COUNT_DIGITS);
         put(l, b, flip ? ~bits : bits, to);
     }
 }

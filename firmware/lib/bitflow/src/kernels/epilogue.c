@@ -8,39 +8,40 @@ BF_COLD static const uint32_t *words_at(const bf_job *job, uint32_t offset) {
     return offset ? (const uint32_t *)bf_at(job->model, offset) : NULL;
 }
 
-BF_COLD bf_sink bf_sink_of(const bf_job *job) {
+BF_COLD bf_epilogue bf_epilogue_of(const bf_job *job) {
     const bf_layer *layer = job->layer;
-    bf_sink sink;
-    sink.shift = words_at(job, layer->shift);
-    sink.offset = words_at(job, layer->offset);
-    sink.invert = words_at(job, layer->invert);
-    sink.to = layer->pool_h ? job->scratch : (uint32_t *)job->output;
-    sink.word = 0;
-    sink.bits = layer->output == BF_BITS;
-    return sink;
+    bf_epilogue epilogue;
+    epilogue.shift = words_at(job, layer->shift);
+    epilogue.offset = words_at(job, layer->offset);
+    epilogue.invert = words_at(job, layer->invert);
+    epilogue.to = layer->pool_h ? job->scratch : (uint32_t *)job->output;
+    epilogue.word = 0;
+    epilogue.bits = layer->output == BF_BITS;
+    return epilogue;
 }
 
 /* The bits of the word that channel c ends. */
-BF_COLD static void put_word(bf_sink *sink, uint32_t c) {
-    *sink->to++ = sink->invert ? sink->word ^ sink->invert[c / BF_WORD_BITS] : sink->word;
-    sink->word = 0;
+BF_COLD static void put_word(bf_epilogue *epilogue, uint32_t c) {
+    *epilogue->to++ = epilogue->invert ? epilogue->word ^ epilogue->invert[c / BF_WORD_BITS] : epilogue->word;
+    epilogue->word = 0;
 }
 
 /* Unsigned arithmetic, so that not even an image that was changed after bf_open() makes anything overflow. */
-BF_COLD void bf_put(bf_sink *sink, uint32_t c, int32_t accumulator) {
-    if (sink->bits) {
-        sink->word |= (uint32_t)(accumulator >= (int32_t)(0u - sink->shift[c])) << (c % BF_WORD_BITS);
+BF_COLD void bf_put(bf_epilogue *epilogue, uint32_t c, int32_t accumulator) {
+    if (epilogue->bits) {
+        epilogue->word |= (uint32_t)(accumulator >= (int32_t)(0u - epilogue->shift[c])) << (c % BF_WORD_BITS);
         if (c % BF_WORD_BITS == BF_WORD_BITS - 1u) {
-            put_word(sink, c);
+            put_word(epilogue, c);
         }
     } else {
-        *sink->to++ = sink->shift ? sink->shift[c] * (uint32_t)accumulator + sink->offset[c] : (uint32_t)accumulator;
+        *epilogue->to++ =
+            epilogue->shift ? epilogue->shift[c] * (uint32_t)accumulator + epilogue->offset[c] : (uint32_t)accumulator;
     }
 }
 
-BF_COLD void bf_put_end(bf_sink *sink, uint32_t channels) {
-    if (sink->bits && channels % BF_WORD_BITS) {
-        put_word(sink, channels);
+BF_COLD void bf_put_end(bf_epilogue *epilogue, uint32_t channels) {
+    if (epilogue->bits && channels % BF_WORD_BITS) {
+        put_word(epilogue, channels);
     }
 }
 

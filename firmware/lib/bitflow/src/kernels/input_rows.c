@@ -86,8 +86,8 @@ static void make_table(const uint32_t *value, uint32_t n, uint32_t *to, uint32_t
 void bf_sums_tables(const bf_sums_work *w, uint32_t *to) {
     const uint32_t words = w->p.words, apart = (uint32_t)w->layer->stride_w * w->layer->in_c;
     const uint32_t *value = w->strip;
-    for (uint32_t j = w->p.step ? w->p.groups - 1u : 0u; j < w->p.groups; j++) {
-        const uint32_t n = j + 1u < w->p.groups ? w->p.group : w->p.last;
+    for (uint32_t j = w->p.step ? w->p.segments - 1u : 0u; j < w->p.segments; j++) {
+        const uint32_t n = j + 1u < w->p.segments ? w->p.segment : w->p.last;
         uint32_t x = 0;
         do {
             x = x < words - BF_SUMS_BUILT ? x : words - BF_SUMS_BUILT; /* the last ones may overlap */

@@ -35,8 +35,8 @@ void bf_sums_table(const uint32_t *value, uint32_t n, uint32_t *to, uint32_t cod
 /* How a layer is computed; input_sums.c says what the numbers are. */
 typedef struct bf_sums_plan {
     uint32_t values; /* of a kernel row */
-    uint32_t group, groups, last;
-    uint32_t step;    /* words from a group's sums to those of the next in the one table; 0: each has its own */
+    uint32_t segment, segments, last;
+    uint32_t step;    /* words from a segment's sums to those of the next in the one table; 0: each has its own */
     uint32_t entries; /* sums for each x of a row */
     uint32_t pointers, filter;
     uint32_t outputs, half, words, row;

@@ -6,11 +6,11 @@
  * final sum is within 0 .. 65535; in between lanes may overflow. Each sum starts at shift + 0x8000, so that the sign
  * bit of a lane is the output.
  *
- * The values that a row of the kernel covers, kernel_w * in_c of them that lie side by side, are cut into groups of g.
- * For each group all 2^g sums of +-values are computed once per input row, for all x, into a table that all filters
- * read: a filter is one place in a table for each kernel row and group, to load and to add. If a group is a whole
- * number of pixels that the stride divides, and the kernel row a whole number of groups, then the table of one group
- * is that of the first, some words further on, and there is one table for all.
+ * The values that a row of the kernel covers, kernel_w * in_c of them that lie side by side, are cut into segments of
+ * g. For each segment all 2^g sums of +-values are computed once per input row, for all x, into a table that all
+ * filters read: a filter is one place in a table for each kernel row and segment, to load and to add. If a segment is a
+ * whole number of pixels that the stride divides, and the kernel row a whole number of segments, then the table of one
+ * segment is that of the first, some words further on, and there is one table for all.
  *
  * Rows are cut into equal parts of at most 32 outputs. The tables of the kernel_h input rows in use lie in a ring.
  *
@@ -18,7 +18,7 @@
  * least .. most = least + 255 * taps. A shift is first brought into -most - 1 .. -least, which changes no output. Then
  * |accumulator + shift| <= 255 * taps + 1 <= 32641 for up to 128 taps.
  *
- * Covered: BF_INPUT_CONV with bits as output, groups and dilation 1, at most 128 taps, reach <= 255 * taps (it is, with
+ * Covered: BF_INPUT_CONV with bits as output, groups and dilation 1, at most 128 taps, bound <= 255 * taps (it is, with
  * a zero point that a pixel can have), at most 64 KB of scratch.
  *
  * Scratch, in words:
@@ -27,12 +27,12 @@
  *   slack    8: blocks of outputs end after the last one
  *   strip    ((words - 1) * stride_w + span) * in_c: the pixels of a row, two lanes
  *   filters  out_c * filter + 1
- * with values = kernel_w * in_c, groups = ceil(values / g), last = values - (groups - 1) * g,
- * pointers = kernel_h * groups, filter = 2 + ceil(pointers / 2), outputs = ceil(conv_w / ceil(conv_w / 32)),
+ * with values = kernel_w * in_c, segments = ceil(values / g), last = values - (segments - 1) * g,
+ * pointers = kernel_h * segments, filter = 2 + ceil(pointers / 2), outputs = ceil(conv_w / ceil(conv_w / 32)),
  * half = outputs if conv_w <= 12 and conv_h > 1, else ceil(outputs / 2), and
  *   one table for all (in_c divides g, stride_w divides g / in_c, last = g):
- *           step = g / in_c / stride_w, words = max(half + (groups - 1) * step, 4), span = g / in_c, entries = 2^g
- *   else:   words = max(half, 4), span = kernel_w, entries = (groups - 1) * 2^g + 2^last
+ *           step = g / in_c / stride_w, words = max(half + (segments - 1) * step, 4), span = g / in_c, entries = 2^g
+ *   else:   words = max(half, 4), span = kernel_w, entries = (segments - 1) * 2^g + 2^last
  * and row = words * entries. g is that of 1 .. min(values, 5) with the least cost, of several the smallest:
  *   cost = 3 * out_c * pointers + (6 * min(stride_h, kernel_h) + 2 * kernel_h) * entries
  *
@@ -44,7 +44,7 @@
 #include "input_rows.h"
 
 #define MOST_TAPS    128u
-#define MOST_GROUP   5u
+#define MOST_SEGMENT 5u
 #define MOST_BYTES   0x10000u /* of scratch: offsets into a row's tables fit 16 bits */
 #define ROW_OUTPUTS  32u
 #define LANE_OUTPUTS 12u
@@ -65,15 +65,15 @@ BF_COLD static void clear(uint32_t *to, size_t n) {
     }
 }
 
-BF_COLD static void cut(bf_sums_plan *p, const bf_layer *l, uint32_t group) {
-    const uint32_t pixels = group / l->in_c;
+BF_COLD static void cut(bf_sums_plan *p, const bf_layer *l, uint32_t segment) {
+    const uint32_t pixels = segment / l->in_c;
     p->values = (uint32_t)l->kernel_w * l->in_c;
-    p->group = group;
-    p->groups = up(p->values, group);
-    p->last = p->values - (p->groups - 1u) * group;
-    p->step = group % l->in_c == 0 && pixels % l->stride_w == 0 && p->last == group ? pixels / l->stride_w : 0u;
-    p->entries = p->step ? 1u << group : ((p->groups - 1u) << group) + (1u << p->last);
-    p->pointers = l->kernel_h * p->groups;
+    p->segment = segment;
+    p->segments = up(p->values, segment);
+    p->last = p->values - (p->segments - 1u) * segment;
+    p->step = segment % l->in_c == 0 && pixels % l->stride_w == 0 && p->last == segment ? pixels / l->stride_w : 0u;
+    p->entries = p->step ? 1u << segment : ((p->segments - 1u) << segment) + (1u << p->last);
+    p->pointers = l->kernel_h * p->segments;
 }
 
 /*
@@ -87,13 +87,13 @@ BF_COLD static uint32_t cost_of(const bf_sums_plan *p, const bf_layer *l) {
 }
 
 BF_COLD static void make_plan(bf_sums_plan *p, const bf_layer *l) {
-    const uint32_t most = smaller((uint32_t)l->kernel_w * l->in_c, MOST_GROUP);
+    const uint32_t most = smaller((uint32_t)l->kernel_w * l->in_c, MOST_SEGMENT);
     uint32_t best = 1, least = 0xFFFFFFFFu;
-    for (uint32_t group = 1; group <= most; group++) {
+    for (uint32_t segment = 1; segment <= most; segment++) {
         uint32_t cost;
-        cut(p, l, group);
+        cut(p, l, segment);
         cost = cost_of(p, l);
-        best = cost < least ? group : best;
+        best = cost < least ? segment : best;
         least = smaller(cost, least);
     }
     cut(p, l, best);
@@ -102,10 +102,10 @@ BF_COLD static void make_plan(bf_sums_plan *p, const bf_layer *l) {
     p->down = l->conv_w <= LANE_OUTPUTS && l->conv_h > 1u ? up(l->conv_h, 2) : 0u;
     p->half = p->down ? p->outputs : up(p->outputs, 2);
     p->across = p->down ? 0u : p->half;
-    p->words = p->half + (p->groups - 1u) * p->step;
+    p->words = p->half + (p->segments - 1u) * p->step;
     p->words = p->words < BF_SUMS_BUILT ? BF_SUMS_BUILT : p->words;
     p->row = p->words * p->entries;
-    p->columns = (p->words - 1u) * l->stride_w + (p->step ? p->group / l->in_c : l->kernel_w);
+    p->columns = (p->words - 1u) * l->stride_w + (p->step ? p->segment / l->in_c : l->kernel_w);
 }
 
 BF_COLD size_t bf_input_sums_scratch(const bf_layer *layers, unsigned index) {
@@ -113,7 +113,7 @@ BF_COLD size_t bf_input_sums_scratch(const bf_layer *layers, unsigned index) {
     size_t words;
     bf_sums_plan p;
     if (l->kind != BF_INPUT_CONV || l->output != BF_BITS || l->groups != 1 || l->dilation_h != 1 ||
-        l->dilation_w != 1 || bf_taps(l) > MOST_TAPS || l->reach > 255u * bf_taps(l)) {
+        l->dilation_w != 1 || bf_taps(l) > MOST_TAPS || l->bound > 255u * bf_taps(l)) {
         return BF_NOT_COVERED;
     }
     make_plan(&p, l);
@@ -171,9 +171,9 @@ BF_COLD static void make_filters(const bf_sums_work *w, const bf_model *model) {
     uint16_t *offset = (uint16_t *)(void *)&w->filters[BF_SUMS_OFFSETS];
     make_starts(w, weights, (const uint32_t *)bf_at(model, l->shift), invert);
     for (uint32_t ky = 0, at = 0; ky < l->kernel_h; ky++) {
-        for (uint32_t j = 0; j < w->p.groups; j++) {
-            const uint32_t n = j + 1u < w->p.groups ? w->p.group : w->p.last;
-            make_offsets(w, weights, at, n, w->p.step ? j * w->p.step : (j << w->p.group) * w->p.words, offset++);
+        for (uint32_t j = 0; j < w->p.segments; j++) {
+            const uint32_t n = j + 1u < w->p.segments ? w->p.segment : w->p.last;
+            make_offsets(w, weights, at, n, w->p.step ? j * w->p.step : (j << w->p.segment) * w->p.words, offset++);
             at += n;
         }
     }
@@ -266,7 +266,7 @@ static void run_part(bf_sums_work *w, uint32_t x, uint32_t n, uint32_t *to, uint
         }
         for (uint32_t ky = 0; ky < l->kernel_h; ky++) {
             const uint32_t tables = w->p.pointers + (top + ky) % l->kernel_h * w->p.row;
-            for (uint32_t j = 0; j < w->p.groups; j++) {
+            for (uint32_t j = 0; j < w->p.segments; j++) {
                 *base++ = tables * (uint32_t)sizeof *base;
             }
         }
@@ -294,29 +294,29 @@ BF_COLD void bf_input_sums_run(const bf_job *job, uint32_t *scratch, uint32_t *t
     }
 }
 
-/* ---- The kernel: its sums give strings. ---- */
+/* ---- The kernel: its sums give planes. ---- */
 
 /* How windows are pooled that are not 2 x 2 side by side; NULL: layers that have such are not covered. */
 typedef struct form {
-    bf_string_pool *pool;
+    bf_plane_pool *pool;
 } form;
 
 BF_COLD static int covers(const bf_kernel *kernel, const bf_layer *layer) {
     return (((const form *)kernel->form)->pool || bf_is_by_two(layer)) &&
-           bf_input_sums_scratch(layer, 0) != BF_NOT_COVERED && bf_strings_fit_behind(layer);
+           bf_input_sums_scratch(layer, 0) != BF_NOT_COVERED && bf_output_planes_fit(layer);
 }
 
 BF_COLD static size_t scratch(const bf_job *job) {
-    return bf_strings_scratch(job) * sizeof(uint32_t) + bf_input_sums_scratch(job->layer, 0);
+    return bf_planes_scratch(job) * sizeof(uint32_t) + bf_input_sums_scratch(job->layer, 0);
 }
 
 BF_COLD static void run(const bf_job *job) {
     const uint32_t positions = (uint32_t)job->layer->conv_h * job->layer->conv_w;
-    bf_input_sums_run(job, job->scratch + bf_strings_scratch(job), bf_strings_to(job), bf_string_words(positions));
-    bf_strings_done(job, ((const form *)job->kernel->form)->pool);
+    bf_input_sums_run(job, job->scratch + bf_planes_scratch(job), bf_output_planes(job), bf_words_of_plane(positions));
+    bf_planes_done(job, ((const form *)job->kernel->form)->pool);
 }
 
-static const form any = {bf_pool_windows}, usual = {NULL};
+static const form full = {bf_pool_windows}, lite = {NULL};
 
-const bf_kernel bf_input_sums = {1u << BF_INPUT_CONV, BF_GIVES_STRINGS, covers, scratch, run, &any};
-const bf_kernel bf_input_sums_lite = {1u << BF_INPUT_CONV, BF_GIVES_STRINGS, covers, scratch, run, &usual};
+const bf_kernel bf_input_sums = {1u << BF_INPUT_CONV, BF_OUTPUT_PLANES, covers, scratch, run, &full};
+const bf_kernel bf_input_sums_lite = {1u << BF_INPUT_CONV, BF_OUTPUT_PLANES, covers, scratch, run, &lite};

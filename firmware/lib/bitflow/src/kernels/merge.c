@@ -19,7 +19,7 @@ BF_COLD static uint32_t *sums_of(const bf_job *job) {
 static void add(const bf_job *job, unsigned k, size_t position, uint32_t *sums) {
     const uint32_t channels = job->layer->in_c;
     const uint32_t *from = (const uint32_t *)job->inputs[k];
-    if (bf_source_values(job->model->layers, job->layer, k) == BF_INTEGERS) {
+    if (bf_source_type(job->model->layers, job->layer, k) == BF_INTEGERS) {
         from += position * channels;
         for (uint32_t c = 0; c < channels; c++) {
             sums[c] += from[c];
@@ -32,24 +32,24 @@ static void add(const bf_job *job, unsigned k, size_t position, uint32_t *sums) 
     }
 }
 
-BF_COLD static void put_all(bf_sink *sink, const uint32_t *sums, uint32_t channels) {
+BF_COLD static void put_all(bf_epilogue *epilogue, const uint32_t *sums, uint32_t channels) {
     for (uint32_t c = 0; c < channels; c++) {
-        bf_put(sink, c, (int32_t)sums[c]);
+        bf_put(epilogue, c, (int32_t)sums[c]);
     }
-    bf_put_end(sink, channels);
+    bf_put_end(epilogue, channels);
 }
 
 BF_COLD static void sum_run(const bf_job *job) {
     const bf_layer *layer = job->layer;
     const size_t positions = (size_t)layer->in_h * layer->in_w;
     uint32_t *sums = sums_of(job);
-    bf_sink sink = bf_sink_of(job);
+    bf_epilogue epilogue = bf_epilogue_of(job);
     for (size_t position = 0; position < positions; position++) {
         bf_fill(sums, 0, layer->in_c * sizeof *sums);
         for (unsigned k = 0; k < layer->source_count; k++) {
             add(job, k, position, sums);
         }
-        put_all(&sink, sums, layer->in_c);
+        put_all(&epilogue, sums, layer->in_c);
     }
     bf_pool(job);
 }
@@ -58,12 +58,12 @@ BF_COLD static void total_run(const bf_job *job) {
     const bf_layer *layer = job->layer;
     const size_t positions = (size_t)layer->in_h * layer->in_w;
     uint32_t *sums = sums_of(job);
-    bf_sink sink = bf_sink_of(job);
+    bf_epilogue epilogue = bf_epilogue_of(job);
     bf_fill(sums, 0, layer->in_c * sizeof *sums);
     for (size_t position = 0; position < positions; position++) {
         add(job, 0, position, sums);
     }
-    put_all(&sink, sums, layer->in_c);
+    put_all(&epilogue, sums, layer->in_c);
     bf_pool(job);
 }
 

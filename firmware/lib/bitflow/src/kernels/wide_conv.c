@@ -20,14 +20,14 @@ uint32_t bf_signed_sum(const uint32_t *values, const uint32_t *weights, uint32_t
 BF_COLD static size_t wide_scratch(const bf_job *job) {
     const bf_layer *layer = job->layer;
     const size_t taps = bf_taps(layer);
-    const int integers = bf_source_values(job->model->layers, layer, 0) == BF_INTEGERS;
+    const int integers = bf_source_type(job->model->layers, layer, 0) == BF_INTEGERS;
     return bf_unpooled_size(layer) + (integers ? taps : (taps + 1u) / 2u) * sizeof(uint32_t);
 }
 
 /* The window, and what is gathered into it. */
 typedef struct window {
     const bf_job *job;
-    uint32_t values; /* BF_PIXELS, BF_BITS or BF_INTEGERS */
+    uint32_t type; /* BF_PIXELS, BF_BITS or BF_INTEGERS */
     uint32_t channels, words;
     int16_t *narrow;
     uint32_t *wide;
@@ -37,9 +37,9 @@ typedef struct window {
 BF_COLD static void gather_position(const window *w, size_t position, uint32_t first, uint32_t at) {
     const bf_layer *layer = w->job->layer;
     const void *from = w->job->inputs[0];
-    if (w->values == BF_INTEGERS) {
+    if (w->type == BF_INTEGERS) {
         bf_copy(w->wide + at, (const uint32_t *)from + position * layer->in_c + first, w->channels * sizeof *w->wide);
-    } else if (w->values == BF_PIXELS) {
+    } else if (w->type == BF_PIXELS) {
         const bf_header *header = bf_header_of(w->job->model);
         const uint8_t *pixels = (const uint8_t *)from + position * layer->in_c + first;
         const uint8_t flip = header->dtype == BF_INT8 ? 0x80u : 0u; /* int8 p is uint8 (p ^ 0x80) - 128 */
@@ -58,7 +58,7 @@ BF_COLD static void gather_position(const window *w, size_t position, uint32_t f
 /* A tap outside the map. */
 BF_COLD static void gather_padding(const window *w, uint32_t at) {
     for (uint32_t c = 0; c < w->channels; c++) {
-        if (w->values == BF_INTEGERS) {
+        if (w->type == BF_INTEGERS) {
             w->wide[at + c] = 0;
         } else {
             w->narrow[at + c] = w->job->layer->pad_value;
@@ -136,10 +136,10 @@ uint32_t bf_signed_sum(const uint32_t *values, const uint32_t *weights, uint32_t
 BF_COLD static uint32_t sum_of(const window *w, const uint32_t *weights, uint32_t taps, uint32_t total) {
     const int8_t *bytes = (const int8_t *)(const void *)weights;
     if (w->job->layer->weight_bits == 8u) {
-        return w->values == BF_INTEGERS ? bf_wide_sum(w->wide, bytes, taps) : bf_narrow_sum(w->narrow, bytes, taps);
+        return w->type == BF_INTEGERS ? bf_wide_sum(w->wide, bytes, taps) : bf_narrow_sum(w->narrow, bytes, taps);
     }
-    return w->values == BF_INTEGERS ? bf_signed_sum(w->wide, weights, taps)
-                                    : bf_add_signed(w->narrow, weights, taps, total);
+    return w->type == BF_INTEGERS ? bf_signed_sum(w->wide, weights, taps)
+                                  : bf_add_signed(w->narrow, weights, taps, total);
 }
 
 BF_COLD static void wide_run(const bf_job *job) {
@@ -148,9 +148,9 @@ BF_COLD static void wide_run(const bf_job *job) {
     const uint32_t words = bf_words(taps * layer->weight_bits);
     const uint32_t filters = (uint32_t)(layer->out_c / layer->groups);
     window w;
-    bf_sink sink = bf_sink_of(job);
+    bf_epilogue epilogue = bf_epilogue_of(job);
     w.job = job;
-    w.values = bf_source_values(job->model->layers, layer, 0);
+    w.type = bf_source_type(job->model->layers, layer, 0);
     w.channels = (uint32_t)(layer->in_c / layer->groups);
     w.words = bf_words(layer->in_c);
     w.wide = job->scratch + bf_unpooled_size(layer) / sizeof(uint32_t);
@@ -161,15 +161,15 @@ BF_COLD static void wide_run(const bf_job *job) {
             for (uint32_t group = 0, c = 0; group < layer->groups; group++) {
                 uint32_t total = 0;
                 gather(&w, y, x, group);
-                for (uint32_t i = 0; i < taps && w.values == BF_PIXELS; i++) {
+                for (uint32_t i = 0; i < taps && w.type == BF_PIXELS; i++) {
                     const int32_t value = w.narrow[i];
                     total += (uint32_t)value;
                 }
                 for (uint32_t f = 0; f < filters; f++, c++, weights += words) {
-                    bf_put(&sink, c, (int32_t)sum_of(&w, weights, taps, total));
+                    bf_put(&epilogue, c, (int32_t)sum_of(&w, weights, taps, total));
                 }
             }
-            bf_put_end(&sink, layer->out_c);
+            bf_put_end(&epilogue, layer->out_c);
         }
     }
     bf_pool(job);

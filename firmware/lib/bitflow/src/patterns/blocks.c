@@ -1,5 +1,5 @@
 /*
- * blocks.c - filter classes: the planes of a block of positions.
+ * blocks.c - filter patterns: the planes of a block of positions.
  * SPDX-License-Identifier: MIT
  */
 #include "blocks.h"

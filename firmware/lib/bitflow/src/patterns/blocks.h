@@ -1,5 +1,5 @@
 /*
- * blocks.h - filter classes: the planes of a block of positions.
+ * blocks.h - filter patterns: the planes of a block of positions.
  * SPDX-License-Identifier: MIT
  */
 #ifndef BITFLOW_BLOCKS_H
@@ -7,10 +7,10 @@
 
 #include "geometry.h"
 
-/* Those planes that are the same in every block: they are 0. */
+/* Zeroes the fillers, which are the same in every block. */
 void bf_zero_fillers(const bf_geometry *k, bf_lanes *planes);
 
-/* The other planes of block b; from: the input's strings or the copies. */
+/* Writes the other planes of block b. from: the planes of the input's map, or the copies. */
 void bf_planes_of_block(const bf_geometry *k, const uint32_t *from, uint32_t b, bf_lanes *planes);
 
 /* Lanes of the positions from .. to - 1 in a block that begins at position `first`. */

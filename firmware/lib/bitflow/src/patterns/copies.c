@@ -1,33 +1,33 @@
 /*
- * copies.c - filter classes: copies of the input, row by row as wide as the map of accumulators.
+ * copies.c - filter patterns: copies of the input, row by row as wide as the map of accumulators.
  * SPDX-License-Identifier: MIT
  */
 #include "copies.h"
 #include "../planes/planes.h"
 
 /* What `n` positions see that lie side by side, the first one at column x. */
-BF_COLD static uint32_t seen(const bf_layer *l, const uint32_t *string, int32_t y, int32_t x, uint32_t flip) {
-    const uint32_t bits = bf_columns_at(string, l->in_w, y, x, flip);
+BF_COLD static uint32_t seen(const bf_layer *l, const uint32_t *plane, int32_t y, int32_t x, uint32_t flip) {
+    const uint32_t bits = bf_columns_at(plane, l->in_w, y, x, flip);
     if (l->stride_w == 1u) {
         return bits;
     }
-    return bf_even_bits(bits) | bf_even_bits(bf_columns_at(string, l->in_w, y, x + 32, flip)) << 16;
+    return bf_even_bits(bits) | bf_even_bits(bf_columns_at(plane, l->in_w, y, x + 32, flip)) << 16;
 }
 
 /* One for each kernel column and row phase: what that column of the kernel sees. */
-BF_COLD static void copy_columns(const bf_geometry *k, const uint32_t *strings, uint32_t flip, uint32_t *copies) {
+BF_COLD static void copy_columns(const bf_geometry *k, const uint32_t *planes, uint32_t flip, uint32_t *copies) {
     const bf_layer *l = k->layer;
-    const uint32_t stride = bf_string_words((uint32_t)l->in_h * l->in_w);
+    const uint32_t stride = bf_words_of_plane((uint32_t)l->in_h * l->in_w);
     for (int32_t kx = 0; kx < l->kernel_w; kx++) {
         const int32_t left = kx * l->dilation_w - l->pad_left;
         for (int32_t phase = 0; phase < l->stride_h; phase++) {
             for (uint32_t c = 0; c < l->in_c; c++, copies += k->source_words) {
-                const uint32_t *string = strings + (size_t)c * stride;
+                const uint32_t *plane = planes + (size_t)c * stride;
                 bf_writer writer = {copies, 0, 0};
                 for (int32_t y = phase; y < l->in_h; y += l->stride_h) {
                     for (int32_t x = 0; x < l->conv_w; x += (int32_t)BF_WORD_BITS) {
                         const uint32_t n = (uint32_t)(l->conv_w - x) < BF_WORD_BITS ? (uint32_t)(l->conv_w - x) : 32u;
-                        bf_write(&writer, seen(l, string, y, x * l->stride_w + left, flip) & bf_tail_mask(n), n);
+                        bf_write(&writer, seen(l, plane, y, x * l->stride_w + left, flip) & bf_tail_mask(n), n);
                     }
                 }
                 bf_write_end(&writer);
@@ -61,11 +61,11 @@ BF_COLD static void split(uint32_t a, uint32_t b, uint32_t n, uint32_t rows, uin
 }
 
 /* Four: even and odd columns of even rows, then of odd rows. */
-BF_COLD static void copy_phases(const bf_geometry *k, const uint32_t *strings, uint32_t flip, uint32_t *copies) {
+BF_COLD static void copy_phases(const bf_geometry *k, const uint32_t *planes, uint32_t flip, uint32_t *copies) {
     const bf_layer *l = k->layer;
-    const uint32_t stride = bf_string_words((uint32_t)l->in_h * l->in_w);
+    const uint32_t stride = bf_words_of_plane((uint32_t)l->in_h * l->in_w);
     const int is_narrow = l->in_w <= 16u && l->in_w % 2u == 0; /* two rows fit a word */
-    for (uint32_t c = 0; c < l->in_c; c++, strings += stride) {
+    for (uint32_t c = 0; c < l->in_c; c++, planes += stride) {
         bf_writer writers[4];
         int32_t y = 0;
         for (uint32_t i = 0; i < 4u; i++) {
@@ -75,16 +75,14 @@ BF_COLD static void copy_phases(const bf_geometry *k, const uint32_t *strings, u
         for (; l->in_w <= 32u && y + 3 < l->in_h; y += 4) {
             for (uint32_t phase = 0; phase < (is_narrow ? 1u : 2u); phase++) {
                 const uint32_t at = ((uint32_t)y + phase) * l->in_w;
-                split(unshuffle(bf_bits_at(strings, at) ^ flip),
-                      unshuffle(bf_bits_at(strings, at + 2u * l->in_w) ^ flip), l->conv_w, is_narrow ? 2u : 1u, 1,
-                      writers + 2u * phase);
+                split(unshuffle(bf_bits_at(planes, at) ^ flip), unshuffle(bf_bits_at(planes, at + 2u * l->in_w) ^ flip),
+                      l->conv_w, is_narrow ? 2u : 1u, 1, writers + 2u * phase);
             }
         }
         for (; y < l->in_h; y++) {
             for (int32_t x = 0; x < l->conv_w; x += 16) {
                 const uint32_t n = l->conv_w - x < 16 ? (uint32_t)(l->conv_w - x) : 16u;
-                split(unshuffle(bf_columns_at(strings, l->in_w, y, 2 * x, flip)), 0, n, 1, 0,
-                      writers + (y % 2 ? 2 : 0));
+                split(unshuffle(bf_columns_at(planes, l->in_w, y, 2 * x, flip)), 0, n, 1, 0, writers + (y % 2 ? 2 : 0));
             }
         }
         for (uint32_t i = 0; i < 4u; i++) {
@@ -93,12 +91,12 @@ BF_COLD static void copy_phases(const bf_geometry *k, const uint32_t *strings, u
     }
 }
 
-BF_COLD void bf_copy_input(const bf_geometry *k, const uint32_t *strings, uint32_t *copies) {
+BF_COLD void bf_copy_input(const bf_geometry *k, const uint32_t *planes, uint32_t *copies) {
     /* Outside the map planes are 0. Where that shall be +1, all bits change their meaning: lists know. */
     const uint32_t flip = k->layer->pad_value > 0 ? 0xFFFFFFFFu : 0u;
     if (k->source == BF_PHASES) {
-        copy_phases(k, strings, flip, copies);
+        copy_phases(k, planes, flip, copies);
     } else {
-        copy_columns(k, strings, flip, copies);
+        copy_columns(k, planes, flip, copies);
     }
 }

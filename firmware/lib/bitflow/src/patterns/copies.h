@@ -1,5 +1,5 @@
 /*
- * copies.h - filter classes: copies of the input, where taps read such.
+ * copies.h - filter patterns: copies of the input, where taps read such.
  * SPDX-License-Identifier: MIT
  */
 #ifndef BITFLOW_COPIES_H
@@ -8,6 +8,6 @@
 #include "geometry.h"
 
 /* Copies of the input, where taps read such. */
-void bf_copy_input(const bf_geometry *k, const uint32_t *strings, uint32_t *copies);
+void bf_copy_input(const bf_geometry *k, const uint32_t *planes, uint32_t *copies);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * geometry.c - filter classes: a layer's geometry.
+ * geometry.c - filter patterns: a layer's geometry.
  * SPDX-License-Identifier: MIT
  */
 #include "geometry.h"
@@ -34,10 +34,10 @@ BF_COLD static uint32_t row_planes_of(const bf_layer *l, uint32_t chunk) {
     return 2u * l->kernel_w * l->in_c + ((uint32_t)l->in_c + chunk - 1u) / chunk * 2u;
 }
 
-/* Words of a channel's string in a copy, or in the input. */
+/* Words of a channel's plane in a copy, or in the input. */
 BF_COLD static uint32_t source_words_of(const bf_layer *l, uint32_t source) {
     const uint32_t rows = ((uint32_t)l->in_h + l->stride_h - 1u) / l->stride_h;
-    return bf_string_words(source != BF_INPUT ? rows * l->conv_w : (uint32_t)l->in_h * l->in_w);
+    return bf_words_of_plane(source != BF_INPUT ? rows * l->conv_w : (uint32_t)l->in_h * l->in_w);
 }
 
 BF_COLD void bf_geometry_of(const bf_layer *l, uint32_t chunk, bf_geometry *k) {
@@ -45,8 +45,8 @@ BF_COLD void bf_geometry_of(const bf_layer *l, uint32_t chunk, bf_geometry *k) {
     bf_fill(k, 0, sizeof *k);
     k->layer = l;
     k->inputs = bf_taps(l);
-    k->width = bit_length(k->inputs) < 4u ? 4u : bit_length(k->inputs);
-    k->groups = l->out_c / BF_GROUP;
+    k->digits = bit_length(k->inputs) < 4u ? 4u : bit_length(k->inputs);
+    k->quads = l->out_c / BF_QUAD;
     k->positions = (uint32_t)l->conv_h * l->conv_w;
     k->blocks = (k->positions + BF_BLOCK - 1u) / BF_BLOCK;
     k->chunk = chunk ? chunk : l->in_c;
@@ -58,22 +58,23 @@ BF_COLD void bf_geometry_of(const bf_layer *l, uint32_t chunk, bf_geometry *k) {
     k->source_words = source_words_of(l, k->source);
     k->copy_words = k->source_words * l->in_c;
     k->copies_words = k->copy_words * copies_of(l, k->source);
-    k->record = sizeof(bf_group) / sizeof(uint32_t);
+    k->record = sizeof(bf_quad) / sizeof(uint32_t);
 }
 
-BF_COLD int bf_classes_cover(const bf_layer *l, uint32_t chunk, bf_geometry *k) {
-    if (l->output != BF_BITS || l->groups != 1 || l->invert || l->out_c % BF_GROUP || l->stride_h > 2 ||
+BF_COLD int bf_patterns_cover(const bf_layer *l, uint32_t chunk, bf_geometry *k) {
+    if (l->output != BF_BITS || l->groups != 1 || l->invert || l->out_c % BF_QUAD || l->stride_h > 2 ||
         l->stride_w > 2 || l->kernel_h > BF_KERNEL_SIDE || l->kernel_w > BF_KERNEL_SIDE ||
-        bf_taps(l) >> BF_COUNT_PLANES) {
+        bf_taps(l) >> BF_COUNT_DIGITS) {
         return 0;
     }
     bf_geometry_of(l, chunk, k);
     /* At most as many patterns as there are positions at an end, and one more. */
-    if (k->exact && (l->pad_left + l->pad_right >= (int)BF_SETS || l->pad_top + l->pad_bottom >= (int)BF_PATTERNS)) {
+    if (k->exact &&
+        (l->pad_left + l->pad_right >= (int)BF_BORDER_PATTERNS || l->pad_top + l->pad_bottom >= (int)BF_ZONES)) {
         return 0;
     }
     /* A list entry is a byte offset of 16 bits. Nothing that lies in scratch may be larger than a map. */
-    return k->planes * (uint32_t)sizeof(bf_lanes) <= 0x10000u && bf_strings_fit((uint32_t)l->in_h * l->in_w, l->in_c) &&
-           bf_strings_fit_behind(l) &&
+    return k->planes * (uint32_t)sizeof(bf_lanes) <= 0x10000u && bf_planes_fit((uint32_t)l->in_h * l->in_w, l->in_c) &&
+           bf_output_planes_fit(l) &&
            (uint64_t)k->source_words * l->in_c * copies_of(l, k->source) <= BF_MAP_LIMIT / 16u;
 }

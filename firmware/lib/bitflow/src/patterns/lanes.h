@@ -1,21 +1,24 @@
 /*
- * lanes.h - convolution by filter classes: what its adders, thresholds, planes and kernel share.
+ * lanes.h - filter patterns: how the inputs of four filters are counted and compared, many positions side by side.
  *
- * Lanes are BF_LANES positions of a map side by side, one bit each: a bf_lanes. A *plane* is one input (tap and
- * channel) of a block of lanes: a plane for the bit itself and, right behind it, one for its complement.
+ * Lanes are BF_LANES = 32 * BF_LANE_WORDS positions of a map side by side, one bit each: a bf_lanes. A *plane* is one
+ * input (tap and channel) of a block of lanes. Each input has two: its bits and, right behind, their complement.
  *
- * Four filters are a group. Every input falls into one of 8 classes, by which of the filters 1, 2, 3 have another
- * weight there than filter 0: class pattern = (w1 ^ w0) << 2 | (w2 ^ w0) << 1 | (w3 ^ w0). Of each input the plane is
- * added that says where filter 0 disagrees: the bit where w0 is -1, its complement where w0 is +1. Classes are added in
- * Gray-code order, 0 1 3 2 6 7 5 4, to one running count, of which a copy is kept after each: counts[c] = start + the
- * planes of the classes 0 .. c. With C0 .. C7 for these, how many inputs disagree with a filter is
+ * Four filters are a *quad*. Each input has one of 8 *patterns*, which says where the filters 1, 2, 3 have another
+ * weight than filter 0: pattern = (w1 ^ w0) << 2 | (w2 ^ w0) << 1 | (w3 ^ w0). Of each input the plane is added in
+ * which a 1 means that filter 0 disagrees: the bits where w0 is -1, their complement where w0 is +1. Patterns are added
+ * in Gray-code order, 0 1 3 2 6 7 5 4, to one running count, which is copied after each: counts[c] = start + the planes
+ * of the patterns 0 .. c of this order. With C0 .. C7 for these copies, as many inputs disagree with a filter:
  *
  *   filter 0: C7 - start
  *   filter 1: V1 - start + F1,  V1 = 2 C3 - C7
  *   filter 2: V2 - start + F2,  V2 = C7 + 2 (C1 - C5)
  *   filter 3: V3 - start + F3,  V3 = C7 + 2 (C0 - C2 + C4 - C6)
  *
- * where Fj is the number of inputs in the classes in which filter j differs from filter 0.
+ * where Fj is the number of inputs with a pattern in which filter j differs from filter 0.
+ *
+ * A count is *vertical* (bit-sliced): its binary digits lie in a bf_lanes each, so that one operation adds in all
+ * lanes.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -24,12 +27,12 @@
 
 #include "../run/layer.h"
 
-#define BF_GROUP        4u /* filters */
-#define BF_CLASSES      8u
-#define BF_COUNT_PLANES 12u /* of a count: start and inputs together are less than 4,096 */
+#define BF_QUAD         4u /* filters */
+#define BF_PATTERNS     8u
+#define BF_COUNT_DIGITS 12u /* of a count: start and inputs together are less than 4,096 */
 #define BF_RUN          8u  /* entries of a list come in runs of as many */
 
-#define BF_COUNTED (1u << BF_COUNT_PLANES)
+#define BF_COUNTED (1u << BF_COUNT_DIGITS)
 
 static inline bf_lanes bf_no_lanes(void) {
     const bf_lanes none = {0};
@@ -49,80 +52,83 @@ static inline int bf_any_lane(bf_lanes lanes) {
     return any != 0;
 }
 
-/* A count of each lane, plane i of weight 2^i. */
+/* A count of each lane; digit i has the weight 2^i. */
 typedef struct bf_count {
-    bf_lanes plane[BF_COUNT_PLANES];
+    bf_lanes digit[BF_COUNT_DIGITS];
 } bf_count;
 
-/* How bf_add_lists16() and bf_add_lists8() begin. */
-#define BF_START(value, classes) ((uint32_t)(value) | (uint32_t)(classes) << 16)
-#define BF_START_IS_SET          0x80000000u /* counts[0] holds the start, another one in each lane */
+/* ---- The functions that have assembly forms. Those in C are in src/generic, a file each. ---- */
+
+/* What bf_add_lists16() and bf_add_lists8() start from. */
+#define BF_START(value, patterns) ((uint32_t)(value) | (uint32_t)(patterns) << 16)
+#define BF_START_IS_SET           0x80000000u /* counts[0] holds the start, another one in each lane */
 
 /*
- * Adds the planes that lists name. counts: classes + 1 of them, the last is left with no meaning. Where all counts are
- * below 2^width, the planes from `width` on may be left out of a start that is set: they have no meaning then. Returns
- * the list's end.
+ * Adds the planes that a list names, and returns the list's end.
+ * counts: patterns + 1 of them; the last one is undefined afterwards.
+ * start: BF_START(). Where BF_START_IS_SET and all counts are below 2^n, digits from n on of counts[0] may be
+ * undefined; they are undefined in all counts then.
  */
 typedef const void *bf_adder(const bf_lanes *planes, const void *list, bf_count *counts, uint32_t start);
 
-/*
- * A list of 16 bits: for each class the number of runs, then 8 entries a run: the byte offset of a plane.
- */
+/* A list of 16-bit numbers. For each pattern: the number of runs, then 8 entries a run, the byte offsets of planes. */
 bf_adder bf_add_lists16;
 
 /*
- * A list of 8 bits, on 2 bytes: for each class the number of runs of bytes, the number of runs of 16 bits; then these.
- * A byte is the distance, in planes, from the base; the base is the first plane at the beginning of each class, and
- * after a run of 8 the plane of its last entry. The 16-bit entries are as above, counted from the first plane.
+ * A list of bytes, aligned to 2 bytes. For each pattern: the number of runs of bytes, the number of runs of 16-bit
+ * entries; then these runs. A byte is the distance, in planes, from the base. The base is the first plane at the start
+ * of each pattern, and after a run the plane of its last entry. 16-bit entries are those of bf_add_lists16().
  */
 bf_adder bf_add_lists8;
 
 /*
- * Lanes where Vj <= limit, for the filters 1 to 3, and C7 < 2^(width - 1), for filter 0: to[0 .. 3]. All counts are
- * below 2^width, width is 4 .. 12, and all Vj lie in -2^width .. 2^width - 1. limits: of the filters 1, 2, 3, as
- * BF_LIMIT() codes them. (Assembly may write behind the planes of C7 meanwhile, and puts back what was there.)
+ * to[j]: the lanes in which filter j is within its limit: for filter 0, C7 < 2^(digits - 1); for the filters 1 to 3,
+ * Vj <= limits[j - 1], as BF_LIMIT() codes it.
+ * digits: 4 .. 12; all counts are below 2^digits, all Vj in -2^digits .. 2^digits - 1.
+ * (Assembly may write behind the digits of C7 meanwhile, and restores what was there.)
  */
-void bf_compare(const bf_count *counts, const uint16_t *limits, uint32_t width, bf_lanes *to);
+void bf_compare(const bf_count *counts, const uint16_t *limits, uint32_t digits, bf_lanes *to);
 
 /*
- * The same with a limit of its own for each lane, of six sets of lanes. limits: three words a filter; bit k of six bits
- * is bit i of the coded limit of the lanes of set k, five such groups of six bits a word, i = 0 .. width; all other
- * bits are 0. table[x]: the lanes of all sets k whose bit is 1 in x, so that table[six bits] is plane i of the coded
- * limits.
+ * bf_compare() where each lane has a limit of its own, by its border pattern (border.h).
+ * limits: border words of the filters 1 to 3, three each, whose unused bits are 0; table: the border table.
  */
-void bf_compare_each(const bf_count *counts, const uint32_t *limits, uint32_t width, const bf_lanes *table,
+void bf_compare_each(const bf_count *counts, const uint32_t *limits, uint32_t digits, const bf_lanes *table,
                      bf_lanes *to);
 
-/*
- * A limit of -2^width .. 2^width - 1 as the comparisons want it: a two's complement number of width + 1 bits, whose
- * sign is the other way round, so that they need not know about signs.
- */
-#define BF_LIMIT(limit, width) (((uint32_t)(limit) & ((2u << (width)) - 1u)) ^ 1u << (width))
+/* The digits of each lane's number: of border words, at least `digits` of them. */
+void bf_look_up(const uint32_t *words, const bf_lanes *table, uint32_t digits, bf_lanes *to);
 
 /*
- * Planes of three taps side by side of a row, of `channels` channels, one after the other: for each channel the bit and
- * its complement of the left tap, of the middle one, of the right one. from: the word of the first channel's string in
- * which the left tap's first lane is, at bit `shift`; stride: words from there to the next channel. A tap's lanes
- * outside its mask are 0 (its complement 1). Returns the end of what was written.
+ * A limit of -2^digits .. 2^digits - 1 as a two's complement number of digits + 1 bits whose sign is inverted: so that
+ * comparisons need not treat the sign in a way of its own.
+ */
+#define BF_LIMIT(limit, digits) (((uint32_t)(limit) & ((2u << (digits)) - 1u)) ^ 1u << (digits))
+
+/*
+ * Planes of three taps side by side in a row: for each channel the left tap's bits and their complement, the middle
+ * one's, the right one's. A tap's lanes outside its mask are 0 (1 in the complement). Returns the end of what was
+ * written.
+ * from: the word of the first channel's plane that holds lane 0 of the left tap, at bit row->shift.
  */
 typedef struct bf_row {
-    uint32_t stride, shift, channels;
-    bf_lanes mask[3];
+    uint32_t stride; /* words from channel to channel */
+    uint32_t shift, channels;
+    bf_lanes mask[3]; /* of the left, middle and right tap */
 } bf_row;
 bf_lanes *bf_planes_of_row(bf_lanes *to, const uint32_t *from, const bf_row *row);
 
 /*
- * Planes of one tap, of all channels: of each the bit and its complement, `step` planes after those of the channel
- * before, and two more, fillers, after a chunk. from: the word of the first channel's string in which lane 0 is, at bit
- * `shift`; stride: words from there to the next channel. Lanes outside the mask are 0. The word behind may be read.
+ * Planes of one tap: of each channel the bits and their complement.
+ * from: the word of the first channel's plane that holds lane 0, at bit tap->shift; one word more may be read.
  */
 typedef struct bf_tap {
-    uint32_t stride, step, shift, channels, chunk;
-    bf_lanes mask;
+    uint32_t stride; /* words from channel to channel, in `from` */
+    uint32_t step;   /* planes from channel to channel, in `to` */
+    uint32_t shift, channels;
+    uint32_t chunk; /* channels; behind each chunk two planes, fillers, are left out */
+    bf_lanes mask;  /* other lanes are 0 (1 in the complement) */
 } bf_tap;
-void bf_planes_of_tap(bf_lanes *to, const uint32_t *from, const bf_tap *t);
-
-/* The planes that the words of a pack name, five a word: at least `width`. */
-void bf_look_up(const uint32_t *words, const bf_lanes *table, uint32_t width, bf_lanes *to);
+void bf_planes_of_tap(bf_lanes *to, const uint32_t *from, const bf_tap *tap);
 
 #endif

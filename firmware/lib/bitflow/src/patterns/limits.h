@@ -1,5 +1,5 @@
 /*
- * limits.h - filter classes: what counts are compared with.
+ * limits.h - filter patterns: what counts are compared with.
  * SPDX-License-Identifier: MIT
  */
 #ifndef BITFLOW_LIMITS_H
@@ -7,15 +7,15 @@
 
 #include "geometry.h"
 
-/* Lanes whose count is less than `bound`: of filter 0, where the top plane cannot decide. */
-bf_lanes bf_less_than(const bf_count *count, uint32_t bound, uint32_t width);
+/* Lanes whose count is less than `threshold`: filter 0's bits where the top digit cannot decide. */
+bf_lanes bf_less_than(const bf_count *count, uint32_t threshold, uint32_t digits);
 
-/* Filters of a group: where their weights are, and what the list says of them. */
+/* The filters of a quad while their list and record are made. */
 typedef struct bf_filters {
     const bf_geometry *k;
-    const uint32_t *weights[BF_GROUP];
-    const uint16_t *size;     /* of the classes, in order */
-    uint32_t other[BF_GROUP]; /* inputs in whose class it differs from filter 0 */
+    const uint32_t *weights[BF_QUAD];
+    const uint16_t *size;    /* how many inputs each pattern has, in the order of lists */
+    uint32_t other[BF_QUAD]; /* F of lanes.h: inputs where it differs from filter 0 */
 } bf_filters;
 
 /* The filters of the channels `rows`; size and other are not set. */
@@ -25,8 +25,8 @@ void bf_begin(const bf_model *model, const bf_geometry *k, const uint16_t *rows,
 uint32_t bf_weights_at(const bf_filters *g, uint32_t f, uint32_t at, uint32_t n);
 
 /*
- * A filter's bit is 1 if no more planes disagree than this: accumulator = valid - 2 * disagreements of valid taps, and
- * at a padded tap, whose plane is 0, those weights disagree that are +1. From -1, never, to `inputs`, always.
+ * How many planes may disagree at most, where a filter's bit is 1: -1, never, to `inputs`, always.
+ * accumulator = valid - 2 * (disagreements of valid taps); outside the map planes are 0, so weights of +1 disagree.
  */
 BF_COLD static inline int32_t bf_most_disagreements(const bf_filters *g, int32_t shift, uint32_t valid,
                                                     uint32_t padded_ones) {
@@ -36,16 +36,16 @@ BF_COLD static inline int32_t bf_most_disagreements(const bf_filters *g, int32_t
     return most < -1 ? -1 : most > inputs ? inputs : most;
 }
 
-/* Can the top plane of the count decide for filter 0? Then it starts at this; else -1. */
+/* What the count starts at so that its top digit decides for filter 0; -1: that is not possible. */
 int32_t bf_start_for(const bf_geometry *k, int32_t most);
 
 /* The limit of filter j, as BF_LIMIT() codes it. */
 BF_COLD static inline uint16_t bf_limit_of(const bf_filters *g, uint32_t j, int32_t most, int32_t start) {
     const int32_t limit = most + start - (int32_t)g->other[j];
-    return (uint16_t)BF_LIMIT(limit, g->k->width);
+    return (uint16_t)BF_LIMIT(limit, g->k->digits);
 }
 
-/* Limits of four filters, of their weights and shifts, to the record of their group: one for all lanes; or packs. */
+/* Writes the limits of a quad to its record: one number for all lanes, or border words. shift: of the four filters. */
 typedef void bf_limits(const bf_filters *filters, const int32_t *shift, uint32_t *record);
 bf_limits bf_plain_limits;
 

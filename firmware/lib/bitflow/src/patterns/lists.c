@@ -1,5 +1,5 @@
 /*
- * lists.c - filter classes: lists of a group, made in RAM of the 1-bit weights.
+ * lists.c - filter patterns: lists of a quad, made in RAM of the 1-bit weights.
  *
  * Nothing here believes an index of an image: a list follows from weight bits and the layer's shape alone.
  *
@@ -10,14 +10,14 @@
 
 /* A tap whose weights do not begin on words. */
 BF_COLD static void append_tap(const bf_filters *g, uint32_t at, bf_entries *e) {
-    uint32_t weights[BF_GROUP];
+    uint32_t weights[BF_QUAD];
     uint32_t left = g->k->layer->in_c;
-    for (uint32_t j = 0; j < BF_GROUP; j++) {
+    for (uint32_t j = 0; j < BF_QUAD; j++) {
         e->weights[j] = &weights[j];
     }
     while (left) {
         const uint32_t n = left < BF_WORD_BITS ? left : BF_WORD_BITS;
-        for (uint32_t j = 0; j < BF_GROUP; j++) {
+        for (uint32_t j = 0; j < BF_QUAD; j++) {
             weights[j] = bf_weights_at(g, j, at, n);
         }
         e->mask = bf_tail_mask(n);
@@ -40,7 +40,8 @@ BF_COLD static void append_inputs(const bf_filters *g, bf_entries *e) {
     for (uint32_t ky = 0; ky < l->kernel_h; ky++) {
         for (uint32_t kx = 0; kx < l->kernel_w; kx += words ? l->kernel_w : 1u, at += l->in_c) {
             /* Filter 0 disagrees where its weight is -1 and the bit 1, or its weight +1 and the complement 1. */
-            const uint32_t bit = (bf_plane(k, ky, kx, 0) + (bf_is_flipped(k) ? 1u : 0u)) * (uint32_t)sizeof(bf_lanes);
+            const uint32_t bit =
+                (bf_plane_number(k, ky, kx, 0) + (bf_is_flipped(k) ? 1u : 0u)) * (uint32_t)sizeof(bf_lanes);
             e->last = bit + (BF_WORD_BITS - 1u) * e->step;
             if (words) {
                 bf_append_words(e, l->kernel_w);
@@ -54,15 +55,15 @@ BF_COLD static void append_inputs(const bf_filters *g, bf_entries *e) {
 BF_COLD static uint16_t *fill_list(const bf_filters *g, uint16_t *list) {
     const bf_geometry *k = g->k;
     const uint16_t filler = (uint16_t)(k->filler * sizeof(bf_lanes));
-    uint16_t *end[BF_CLASSES];
+    uint16_t *end[BF_PATTERNS];
     bf_entries e;
-    for (uint32_t j = 0; j < BF_GROUP; j++) {
+    for (uint32_t j = 0; j < BF_QUAD; j++) {
         e.weights[j] = g->weights[j];
     }
     e.at = 0;
     e.mask = 0xFFFFFFFFu;
     e.ones = bf_is_flipped(k) ? 0u - (uint32_t)sizeof(bf_lanes) : (uint32_t)sizeof(bf_lanes);
-    for (uint32_t c = 0; c < BF_CLASSES; c++) {
+    for (uint32_t c = 0; c < BF_PATTERNS; c++) {
         const uint32_t runs = (g->size[c] + BF_RUN - 1u) / BF_RUN;
         *list++ = (uint16_t)runs;
         e.to[c] = list;
@@ -70,7 +71,7 @@ BF_COLD static uint16_t *fill_list(const bf_filters *g, uint16_t *list) {
         end[c] = list;
     }
     append_inputs(g, &e);
-    for (uint32_t c = 0; c < BF_CLASSES; c++) {
+    for (uint32_t c = 0; c < BF_PATTERNS; c++) {
         while (e.to[c] < end[c]) {
             *e.to[c]++ = filler;
         }
@@ -78,7 +79,7 @@ BF_COLD static uint16_t *fill_list(const bf_filters *g, uint16_t *list) {
     return list;
 }
 
-/* Filter j differs from filter 0 in the classes of half of the order. */
+/* Filter j differs from filter 0 in the patterns of half of the order. */
 BF_COLD static void count_others(bf_filters *g) {
     const uint16_t *n = g->size;
     g->other[1] = (uint32_t)n[4] + n[5] + n[6] + n[7];
@@ -89,12 +90,12 @@ BF_COLD static void count_others(bf_filters *g) {
 BF_COLD uint16_t *bf_make_list(const bf_model *model, const bf_geometry *k, const uint16_t *rows, const uint16_t *size,
                                bf_limits *limits, uint16_t *list, uint32_t *record) {
     const int32_t *shifts = (const int32_t *)bf_at(model, k->layer->shift);
-    int32_t shift[BF_GROUP];
+    int32_t shift[BF_QUAD];
     bf_filters g;
     bf_begin(model, k, rows, &g);
     g.size = size;
     count_others(&g);
-    for (uint32_t j = 0; j < BF_GROUP; j++) {
+    for (uint32_t j = 0; j < BF_QUAD; j++) {
         shift[j] = shifts[rows[j]];
     }
     limits(&g, shift, record);

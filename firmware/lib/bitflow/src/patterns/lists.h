@@ -1,5 +1,5 @@
 /*
- * lists.h - filter classes: lists of planes, made of the 1-bit weights.
+ * lists.h - filter patterns: lists of planes, made of the 1-bit weights.
  * SPDX-License-Identifier: MIT
  */
 #ifndef BITFLOW_LISTS_H
@@ -7,14 +7,15 @@
 
 #include "limits.h"
 
-/* Words of the list of a group, at most. */
+/* Words of the list of a quad, at most. */
 static inline uint32_t bf_list_words(const bf_geometry *k) {
-    return (k->inputs + (BF_RUN - 1u) * BF_CLASSES + BF_CLASSES + 1u) / 2u;
+    return (k->inputs + (BF_RUN - 1u) * BF_PATTERNS + BF_PATTERNS + 1u) / 2u;
 }
 
 /*
- * The list of four filters, of the 1-bit weights, and the record of their group but its rows. Returns the end of the
- * list. size: what bf_count_classes() says.
+ * Makes the list of a quad of the 1-bit weights, and its record but for the rows. Returns the end of the list.
+ * rows: the filters' channels.
+ * size: what bf_count_patterns() found.
  */
 uint16_t *bf_make_list(const bf_model *model, const bf_geometry *k, const uint16_t *rows, const uint16_t *size,
                        bf_limits *limits, uint16_t *list, uint32_t *record);

@@ -1,11 +1,12 @@
 /*
- * sort.c - filter classes: inputs by their class, how many there are of each, and their entries in lists.
+ * sort.c - filter patterns: inputs by their pattern, how many there are of each, and their entries in lists.
  * SPDX-License-Identifier: MIT
  */
 #include "sort.h"
 
-/* Which of 32 inputs are in each class, in the order of lists. mask: inputs that there are; weights of others are 0. */
-static void classify(const uint32_t *weights, uint32_t mask, uint32_t *of) {
+/* Which of 32 inputs are in each pattern, in the order of lists. mask: inputs that there are; weights of others are 0.
+ */
+static void sort_inputs(const uint32_t *weights, uint32_t mask, uint32_t *of) {
     const uint32_t a = weights[1] ^ weights[0];
     const uint32_t b = weights[2] ^ weights[0];
     const uint32_t c = weights[3] ^ weights[0];
@@ -20,18 +21,18 @@ static void classify(const uint32_t *weights, uint32_t mask, uint32_t *of) {
     of[7] = a & ~b & ~c;
 }
 
-void bf_count_classes(const bf_model *model, const bf_geometry *k, const uint16_t *rows, uint16_t *size) {
+void bf_count_patterns(const bf_model *model, const bf_geometry *k, const uint16_t *rows, uint16_t *size) {
     bf_filters g;
     bf_begin(model, k, rows, &g);
-    bf_fill(size, 0, BF_CLASSES * sizeof *size);
+    bf_fill(size, 0, BF_PATTERNS * sizeof *size);
     for (uint32_t i = 0; i < bf_words(k->inputs); i++) {
         const uint32_t mask = i + 1u < bf_words(k->inputs) ? 0xFFFFFFFFu : bf_tail_mask(k->inputs);
-        uint32_t weights[BF_GROUP], of[BF_CLASSES];
-        for (uint32_t j = 0; j < BF_GROUP; j++) {
+        uint32_t weights[BF_QUAD], of[BF_PATTERNS];
+        for (uint32_t j = 0; j < BF_QUAD; j++) {
             weights[j] = g.weights[j][i] & mask;
         }
-        classify(weights, mask, of);
-        for (uint32_t c = 0; c < BF_CLASSES; c++) {
+        sort_inputs(weights, mask, of);
+        for (uint32_t c = 0; c < BF_PATTERNS; c++) {
             size[c] = (uint16_t)(size[c] + bf_popcount(of[c]));
         }
     }
@@ -53,12 +54,12 @@ void bf_append_words(bf_entries *e, uint32_t taps) {
     for (; taps; taps--, e->last += e->next_tap) {
         for (uint32_t i = 0; i < e->words;
              i++, e->at += (uint32_t)sizeof(uint32_t), e->last += BF_WORD_BITS * e->step) {
-            uint32_t weights[BF_GROUP], of[BF_CLASSES];
-            for (uint32_t j = 0; j < BF_GROUP; j++) {
+            uint32_t weights[BF_QUAD], of[BF_PATTERNS];
+            for (uint32_t j = 0; j < BF_QUAD; j++) {
                 weights[j] = e->weights[j][e->at / sizeof(uint32_t)];
             }
-            classify(weights, e->mask, of);
-            for (uint32_t c = 0; c < BF_CLASSES; c++) {
+            sort_inputs(weights, e->mask, of);
+            for (uint32_t c = 0; c < BF_PATTERNS; c++) {
                 uint16_t *end = append(e->to[c], of[c] & ~weights[0], e->last, e->step);
                 e->to[c] = append(end, of[c] & weights[0], e->last + e->ones, e->step);
             }

@@ -1,5 +1,5 @@
 /*
- * sort.h - filter classes: inputs by their class, how many there are of each, and their entries in lists.
+ * sort.h - filter patterns: inputs by their pattern, how many there are of each, and their entries in lists.
  * SPDX-License-Identifier: MIT
  */
 #ifndef BITFLOW_SORT_H
@@ -7,19 +7,24 @@
 
 #include "limits.h"
 
-/* How many inputs each class of four filters has, in the order of lists. rows: the filters' channels. */
-void bf_count_classes(const bf_model *model, const bf_geometry *k, const uint16_t *rows, uint16_t *size);
+/* How many inputs each pattern of four filters has, in the order of lists. rows: the filters' channels. */
+void bf_count_patterns(const bf_model *model, const bf_geometry *k, const uint16_t *rows, uint16_t *size);
 
 /*
- * Entries of a group, word by word of its weights. to: where the next entries of the classes go, in the order of lists.
- * weights: of the four filters, of which the next words are `at` bytes further on. mask: inputs that there are in a
- * word, 1 bit each; weights of others are 0. last: the entry of a word's bit 31 where filter 0 has a weight of -1,
- * `ones` more where it has +1; less for lower bits, a `step` each. words: of a tap; behind it `last` goes on by
- * next_tap. (arm/lists_v7m.S knows this layout.)
+ * How entries follow from words of weights. (arm/append_words_v7m.S knows this layout.)
+ * to: where the next entry of each pattern goes, in the order of lists.
+ * weights: of the four filters.
+ * at: bytes from there to the next words.
+ * mask: 1 for each input of a word; weights of others are 0.
+ * last: the entry of a word's bit 31 where filter 0 has a weight of -1.
+ * ones: what an entry has more where filter 0 has a weight of +1.
+ * step: what an entry has more than that of the bit below.
+ * words: of a tap.
+ * next_tap: what is added to `last` behind a tap.
  */
 typedef struct bf_entries {
-    uint16_t *to[BF_CLASSES];
-    const uint32_t *weights[BF_GROUP];
+    uint16_t *to[BF_PATTERNS];
+    const uint32_t *weights[BF_QUAD];
     uint32_t at, mask, last, ones, step, words, next_tap;
 } bf_entries;
 

@@ -1,22 +1,22 @@
 /*
- * planes.c - maps of bits as strings: their words, their rows, and how they are written.
+ * planes.c - maps of bits as planes: their words, their rows, and how they are written.
  * SPDX-License-Identifier: MIT
  */
 #include "planes.h"
 
-BF_COLD int bf_strings_fit_behind(const bf_layer *l) {
-    return bf_strings_fit((uint32_t)l->conv_h * l->conv_w, l->out_c) &&
-           bf_strings_fit((uint32_t)l->out_h * l->out_w, l->out_c);
+BF_COLD int bf_output_planes_fit(const bf_layer *l) {
+    return bf_planes_fit((uint32_t)l->conv_h * l->conv_w, l->out_c) &&
+           bf_planes_fit((uint32_t)l->out_h * l->out_w, l->out_c);
 }
 
-BF_COLD uint32_t bf_columns_at(const uint32_t *string, int32_t width, int32_t y, int32_t x, uint32_t flip) {
+BF_COLD uint32_t bf_columns_at(const uint32_t *plane, int32_t width, int32_t y, int32_t x, uint32_t flip) {
     const int32_t from = x < 0 ? 0 : x;
     const int32_t n = width - from;
     uint32_t bits;
     if (n <= 0 || from - x >= (int32_t)BF_WORD_BITS) {
         return 0;
     }
-    bits = bf_bits_at(string, (uint32_t)(y * width + from)) ^ flip;
+    bits = bf_bits_at(plane, (uint32_t)(y * width + from)) ^ flip;
     if (n < (int32_t)BF_WORD_BITS) {
         bits &= (1u << n) - 1u;
     }

@@ -1,5 +1,5 @@
 /*
- * pool_windows.c - the max-pool on strings, of any windows.
+ * pool_windows.c - the max-pool on planes, of any windows.
  * SPDX-License-Identifier: MIT
  */
 #include "planes.h"
@@ -7,8 +7,8 @@
 
 typedef struct pool {
     const bf_layer *layer;
-    const uint32_t *string; /* of the channel, before the pool */
-    uint32_t flip;          /* all ones: AND, which is NOT OR NOT */
+    const uint32_t *plane; /* of the channel, before the pool */
+    uint32_t flip;         /* all ones: AND, which is NOT OR NOT */
 } pool;
 
 /* The windows of output row y whose first begins at column `x`, one beside the other as the stride says. */
@@ -18,14 +18,14 @@ BF_COLD static uint32_t windows_of(const pool *p, int32_t y, int32_t x) {
     const int32_t to = from + l->pool_h < l->conv_h ? from + l->pool_h : l->conv_h;
     uint32_t any = 0;
     for (int32_t i = from < 0 ? 0 : from; i < to; i++) {
-        const uint32_t row = bf_columns_at(p->string, l->conv_w, i, x, p->flip);
+        const uint32_t row = bf_columns_at(p->plane, l->conv_w, i, x, p->flip);
         any |= row;
         for (uint32_t d = 1; d < l->pool_w && d < BF_WORD_BITS; d++) {
             any |= row >> d;
         }
-        for (uint32_t reach = BF_WORD_BITS; reach < l->pool_w; reach += BF_WORD_BITS) { /* a word is one window */
-            const uint32_t more = bf_columns_at(p->string, l->conv_w, i, x + (int32_t)reach, p->flip);
-            const uint32_t left = l->pool_w - reach;
+        for (uint32_t right = BF_WORD_BITS; right < l->pool_w; right += BF_WORD_BITS) { /* a word is one window */
+            const uint32_t more = bf_columns_at(p->plane, l->conv_w, i, x + (int32_t)right, p->flip);
+            const uint32_t left = l->pool_w - right;
             any |= (left < BF_WORD_BITS ? more & ((1u << left) - 1u) : more) ? 1u : 0u;
         }
     }
@@ -47,8 +47,8 @@ BF_COLD static uint32_t strided(uint32_t bits, uint32_t stride, uint32_t n) {
     return found;
 }
 
-BF_COLD void bf_pool_windows(const bf_layer *l, const uint32_t *string, uint32_t flip, uint32_t *to) {
-    const pool p = {l, string, flip};
+BF_COLD void bf_pool_windows(const bf_layer *l, const uint32_t *plane, uint32_t flip, uint32_t *to) {
+    const pool p = {l, plane, flip};
     const uint32_t together =
         l->pool_w >= BF_WORD_BITS ? 1u : (BF_WORD_BITS - l->pool_w) / l->pool_stride_w + 1u; /* windows in a word */
     bf_writer writer = {to, 0, 0};

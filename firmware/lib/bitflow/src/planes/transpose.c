@@ -1,5 +1,5 @@
 /*
- * transpose.c - maps of bits as strings, from and to the public form.
+ * transpose.c - maps of bits as planes, from and to the public form.
  * SPDX-License-Identifier: MIT
  */
 #include "transpose.h"
@@ -69,10 +69,10 @@ BF_COLD static void turn_all(const uint32_t *from, uint32_t rows, uint32_t strid
     }
 }
 
-BF_COLD void bf_to_positions(const uint32_t *strings, uint32_t *to, uint32_t positions, uint32_t channels) {
-    turn_all(strings, channels, bf_string_words(positions), to, positions, bf_words(channels));
+BF_COLD void bf_from_planes(const uint32_t *planes, uint32_t *to, uint32_t positions, uint32_t channels) {
+    turn_all(planes, channels, bf_words_of_plane(positions), to, positions, bf_words(channels));
 }
 
-BF_COLD void bf_to_strings(const uint32_t *map, uint32_t *to, uint32_t positions, uint32_t channels) {
-    turn_all(map, positions, bf_words(channels), to, channels, bf_string_words(positions));
+BF_COLD void bf_to_planes(const uint32_t *map, uint32_t *to, uint32_t positions, uint32_t channels) {
+    turn_all(map, positions, bf_words(channels), to, channels, bf_words_of_plane(positions));
 }

@@ -80,7 +80,7 @@ unsigned bf_argmax(const int32_t *scores, unsigned n) {
 
 BF_COLD static bf_status run(const bf_model *model, const void *input, unsigned layers, int32_t *scores, void *arena,
                              size_t arena_size, const bf_hook *hook) {
-    bf_places places = {0};
+    bf_run_state state = {0};
     if (!model || !input || !arena) {
         return BF_ERR_ARGUMENT;
     }
@@ -95,7 +95,7 @@ BF_COLD static bf_status run(const bf_model *model, const void *input, unsigned 
         if (!bf_job_of(model, i, &job)) {
             return BF_ERR_KERNEL;
         }
-        bf_place(&job, i, input, scores, arena, &places);
+        bf_set_maps(&job, i, input, scores, arena, &state);
         job.kernel->run(&job);
         if (hook && hook->after(hook->user, i)) {
             return BF_STOPPED;
@@ -130,7 +130,7 @@ BF_COLD size_t bf_output_words(const bf_model *model, unsigned layer) {
 BF_COLD bf_status bf_output(const bf_model *model, unsigned layer, const void *arena, uint32_t *words, size_t n) {
     const uint32_t *map;
     size_t count, at;
-    int strings;
+    int planes;
     if (!model || !arena || !words || layer >= model->layer_count) {
         return BF_ERR_ARGUMENT;
     }
@@ -141,14 +141,14 @@ BF_COLD bf_status bf_output(const bf_model *model, unsigned layer, const void *a
     if (n < count) {
         return BF_ERR_SPACE;
     }
-    at = bf_place_of(model, layer, &strings);
+    at = bf_find_map(model, layer, &planes);
     if (at == 0) {
         return BF_ERR_KERNEL;
     }
     map = (const uint32_t *)(const void *)((const uint8_t *)arena + at);
-    if (strings) {
+    if (planes) {
         const bf_layer *l = &model->layers[layer];
-        bf_to_positions(map, words, (uint32_t)l->out_h * l->out_w, l->out_c);
+        bf_from_planes(map, words, (uint32_t)l->out_h * l->out_w, l->out_c);
     } else {
         bf_copy(words, map, count * sizeof(uint32_t));
     }

@@ -101,24 +101,24 @@ static bf_status check_maps(const bf_image *im, const bf_layer *l) {
 
 /* ---- A layer with its sources. ---- */
 
-static int takes(const bf_layer *l, uint32_t values) {
+static int accepts(const bf_layer *l, uint32_t type) {
     switch (l->kind) {
     case BF_INPUT_CONV:
-        return values == BF_PIXELS;
+        return type == BF_PIXELS;
     case BF_WIDE_CONV:
-        return l->weight_bits == 8 || values == BF_INTEGERS;
+        return l->weight_bits == 8 || type == BF_INTEGERS;
     case BF_SUM:
     case BF_TOTAL:
-        return values != BF_PIXELS;
+        return type != BF_PIXELS;
     default: /* BF_CONV, BF_DENSE, BF_CONCAT */
-        return values == BF_BITS;
+        return type == BF_BITS;
     }
 }
 
 static bf_status check_sources(const bf_image *im, const bf_layer *l, uint32_t index) {
     const int several = l->kind == BF_SUM || l->kind == BF_CONCAT;
     uint32_t channels = 0;
-    uint32_t values = BF_PIXELS;
+    uint32_t type = BF_PIXELS;
     BF_CHECK(l->source_count >= 1 && l->source_count <= (several ? BF_MAX_SOURCES : 1u), BF_ERR_CHAIN);
     for (unsigned k = 0; k < BF_MAX_SOURCES; k++) {
         const uint32_t source = l->sources[k];
@@ -134,15 +134,15 @@ static bf_status check_sources(const bf_image *im, const bf_layer *l, uint32_t i
             width = im->layers[source].out_w;
             from = im->layers[source].out_c;
         }
-        values = bf_source_values(im->layers, l, k);
-        BF_CHECK(takes(l, values), BF_ERR_KIND);
+        type = bf_source_type(im->layers, l, k);
+        BF_CHECK(accepts(l, type), BF_ERR_KIND);
         channels += from;
         BF_CHECK(l->in_h == height && l->in_w == width, BF_ERR_CHAIN);
         BF_CHECK(l->kind == BF_CONCAT || l->in_c == from, BF_ERR_CHAIN);
     }
     BF_CHECK(l->kind != BF_CONCAT || l->in_c == channels, BF_ERR_CHAIN);
     BF_CHECK(l->pad_value >= -1 && l->pad_value <= 1, BF_ERR_SHAPE);
-    BF_CHECK(l->pad_value == 0 || (values == BF_BITS && (l->kind == BF_CONV || l->kind == BF_WIDE_CONV)), BF_ERR_SHAPE);
+    BF_CHECK(l->pad_value == 0 || (type == BF_BITS && (l->kind == BF_CONV || l->kind == BF_WIDE_CONV)), BF_ERR_SHAPE);
     return BF_OK;
 }
 
@@ -169,14 +169,14 @@ static int reads(const bf_layer *l, uint32_t source) {
 }
 
 /* A map that is kept shares no memory with those that layers write before it was read for the last time. */
-static bf_status check_kept(const bf_image *im, uint32_t index) {
+static bf_status check_pinned(const bf_image *im, uint32_t index) {
     const bf_layer *l = &im->layers[index];
     const size_t size = bf_map_size(l);
-    BF_CHECK(l->keep % 4u == 0 && l->keep <= BF_MAP_LIMIT - size, BF_ERR_MAPS);
+    BF_CHECK(l->pinned % 4u == 0 && l->pinned <= BF_MAP_LIMIT - size, BF_ERR_MAPS);
     for (uint32_t i = index + 1u; i <= l->last; i++) {
         const bf_layer *other = &im->layers[i];
-        BF_CHECK(other->keep == BF_TRANSIENT || other->keep >= l->keep + size ||
-                     l->keep >= other->keep + bf_map_size(other),
+        BF_CHECK(other->pinned == BF_TRANSIENT || other->pinned >= l->pinned + size ||
+                     l->pinned >= other->pinned + bf_map_size(other),
                  BF_ERR_MAPS);
     }
     return BF_OK;
@@ -186,12 +186,12 @@ static bf_status check_kept(const bf_image *im, uint32_t index) {
 static bf_status check_life(const bf_image *im, uint32_t index) {
     const bf_layer *l = &im->layers[index];
     if (index + 1u == im->header->layer_count) {
-        BF_CHECK(l->last == index && l->keep == BF_TRANSIENT, BF_ERR_CHAIN);
+        BF_CHECK(l->last == index && l->pinned == BF_TRANSIENT, BF_ERR_CHAIN);
         return BF_OK;
     }
     BF_CHECK(l->last < im->header->layer_count && reads(&im->layers[l->last], index), BF_ERR_CHAIN);
-    if (l->keep != BF_TRANSIENT) {
-        return check_kept(im, index);
+    if (l->pinned != BF_TRANSIENT) {
+        return check_pinned(im, index);
     }
     BF_CHECK(l->last == index + 1u, BF_ERR_MAPS);
     return BF_OK;

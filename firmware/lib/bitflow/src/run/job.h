@@ -13,14 +13,14 @@ typedef struct bf_job {
     const bf_layer *layer;
     const bf_kernel *kernel;
     const bf_choice *choice;            /* of the plan; NULL: there is none */
-    int strings_in;                     /* the input lies as strings (strings.h), not in the public form */
-    int strings_out;                    /* the output shall */
+    int planes_in;                      /* the input lies as planes (planes.h), not in the public form */
+    int planes_out;                     /* the output shall */
     const void *inputs[BF_MAX_SOURCES]; /* source_count maps; of BF_PIXELS [in_h][in_w][in_c] bytes, on any address */
     void *output;                       /* the map; BF_SCORES: int32_t[out_c] */
     uint32_t *scratch;                  /* as many bytes as its `scratch` query said */
 } bf_job;
 
-enum { BF_TAKES_STRINGS = 1, BF_GIVES_STRINGS = 2, BF_NEEDS_PLAN = 4 }; /* bf_kernel.flags */
+enum { BF_INPUT_PLANES = 1, BF_OUTPUT_PLANES = 2, BF_NEEDS_PLAN = 4 }; /* bf_kernel.flags */
 
 struct bf_kernel {
     uint16_t kinds; /* bit k: layers of kind k */

@@ -20,7 +20,7 @@
 #define BF_LAYER_LIMIT 1024u
 
 /* No accumulator is larger than this: twice as much still fits int32_t. */
-#define BF_REACH_LIMIT 0x3FFFFFFF
+#define BF_BOUND_LIMIT 0x3FFFFFFF
 
 static inline uint32_t bf_words(uint32_t bits) {
     return (bits + BF_WORD_BITS - 1u) / BF_WORD_BITS;
@@ -48,7 +48,7 @@ static inline size_t bf_map_size(const bf_layer *layer) {
 }
 
 /* What a source of a layer holds: BF_BITS, BF_INTEGERS, or BF_PIXELS. */
-static inline uint32_t bf_source_values(const bf_layer *layers, const bf_layer *layer, unsigned k) {
+static inline uint32_t bf_source_type(const bf_layer *layers, const bf_layer *layer, unsigned k) {
     return layer->sources[k] == BF_PIXELS ? BF_PIXELS : layers[layer->sources[k]].output;
 }
 

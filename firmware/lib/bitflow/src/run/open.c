@@ -24,7 +24,7 @@ static bf_status check_words(const bf_image *im, uint32_t offset, uint64_t count
 }
 
 /* An array or string takes `size` bytes, which no other one may have. */
-static bf_status take(bf_image *im, uint64_t size) {
+static bf_status claim(bf_image *im, uint64_t size) {
     BF_CHECK(size <= im->left, BF_ERR_BOUNDS);
     im->left -= (uint32_t)size;
     return BF_OK;
@@ -32,7 +32,7 @@ static bf_status take(bf_image *im, uint64_t size) {
 
 static bf_status check_array(bf_image *im, uint32_t offset, uint64_t count) {
     const bf_status status = check_words(im, offset, count);
-    return status == BF_OK ? take(im, 4u * count) : status;
+    return status == BF_OK ? claim(im, 4u * count) : status;
 }
 
 /* `count` strings, one after the other. */
@@ -47,7 +47,7 @@ static bf_status check_text(bf_image *im, uint32_t offset, uint32_t count) {
             BF_CHECK(offset < im->end, BF_ERR_TEXT);
         } while (im->base[offset++]);
     }
-    return take(im, offset - start);
+    return claim(im, offset - start);
 }
 
 /* BatchShift, or the scale of the scores. */
@@ -115,48 +115,48 @@ static uint64_t heaviest_of(const bf_image *im, const bf_layer *l) {
 }
 
 /* The largest absolute value that source k can hold. */
-static uint32_t source_reach(const bf_image *im, const bf_layer *l, unsigned k) {
+static uint32_t source_bound(const bf_image *im, const bf_layer *l, unsigned k) {
     const int32_t low = im->header->dtype == BF_INT8 ? -128 : 0;
     const int32_t below = im->header->zero_point - low;
     const int32_t above = low + 255 - im->header->zero_point;
-    switch (bf_source_values(im->layers, l, k)) {
+    switch (bf_source_type(im->layers, l, k)) {
     case BF_PIXELS:
         return (uint32_t)(below > above ? below : above);
     case BF_INTEGERS:
-        return im->layers[l->sources[k]].reach;
+        return im->layers[l->sources[k]].bound;
     default:
         return 1;
     }
 }
 
 /* R, the largest absolute accumulator. Those of the sources were checked: no product is above 2^63. */
-static uint64_t reach_of(const bf_image *im, const bf_layer *l) {
+static uint64_t bound_of(const bf_image *im, const bf_layer *l) {
     uint64_t sum = 0;
     switch (l->kind) {
     case BF_SUM:
         for (unsigned k = 0; k < l->source_count; k++) {
-            sum += source_reach(im, l, k);
+            sum += source_bound(im, l, k);
         }
         return sum;
     case BF_CONCAT:
         return 1;
     case BF_TOTAL:
-        return (uint64_t)l->in_h * l->in_w * source_reach(im, l, 0);
+        return (uint64_t)l->in_h * l->in_w * source_bound(im, l, 0);
     default:
-        return heaviest_of(im, l) * source_reach(im, l, 0);
+        return heaviest_of(im, l) * source_bound(im, l, 0);
     }
 }
 
 static bf_status check_shift(const bf_image *im, const bf_layer *l) {
     const int32_t *shift = (const int32_t *)(const void *)words_at(im, l->shift);
     const int32_t *offset = (const int32_t *)(const void *)words_at(im, l->offset);
-    const int64_t reach = l->reach;
+    const int64_t bound = l->bound;
     for (uint32_t c = 0; has_shift(l) && c < l->out_c; c++) {
         if (l->output == BF_BITS) {
-            BF_CHECK(shift[c] >= -(reach + 1) && shift[c] <= reach, BF_ERR_RANGE);
+            BF_CHECK(shift[c] >= -(bound + 1) && shift[c] <= bound, BF_ERR_RANGE);
         } else {
             const int64_t scale = shift[c] < 0 ? -(int64_t)shift[c] : shift[c];
-            const int64_t most = scale * reach + (offset[c] < 0 ? -(int64_t)offset[c] : offset[c]);
+            const int64_t most = scale * bound + (offset[c] < 0 ? -(int64_t)offset[c] : offset[c]);
             BF_CHECK(most <= INT32_MAX, BF_ERR_RANGE);
         }
     }
@@ -172,8 +172,8 @@ static bf_status check_contents(const bf_image *im, const bf_layer *l) {
         (l->invert && (status = check_tails(words_at(im, l->invert), 1, l->out_c)) != BF_OK)) {
         return status;
     }
-    BF_CHECK(l->reach <= BF_REACH_LIMIT, BF_ERR_RANGE);
-    BF_CHECK(l->reach == reach_of(im, l), BF_ERR_RANGE);
+    BF_CHECK(l->bound <= BF_BOUND_LIMIT, BF_ERR_RANGE);
+    BF_CHECK(l->bound == bound_of(im, l), BF_ERR_RANGE);
     return check_shift(im, l);
 }
 
@@ -239,7 +239,7 @@ static bf_status open_image(bf_model *model, const uint8_t *base, size_t size) {
     model->crc = crc;
     model->kernels = bf_all_kernels;
     status = bf_open_plan(model, base + im.header->size, size - im.header->size);
-    return status == BF_OK ? bf_arrange(model, &model->arena_size, &model->kept_size) : status;
+    return status == BF_OK ? bf_arrange(model, &model->arena_size, &model->pinned_size) : status;
 }
 
 bf_status bf_open(bf_model *model, const void *bytes, size_t size) {
@@ -255,7 +255,7 @@ bf_status bf_open(bf_model *model, const void *bytes, size_t size) {
 
 bf_status bf_check(const bf_model *model) {
     bf_image im;
-    uint32_t arena, kept;
+    uint32_t arena, pinned;
     bf_status status;
     BF_CHECK(model && model->base, BF_ERR_ARGUMENT);
     im.base = model->base;
@@ -264,9 +264,9 @@ bf_status bf_check(const bf_model *model) {
     status = check_structure(&im);
     BF_CHECK(status == BF_OK, status);
     BF_CHECK(im.layers == model->layers && im.header->layer_count == model->layer_count, BF_ERR_HEADER);
-    if ((status = bf_check_plan(model)) != BF_OK || (status = bf_arrange(model, &arena, &kept)) != BF_OK) {
+    if ((status = bf_check_plan(model)) != BF_OK || (status = bf_arrange(model, &arena, &pinned)) != BF_OK) {
         return status;
     }
-    BF_CHECK(arena == model->arena_size && kept == model->kept_size, BF_ERR_HEADER);
+    BF_CHECK(arena == model->arena_size && pinned == model->pinned_size, BF_ERR_HEADER);
     return BF_OK;
 }

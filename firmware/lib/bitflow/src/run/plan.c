@@ -73,10 +73,10 @@ static uint32_t runs_of_8(const bf_geometry *k, const uint8_t *list, uint32_t ru
     return inputs;
 }
 
-/* The list of a group, which adds no more inputs than a layer has; its end, NULL if it is none. */
+/* The list of a quad, which adds no more inputs than a layer has; its end, NULL if it is none. */
 static const uint8_t *check_list(const bf_geometry *k, int bytes, const uint8_t *list, const uint8_t *end) {
     uint32_t inputs = 0;
-    for (uint32_t c = 0; c < BF_CLASSES; c++) {
+    for (uint32_t c = 0; c < BF_PATTERNS; c++) {
         uint32_t runs_8, runs_16;
         if (end - list < 2) {
             return NULL;
@@ -99,30 +99,30 @@ static const uint8_t *check_list(const bf_geometry *k, int bytes, const uint8_t 
 }
 
 static int rows_hold(const bf_geometry *k, uint32_t g, const uint8_t *rows) {
-    for (uint32_t j = 0; j < BF_GROUP; j++) {
-        if (g / BF_PAGE * BF_PAGE * BF_GROUP + rows[j] >= k->layer->out_c) {
+    for (uint32_t j = 0; j < BF_QUAD; j++) {
+        if (g / BF_PAGE * BF_PAGE * BF_QUAD + rows[j] >= k->layer->out_c) {
             return 0;
         }
     }
     return 1;
 }
 
-/* Bits that a word of a pack may have, its third of `planes` planes. */
+/* Bits that a word of a border may have, its third of `planes` planes. */
 static uint32_t bits_of_planes(uint32_t planes, uint32_t third) {
     const uint32_t left = planes < 5u * third ? 0u : planes - 5u * third;
     return (1u << 6u * (left < 5u ? left : 5u)) - 1u;
 }
 
-/* Starts and limits of each lane. Where counts start at those of a pack, these are below 2^width. */
-static int packs_hold(const bf_geometry *k, const bf_group *group) {
-    const uint32_t *word = (const uint32_t *)(const void *)(group + 1);
-    const uint32_t starts = group->first ? 0u : 1u << k->width;
-    if ((group->first & ~BF_FIRST_LIMIT) || (group->limit[0] | group->limit[1] | group->limit[2]) ||
+/* Starts and limits of each lane. Where counts start at those of a border, these are below 2^digits. */
+static int borders_hold(const bf_geometry *k, const bf_quad *quad) {
+    const uint32_t *word = (const uint32_t *)(const void *)(quad + 1);
+    const uint32_t starts = quad->first ? 0u : 1u << k->digits;
+    if ((quad->first & ~BF_FIRST_LIMIT) || (quad->limit[0] | quad->limit[1] | quad->limit[2]) ||
         starts + k->inputs > BF_COUNTED) {
         return 0;
     }
-    for (uint32_t i = 0; i < k->packs * BF_PACK_WORDS; i++) {
-        const uint32_t planes = starts && i % BF_PACK_WORDS < 3u ? k->width : k->width + 1u;
+    for (uint32_t i = 0; i < k->borders * BF_BORDER_WORDS; i++) {
+        const uint32_t planes = starts && i % BF_BORDER_WORDS < 3u ? k->digits : k->digits + 1u;
         if (word[i] & ~bits_of_planes(planes, i % 3u)) {
             return 0;
         }
@@ -131,28 +131,28 @@ static int packs_hold(const bf_geometry *k, const bf_group *group) {
 }
 
 /* No count overflows, whatever the inputs; and no number has bits that one kernel sees and another does not. */
-static int record_holds(const bf_geometry *k, const bf_group *group) {
-    const uint32_t first = group->first & ~BF_FIRST_LIMIT;
+static int record_holds(const bf_geometry *k, const bf_quad *quad) {
+    const uint32_t first = quad->first & ~BF_FIRST_LIMIT;
     if (k->exact) {
-        return packs_hold(k, group);
+        return borders_hold(k, quad);
     }
-    return (group->limit[0] | group->limit[1] | group->limit[2]) < 2 << k->width &&
-           (group->first & BF_FIRST_LIMIT ? first <= k->inputs + 1u : first + k->inputs < BF_COUNTED);
+    return (quad->limit[0] | quad->limit[1] | quad->limit[2]) < 2 << k->digits &&
+           (quad->first & BF_FIRST_LIMIT ? first <= k->inputs + 1u : first + k->inputs < BF_COUNTED);
 }
 
-static bf_status check_classes(const bf_layer *l, int bytes, const uint8_t *data, uint32_t size) {
+static bf_status check_patterns(const bf_layer *l, int bytes, const uint8_t *data, uint32_t size) {
     bf_geometry k;
     const uint8_t *end = data + size;
     const uint8_t *list;
     bf_geometry_of(l, bytes ? BF_LIST8_CHANNELS : 0u, &k);
     if (k.exact) {
-        bf_sets_of(&k);
+        bf_border_of(&k);
     }
-    BF_CHECK((uint64_t)k.groups * k.record * sizeof(uint32_t) <= size, BF_ERR_PLAN);
-    list = data + (size_t)k.groups * k.record * sizeof(uint32_t);
-    for (uint32_t g = 0; g < k.groups; g++) {
-        const bf_group *group = (const bf_group *)(const void *)(data + g * k.record * sizeof(uint32_t));
-        BF_CHECK(rows_hold(&k, g, group->row) && record_holds(&k, group), BF_ERR_PLAN);
+    BF_CHECK((uint64_t)k.quads * k.record * sizeof(uint32_t) <= size, BF_ERR_PLAN);
+    list = data + (size_t)k.quads * k.record * sizeof(uint32_t);
+    for (uint32_t g = 0; g < k.quads; g++) {
+        const bf_quad *quad = (const bf_quad *)(const void *)(data + g * k.record * sizeof(uint32_t));
+        BF_CHECK(rows_hold(&k, g, quad->row) && record_holds(&k, quad), BF_ERR_PLAN);
         list = check_list(&k, bytes, list, end);
         BF_CHECK(list, BF_ERR_PLAN);
     }
@@ -164,15 +164,15 @@ static bf_status check_sizes(const bf_model *model, const bf_layer *l, const uin
     const bf_sizes *sizes = (const bf_sizes *)(const void *)data;
     bf_geometry k;
     bf_geometry_of(l, 0, &k);
-    BF_CHECK(size == k.groups * sizeof *sizes, BF_ERR_PLAN);
-    for (uint32_t g = 0; g < k.groups; g++) {
-        uint16_t rows[BF_GROUP], counted[BF_CLASSES];
+    BF_CHECK(size == k.quads * sizeof *sizes, BF_ERR_PLAN);
+    for (uint32_t g = 0; g < k.quads; g++) {
+        uint16_t rows[BF_QUAD], counted[BF_PATTERNS];
         BF_CHECK(rows_hold(&k, g, sizes[g].row), BF_ERR_PLAN);
-        for (uint32_t j = 0; j < BF_GROUP; j++) {
-            rows[j] = (uint16_t)(g / BF_PAGE * BF_PAGE * BF_GROUP + sizes[g].row[j]);
+        for (uint32_t j = 0; j < BF_QUAD; j++) {
+            rows[j] = (uint16_t)(g / BF_PAGE * BF_PAGE * BF_QUAD + sizes[g].row[j]);
         }
-        bf_count_classes(model, &k, rows, counted);
-        for (uint32_t c = 0; c < BF_CLASSES; c++) {
+        bf_count_patterns(model, &k, rows, counted);
+        for (uint32_t c = 0; c < BF_PATTERNS; c++) {
             BF_CHECK(counted[c] == sizes[g].size[c], BF_ERR_PLAN);
         }
     }
@@ -199,7 +199,7 @@ static bf_status check_data(const bf_model *model, const bf_choice *choice, cons
         return check_sizes(model, l, data, choice->size);
     case BF_USE_PATTERNS_8:
     case BF_USE_PATTERNS_16:
-        return check_classes(l, choice->kernel == BF_USE_PATTERNS_8, data, choice->size);
+        return check_patterns(l, choice->kernel == BF_USE_PATTERNS_8, data, choice->size);
     default:
         return BF_ERR_PLAN; /* data that no kernel wants */
     }

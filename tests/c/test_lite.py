@@ -1,4 +1,4 @@
-"""Forms of kernels for usual layers: what they cover gives the reference's words, what they do not is refused."""
+"""The lite forms of kernels: what they cover gives the reference's words, what they do not is refused."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def _few_tries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(grouping, "TRIES", 20)
 
 
-def usual_spec(seed: int) -> Spec:
-    """A convolution, or a first layer, that the forms for usual layers cover: of any height, kernel and dilation."""
+def lite_spec(seed: int) -> Spec:
+    """A convolution, or a first layer, that the lite forms cover: of any height, kernel and dilation."""
     rng = np.random.default_rng((seed, 6))
     spec = random_spec(seed)
     window = spec.window
@@ -57,40 +57,40 @@ def usual_spec(seed: int) -> Spec:
     return replace(spec, pool=BY_TWO) if pooled else spec
 
 
-def by_usual(plan: Plan) -> bool:
+def by_lite(plan: Plan) -> bool:
     return not FORMS.keys() & set(plan.symbols)
 
 
-def usual_plans(core: Core) -> Iterator[tuple[int, PackedNetwork, Plan]]:
+def lite_plans(core: Core) -> Iterator[tuple[int, PackedNetwork, Plan]]:
     for seed in range(LAYERS):
-        network = single_layer(usual_spec(seed), seed)
+        network = single_layer(lite_spec(seed), seed)
         for _, plan in every_plan(network, core):
-            if by_usual(plan):
+            if by_lite(plan):
                 yield seed, network, plan
 
 
 @pytest.fixture(scope="module")
 def programs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """stream.c with the forms for usual layers: with lanes of one word and of four, with no other kernels beside."""
-    folder = tmp_path_factory.mktemp("usual")
-    ways = {"1": ("-DBF_LANE_WORDS=1",), "4": ("-DBF_LANE_WORDS=4",), "only": ("-DONLY_USUAL",)}
+    """stream.c with the lite forms: with lanes of one word and of four, with no other kernels beside."""
+    folder = tmp_path_factory.mktemp("lite")
+    ways = {"1": ("-DBF_LANE_WORDS=1",), "4": ("-DBF_LANE_WORDS=4",), "only": ("-DONLY_LITE",)}
     for name, flags in ways.items():
-        command = ("gcc", *SANITIZERS, "-DUSUAL", *flags)
+        command = ("gcc", *SANITIZERS, "-DLITE", *flags)
         compile_c(command, folder / name, [*sources(), str(HERE / "stream.c")])
     return {name: folder / name for name in ways}
 
 
 @pytest.mark.parametrize(("core", "lanes"), [("v7m", "1"), ("mve", "4")])
-def test_usual_layers_must_give_the_reference_s_words_on_less_code(programs, core, lanes):
+def test_lite_forms_must_give_the_reference_s_words(programs, core, lanes):
     cases, ran = [], set()
-    for seed, network, plan in usual_plans(replace(CORES[core], lists8=True)):
+    for seed, network, plan in lite_plans(replace(CORES[core], lists8=True)):
         cases.append(framed(network, seed, plan_image.encode(network, plan)))
         ran |= set(plan.symbols)
     assert ran >= set(FORMS.values())
     assert run(programs[lanes], b"".join(cases)) == (0, f"{len(cases)} networks\n")
 
 
-UNUSUAL = {
+FULL_ONLY = {
     "stride": parse("conv3x3:12x12x8-8/s2"),
     "exact zeros": parse("conv3x3:12x12x8-8/p0"),
     "outside is +1": parse("conv3x3:12x12x8-8/p+1"),
@@ -101,23 +101,23 @@ UNUSUAL = {
 }
 
 
-@pytest.mark.parametrize("spec", UNUSUAL.values(), ids=UNUSUAL)
-def test_unusual_layers_must_be_refused_where_only_usual_ones_can_run(programs, spec):
+@pytest.mark.parametrize("spec", FULL_ONLY.values(), ids=FULL_ONLY)
+def test_layers_for_full_forms_must_be_refused_where_only_lite_ones_run(programs, spec):
     network = single_layer(spec, 1)
     refused = "refused: no kernel for a layer is linked in\nnetwork 0 of the stream\n"
-    assert not by_usual(default_plan(network))
+    assert not by_lite(default_plan(network))
     assert run(programs["only"], framed(network, 1)) == (1, refused)
     refused = "refused: the plan behind the image is damaged, or made for another one\nnetwork 0 of the stream\n"
     for kernel, plan in every_plan(network, CORES["v7m"]):
         if len(kernel.forms) > 1:
-            assert not by_usual(plan)
+            assert not by_lite(plan)
             assert run(programs["1"], framed(network, 1, plan_image.encode(network, plan))) == (1, refused)
 
 
-def test_generated_code_must_run_usual_layers_on_less_code(tmp_path):
+def test_generated_code_must_run_lite_forms(tmp_path):
     """Each kernel that has such a form, in a program that links no other."""
     found: dict[str, tuple[PackedNetwork, Plan, int]] = {}
-    for seed, network, plan in usual_plans(CORES["v7m"]):
+    for seed, network, plan in lite_plans(CORES["v7m"]):
         found.setdefault(plan.symbols[-1 if len(plan.symbols) < 3 else 1], (network, plan, seed))
     main = ["#include <string.h>"]
     checks, files = [], []
