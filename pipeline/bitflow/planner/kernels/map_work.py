@@ -1,4 +1,4 @@
-"""What kernels do for maps of bits as strings: changes of layout, and the max-pool (strings.c, pool_by_two.c)."""
+"""What kernels do for maps of bits as strings: changes of layout, and the max-pool (src/planes of the C library)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Filter classes: the lists and limits that a plan holds for the C library's kernels.
 
-Repeats class_lists.c and class_limits.c of the C library in NumPy.
+Repeats lists.c, limits.c and border.c of the C library (src/patterns) in NumPy.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def _list8(entries: Entries, geometry: Geometry, fillers: Entries) -> bytes | No
 
 
 def limit_code(j: int, limit: npt.NDArray[np.int64], width: int) -> npt.NDArray[np.int64]:
-    """BF_LIMIT() of filter_classes.h."""
+    """BF_LIMIT() of lanes.h."""
     return (limit + (1 << width)) & ((2 << width) - 1)
 
 

@@ -1,4 +1,4 @@
-"""What the kernels of filter classes do (conv_classes.c, class_maps.c, class_lists.c, class_limits.c), loop by loop."""
+"""What the kernels of filter classes do (conv_patterns.c, src/patterns), loop by loop."""
 
 from __future__ import annotations
 

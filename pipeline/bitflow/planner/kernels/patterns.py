@@ -1,8 +1,8 @@
 """Filter classes: a layer's geometry.
 
 Four filters are a group; each input of a layer falls into one of 8 classes by which of the filters 1, 2, 3 have another
-weight there than filter 0. firmware/lib/bitflow/src/filter_classes.h says what is added and why the result is exact;
-what stands here repeats its C (classes.h, class_maps.c), and a test holds the two together.
+weight there than filter 0. firmware/lib/bitflow/src/patterns/lanes.h says what is added and why the result is exact;
+what stands here repeats its C (geometry.c, border.c), and a test holds the two together.
 """
 
 from __future__ import annotations

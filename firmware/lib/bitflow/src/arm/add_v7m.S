@@ -1,15 +1,15 @@
 /*
  * add_v7m.S - bf_add_lists16() and bf_add_lists8() for ARMv7-M and later.
  *
- * Four planes enter the running count in 10 operations and leave a pair of carries; two such pairs enter the next plane
- * in 8 and leave a pair again. A pair (first, differ) is two bits of one weight, a and a ^ b (filter_classes.c has the
+ * Four planes enter the running count in 10 operations and leave a pair of carries; two such pairs enter the next digit
+ * in 8 and leave a pair again. A pair (first, differ) is two bits of one weight, a and a ^ b (generic/add.h has the
  * source of this). The first three operations of the eight need only the first pair, of which then one register is
- * left, called half. So the tree of 32 inputs fits the registers: planes 0 .. 3 of the running count, a half for the
- * planes 1, 2 and 3, and three more to load and add in. What 32 inputs carry out of plane 3 is one pair; it is added to
- * planes 4 .. 7 in memory, and only what these carry out, mostly nothing, goes on in a loop.
+ * left, called half. So the tree of 32 inputs fits the registers: digits 0 .. 3 of the running count, a half for the
+ * digits 1, 2 and 3, and three more to load and add in. What 32 inputs carry out of digit 3 is one pair; it is added to
+ * digits 4 .. 7 in memory, and only what these carry out, mostly nothing, goes on in a loop.
  *
  * A number of runs that is no multiple of four enters the first block where as many runs are left: the half of what is
- * left out is that of two zeros, the plane itself.
+ * left out is that of two zeros, the digit itself.
  *
  * The next entry is at [list, #2]: so that a list of bytes follows its two bytes of numbers as it follows other bytes.
  *
@@ -19,8 +19,7 @@
 
 #ifdef BF_ARM_V7M
 
-    .syntax unified
-    .thumb
+#include "macros.h"
 
     .equ COUNT, 48          @ bytes of a bf_count
 
@@ -35,10 +34,10 @@ w       .req r6
 x       .req r7
 fours   .req r8
 eights  .req r9
-half4   .req r10            @ of what is added to plane 2
-half8   .req r11            @ of what is added to plane 3
+half4   .req r10            @ of what is added to digit 2
+half8   .req r11            @ of what is added to digit 3
 runs    .req r12            @ of this pattern, not yet added
-upper   .req lr             @ plane 4 of the pattern's count
+upper   .req lr             @ digit 4 of the pattern's count
 
     .equ ENTRY_PLANES, 0    @ on the stack
     .equ END, 4             @ upper, after the last pattern
@@ -74,8 +73,8 @@ upper   .req lr             @ plane 4 of the pattern's count
 
 /* ---- Adding. A pair in (first, differ). ---- */
 
-/* Four planes into ones. The pair is left in (\second, u); x is used. \place: in the run, at its end, at the last's. */
-.macro ADD_FOUR format, second, i, place
+/* Four planes into ones. The pair is left in (\second, u); x is used. \where: in the run, at its end, at the last's. */
+.macro ADD_FOUR format, second, i, where
     ENTRY \format, u, \i
     ENTRY \format, \second, (\i + 1)
     PLANE \format, u
@@ -84,14 +83,14 @@ upper   .req lr             @ plane 4 of the pattern's count
     eors u, ones
     orrs u, \second
     eors ones, \second
-.ifc \place, last
+.ifc \where, last
     LAST_ENTRIES \format, \second, x, (\i + 2)
 .else
     ENTRY \format, \second, (\i + 2)
     ENTRY \format, x, (\i + 3)
 .endif
     PLANE \format, \second
-.ifc \place, run
+.ifc \where, run
     PLANE \format, x
 .else
 .if \format == 8
@@ -109,37 +108,13 @@ upper   .req lr             @ plane 4 of the pattern's count
     eors ones, x
 .endm
 
-/* The first half: the pair (\first, \differ) enters \plane, \half is left. */
-.macro OPEN plane, half, first, differ
-    eor \half, \first, \plane
-    orr \half, \half, \differ
-    eor \plane, \plane, \differ
-.endm
-
-/* The second half: the pair (\first, \differ) enters. The carries are left in (\first, \half). */
-.macro CLOSE plane, half, first, differ
-    eor \first, \first, \plane
-    bic \first, \first, \differ
-    eor \half, \half, \first
-    eor \first, \first, \plane
-    eor \plane, \plane, \differ
-.endm
-
-/* One pair enters \plane, \first is what it carries. */
-.macro ADD_PAIR plane, first, differ
-    eor \first, \first, \plane
-    orr \first, \first, \differ
-    eor \plane, \plane, \differ
-    eor \first, \first, \plane
-.endm
-
-/* A run into ones and twos. The pair of carries is left in (w, v). \place: of the run in a block: run, or last. */
-.macro ADD_RUN format, i, place
+/* A run into ones and twos. The pair of carries is left in (w, v). \where: of the run in a block: run, or last. */
+.macro ADD_RUN format, i, where
     ADD_FOUR \format, v, \i, run
     eors v, twos            @ OPEN twos, v, v, u
     orrs v, u
     eors twos, u
-.ifc \place, last
+.ifc \where, last
     ADD_FOUR \format, w, (\i + 4), last
 .else
     ADD_FOUR \format, w, (\i + 4), end
@@ -151,7 +126,7 @@ upper   .req lr             @ plane 4 of the pattern's count
     eors twos, u
 .endm
 
-/* \carry into the planes from memory at \at on, as far as it goes; x is used. */
+/* \carry into the digits in memory at \at on, as far as it goes; x is used. */
 .macro RIPPLE at, carry
 80: ldr x, [\at]
     eor x, x, \carry
@@ -163,12 +138,7 @@ upper   .req lr             @ plane 4 of the pattern's count
 /* ---- A function. ---- */
 
 .macro BEGIN name
-    .section .text.\name, "ax", %progbits
-    .balign 4
-    .global \name
-    .type \name, %function
-    .thumb_func
-\name:
+    FUNCTION \name
     push {r3-r11, lr}
     add upper, r2, #16
     ubfx u, r3, #16, #4
@@ -178,7 +148,7 @@ upper   .req lr             @ plane 4 of the pattern's count
     subs list, list, #2
     cmp r3, #0
     bmi 10f
-    sbfx r0, r3, #4, #1     @ BF_START(): planes 4 .. 11
+    sbfx r0, r3, #4, #1     @ BF_START(): digits 4 .. 11
     sbfx r4, r3, #5, #1
     sbfx r5, r3, #6, #1
     sbfx r6, r3, #7, #1
@@ -236,7 +206,7 @@ upper   .req lr             @ plane 4 of the pattern's count
     \borrow 4b
 .endm
 
-/* The pattern's count is complete: keep it, and go on from there. */
+/* The pattern's count is complete: store it, and go on from there. */
 .macro NEXT_PATTERN
     stmdb upper, {ones, twos, fours, eights}
     ldm upper, {r0, r4-r7, r10-r12}
@@ -250,7 +220,7 @@ upper   .req lr             @ plane 4 of the pattern's count
     pop {r3-r11, pc}
 .endm
 
-/* What is carried out of plane 7. */
+/* What is carried out of digit 7. */
 .macro CARRY_ON
 9:  add u, upper, #16
     RIPPLE u, half8

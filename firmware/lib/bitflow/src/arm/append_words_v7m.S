@@ -11,8 +11,7 @@
 
 #ifdef BF_ARM_V7M
 
-    .syntax unified
-    .thumb
+#include "macros.h"
 
     .equ WEIGHTS, 32        @ in bf_entries; behind them at, mask, last, ones, step
     .equ AT, 48
@@ -47,12 +46,7 @@ top     .req lr             @ bit 31
 82:
 .endm
 
-    .section .text.bf_append_words, "ax", %progbits
-    .balign 4
-    .global bf_append_words
-    .type bf_append_words, %function
-    .thumb_func
-bf_append_words:
+    FUNCTION bf_append_words
     push {r4-r11, lr}
     mov top, #0x80000000
 1:  ldr r2, [entries, #WORDS]

@@ -6,8 +6,7 @@
 
 #ifdef BF_ARM_V7M
 
-    .syntax unified
-    .thumb
+#include "macros.h"
 
 /* The plane whose index is at bit \shift of \word. */
 .macro LOOK_UP plane, word, shift
@@ -15,12 +14,7 @@
     ldr \plane, [r1, \plane, lsl #2]
 .endm
 
-    .section .text.bf_look_up, "ax", %progbits
-    .balign 4
-    .global bf_look_up
-    .type bf_look_up, %function
-    .thumb_func
-bf_look_up:
+    FUNCTION bf_look_up
     push {r4-r11}
     cmp r2, #10             @ ten planes, or all
     ldm r0, {r0, r2, r12}

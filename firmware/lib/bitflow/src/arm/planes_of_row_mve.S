@@ -6,8 +6,7 @@
 
 #ifdef BF_ARM_MVE
 
-    .syntax unified
-    .thumb
+#include "macros.h"
 
 to      .req r0
 from    .req r1
@@ -39,12 +38,7 @@ left    .req r5
     add to, to, #96
 .endm
 
-    .section .text.bf_planes_of_row, "ax", %progbits
-    .balign 4
-    .global bf_planes_of_row
-    .type bf_planes_of_row, %function
-    .thumb_func
-bf_planes_of_row:
+    FUNCTION bf_planes_of_row
     push {r4-r6, lr}
     vpush {d8-d13}
     ldm row!, {r3, r4, r6}

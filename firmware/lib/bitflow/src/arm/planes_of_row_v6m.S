@@ -6,8 +6,7 @@
 
 #ifdef BF_ARM_V6M
 
-    .syntax unified
-    .thumb
+#include "macros.h"
 
 to      .req r0
 from    .req r1
@@ -27,12 +26,7 @@ end     .req r12            @ of the planes
     stm to!, {\bits, \other}
 .endm
 
-    .section .text.bf_planes_of_row, "ax", %progbits
-    .balign 4
-    .global bf_planes_of_row
-    .type bf_planes_of_row, %function
-    .thumb_func
-bf_planes_of_row:
+    FUNCTION bf_planes_of_row
     push {r4-r7, lr}
     mov r4, r8
     mov r5, r9

@@ -6,8 +6,7 @@
 
 #ifdef BF_ARM_V7M
 
-    .syntax unified
-    .thumb
+#include "macros.h"
 
 to      .req r0
 from    .req r1
@@ -19,12 +18,7 @@ right   .req r11
 high    .req r12
 scale   .req lr             @ 2^(32 - shift), 0 for 2^32: multiplying shifts and adds in one instruction
 
-    .section .text.bf_planes_of_row, "ax", %progbits
-    .balign 4
-    .global bf_planes_of_row
-    .type bf_planes_of_row, %function
-    .thumb_func
-bf_planes_of_row:
+    FUNCTION bf_planes_of_row
     push {r4-r11, lr}
     ldm r2!, {r4-r6}
     ldm r2, {r10-r12}

@@ -6,8 +6,7 @@
 
 #ifdef BF_ARM_V7M
 
-    .syntax unified
-    .thumb
+#include "macros.h"
 
 to      .req r0
 from    .req r1
@@ -22,12 +21,7 @@ plane   .req r10
 other   .req r11            @ its complement
 n       .req r12            @ channels up to a pair of fillers
 
-    .section .text.bf_planes_of_tap, "ax", %progbits
-    .balign 4
-    .global bf_planes_of_tap
-    .type bf_planes_of_tap, %function
-    .thumb_func
-bf_planes_of_tap:
+    FUNCTION bf_planes_of_tap
     push {r4-r11, lr}
     ldm r2, {r3-r8}
     lsls stride, stride, #2

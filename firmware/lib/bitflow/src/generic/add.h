@@ -7,7 +7,7 @@
 
 #include "../patterns/lanes.h"
 
-#define LOW_DIGITS 4u /* of the running count, held in registers; the others are added to where the count is kept */
+#define LOW_DIGITS 4u /* of the running count, held in registers; the others are added to in memory */
 
 /*
  * Two bits of one weight, coded as the first and the exclusive or of both: so coded, two full adders in a row take 8

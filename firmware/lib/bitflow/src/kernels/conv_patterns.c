@@ -1,9 +1,9 @@
 /*
- * conv_patterns.c - convolution on bits by filter patterns, on planes: the kernels.
+ * conv_patterns.c - convolution on bits by filter patterns, on bit planes: the kernels.
  *
  * Three of them, which differ in where the lists of a quad come from: 8-bit or 16-bit lists lie in a plan; or they are
  * made of the 1-bit weights in scratch, for as many quads at a time as there is memory for. Then either the planes of
- * every block are laid out again for each such part, or those of all blocks are kept.
+ * every block are laid out again for each such part, or those of all blocks stay in scratch.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -19,13 +19,13 @@
 typedef struct memory {
     size_t copies, counts, tables, planes, records, lists, end;
     uint32_t part;   /* quads whose lists are made at a time */
-    uint32_t blocks; /* whose planes are kept: all or one */
+    uint32_t blocks; /* whose planes lie in scratch: all or one */
 } memory;
 
 #define COUNT_WORDS (sizeof(bf_count) / sizeof(uint32_t))
 #define LANES_WORDS (sizeof(bf_lanes) / sizeof(uint32_t))
 
-/* How to use some words for planes, records and lists: as few turns over the blocks as they allow, but at least one. */
+/* Shares `words` words among planes, records and lists, so that there are as few turns over the blocks as possible. */
 BF_COLD static void share(const bf_geometry *k, size_t words, memory *m) {
     const size_t planes = (size_t)k->planes * LANES_WORDS;
     const size_t quad = k->record + bf_list_words(k);
@@ -114,8 +114,8 @@ static const void *run_border(const bf_block *b, const uint32_t *record, const v
 }
 
 /*
- * What usual layers do without: those whose taps all count and are read in the input itself, with the pool that most
- * networks have. It hangs on a pointer, which kernels of usual layers do not have, so that it is not linked with them.
+ * The code of full kernels alone. Lite kernels run layers whose taps all count and are read in the input itself, with
+ * the pool that most networks have. They leave the pointer NULL, so the linker drops this code.
  */
 typedef struct full_code {
     void (*border_of)(bf_geometry *k);
@@ -131,7 +131,7 @@ static const full_code all_code = {bf_border_of, bf_copy_input, bf_find_borders,
 typedef struct form {
     uint32_t chunk; /* channels between fillers in lists, 0: all */
     bf_adder *add;
-    const full_code *full; /* NULL: for usual layers only */
+    const full_code *full; /* NULL: a lite kernel */
     bf_limits *limits;     /* of lists that are made, where exact */
 } form;
 

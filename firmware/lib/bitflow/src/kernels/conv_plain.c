@@ -1,7 +1,7 @@
 /*
  * conv_plain.c - convolution and dense layers on bits: XOR and popcount; plain form, any shape, groups, padding.
  *
- * The bits under the window are gathered once per pixel into a string of K bits, in the order of the weights; each
+ * The bits under the window are gathered once per position into a row of K bits, in the order of the weights; each
  * filter is then one pass over its words. Agreement of +-1 values: accumulator = valid - 2 * popcount((a ^ w) & mask),
  * where mask has the taps that count (all but those of exact zero padding) and valid is their number.
  *
@@ -13,7 +13,7 @@
 /* Inner loops. They are not static: compilers take a static function that only cold functions call for a cold one. */
 uint32_t bf_count_differences(const uint32_t *a, const uint32_t *w, const uint32_t *mask, uint32_t n);
 
-/* The window and its mask, after the map before the pool. */
+/* The map before the pool, then the window and its mask. */
 BF_COLD static size_t conv_scratch(const bf_job *job) {
     const bf_layer *layer = job->layer;
     return bf_unpooled_size(layer) + 2u * (size_t)bf_words(bf_taps(layer)) * sizeof(uint32_t);
@@ -45,8 +45,8 @@ BF_COLD static void append_ones(uint32_t *to, uint32_t to_at, uint32_t n) {
 }
 
 /*
- * The bits under the window of output pixel (y, x), channels of one group, and the mask of those that count. Returns
- * how many do.
+ * The bits under the window of output position (y, x), channels of one group, and the mask of those that count. Returns
+ * how many count.
  */
 BF_COLD static uint32_t gather(const bf_job *job, int32_t y, int32_t x, uint32_t group, uint32_t *window,
                                uint32_t *mask) {

@@ -8,10 +8,9 @@
  *
  *   2 S - m >= ceil((2 W - n - shift) / 2)
  *
- * The count starts at a number that takes m / 2 away, and the plan has the threshold for even and for odd m. Where many
- * more than half of the inputs are 1, those are listed that are 0: that is the accumulator of the opposite inputs, and
- * the opposite of its bit for the shift -1 - shift. The list is made once for each position and serves all blocks of
- * filters.
+ * The count starts m / 2 below a constant, and the plan has the threshold for even and for odd m. Where many
+ * more than half of the inputs are 1, the inputs that are 0 are listed: this negates all inputs, so the shift is
+ * -1 - shift and the bit is inverted. The list is made once for each position and serves all blocks of filters.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -19,7 +18,7 @@
 #include "../patterns/lanes.h"
 #include "epilogue.h"
 
-/* A list is given up when it has more ones than this: then that of the zeros is shorter. */
+/* More ones than this are not listed: the list of the zeros is shorter then. */
 static uint32_t most_listed(uint32_t inputs) {
     return inputs / 2u + inputs / 8u + 1u;
 }
@@ -59,7 +58,7 @@ BF_COLD static size_t scratch(const bf_job *job) {
     return bf_unpooled_size(job->layer) + 2u * sizeof(bf_count) + (entries + 1u) / 2u * sizeof(uint32_t);
 }
 
-/* The planes of the bits of a word that are 1; from the highest bit down, which takes the fewest instructions. */
+/* Lists the planes of the bits of a word that are 1, from the highest bit down: that takes the fewest instructions. */
 static uint16_t *list_word(uint16_t *to, uint32_t set, uint32_t first) {
     const uint32_t base = (first + BF_WORD_BITS - 1u) * (uint32_t)sizeof(bf_lanes);
     while (set) {

@@ -146,7 +146,7 @@ BF_COLD static void make_starts(const bf_sums_work *w, const uint32_t *weights, 
     filter[BF_SUMS_START] = 0;
 }
 
-/* From the n weights at bit `at` of each filter to the place of their sum in the tables, from word `words` on. */
+/* Writes where the sum of the n weights at bit `at` of each filter lies in the tables, from word `words` on. */
 BF_COLD static void make_offsets(const bf_sums_work *w, const uint32_t *weights, uint32_t at, uint32_t n,
                                  uint32_t words, uint16_t *offset) {
     const uint32_t shift = at % BF_WORD_BITS, mask = bf_tail_mask(n), row = bf_words(bf_taps(w->layer));
@@ -294,9 +294,9 @@ BF_COLD void bf_input_sums_run(const bf_job *job, uint32_t *scratch, uint32_t *t
     }
 }
 
-/* ---- The kernel: its sums give planes. ---- */
+/* ---- The kernel. It writes bit planes. ---- */
 
-/* How windows are pooled that are not 2 x 2 side by side; NULL: layers that have such are not covered. */
+/* How windows other than 2 x 2 side by side are pooled; NULL: a lite kernel, which does not cover them. */
 typedef struct form {
     bf_plane_pool *pool;
 } form;

@@ -4,7 +4,7 @@
  *
  * The values under the window are gathered once per position, in the order of the weights: int16_t where they are
  * pixels or bits, int32_t where they are integers. Sums are unsigned: an image that was changed after bf_open() may
- * overflow them, and gives wrong numbers then.
+ * overflow them, and has wrong scores then.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -16,7 +16,7 @@ uint32_t bf_narrow_sum(const int16_t *values, const int8_t *weights, uint32_t ta
 uint32_t bf_wide_sum(const uint32_t *values, const int8_t *weights, uint32_t taps);
 uint32_t bf_signed_sum(const uint32_t *values, const uint32_t *weights, uint32_t taps);
 
-/* The window, after the map before the pool. */
+/* The map before the pool, then the window. */
 BF_COLD static size_t wide_scratch(const bf_job *job) {
     const bf_layer *layer = job->layer;
     const size_t taps = bf_taps(layer);

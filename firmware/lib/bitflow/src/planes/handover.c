@@ -22,9 +22,9 @@ typedef struct parts {
 
 BF_COLD static parts parts_of(const bf_job *job) {
     const bf_layer *l = job->layer;
-    const int takes = (job->kernel->flags & BF_INPUT_PLANES) != 0;
+    const int on_planes = (job->kernel->flags & BF_INPUT_PLANES) != 0;
     parts p = {0, 0, 0};
-    if (takes && !job->planes_in) {
+    if (on_planes && !job->planes_in) {
         p.input = bf_words_of_planes((uint32_t)l->in_h * l->in_w, l->in_c);
     }
     if (l->pool_h || !job->planes_out) {

@@ -9,10 +9,9 @@
 #include "../run/job.h"
 
 /*
- * A kernel that takes and gives planes works on these. bf_input_planes() gives the input as planes, made in `scratch`
- * where it is none; bf_planes_done() takes what the kernel wrote to bf_output_planes(), the map before the pool, and
- * brings it to the output: by bf_pool_by_two() or else by `pool`, which a kernel of usual layers has not. The part of
- * scratch for both is bf_planes_scratch() words, at its beginning.
+ * A kernel on bit planes reads bf_input_planes(): the input, or planes that are made of it in scratch. It writes the
+ * map before the pool to bf_output_planes(). bf_planes_done() then pools it, by bf_pool_by_two() or else by `pool`
+ * (NULL in lite kernels), and writes the output. Scratch begins with bf_planes_scratch() words for all this.
  */
 size_t bf_planes_scratch(const bf_job *job);
 const uint32_t *bf_input_planes(const bf_job *job);

@@ -1,8 +1,8 @@
 /*
- * planes.h - maps of bits as planes: what lies between kernels that work on many positions at a time.
+ * planes.h - maps of bits as bit planes: what kernels that work on many positions at a time hand to each other.
  *
- * Each channel is a plane of bits, bit p is position p = y * width + x, 32 a word, least significant first; channel
- * after channel. A plane takes bf_words_of_plane() words; the bits behind the last position are undefined. A map may be
+ * Each channel is a plane: bit p is position p = y * width + x, 32 a word, least significant first; channel after
+ * channel. A plane takes bf_words_of_plane() words; the bits behind the last position are undefined. A map may be
  * of any width: a row need not begin on a word.
  *
  * SPDX-License-Identifier: MIT
@@ -27,7 +27,7 @@ static inline int bf_planes_fit(uint32_t positions, uint32_t channels) {
     return (uint64_t)bf_words_of_plane(positions) * channels <= BF_MAP_LIMIT / 4u / sizeof(uint32_t);
 }
 
-/* Are those that a layer gives, before its pool and after it? */
+/* The same of a layer's output, before its pool and after it. */
 int bf_output_planes_fit(const bf_layer *layer);
 
 /* 32 bits of a plane from bit `at` on; reads the word behind, too. */

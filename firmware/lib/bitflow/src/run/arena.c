@@ -1,13 +1,13 @@
 /*
- * arena.c - who runs each layer, how its map lies, and where in the arena.
+ * arena.c - which kernel runs each layer, how its map lies, and where in the arena.
  *
  * The arena: maps that are pinned, because others than the next layer read them, lie at its low end, where their
  * records say. In the rest a layer of even number leaves its map at the low end, one of odd number at the high end, so
  * that input and output never meet; scratch lies between them. The size of the rest is the largest need of any layer. A
  * guard stands at both ends.
  *
- * A map lies as planes (planes.h) where the kernel that writes it gives planes and the only one that reads it takes
- * them; every other map lies in the public form.
+ * A map lies as bit planes (planes.h) where the kernel that writes it and the only one that reads it both work on
+ * planes; every other map lies in the public form.
  *
  * SPDX-License-Identifier: MIT
  */

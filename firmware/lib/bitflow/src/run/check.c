@@ -2,7 +2,7 @@
  * check.c - whether the records of an image are those of a network: each for itself, with its sources, in the arena.
  *
  * Nothing here looks at the arrays. What holds afterwards: shapes follow from each other; a layer reads what its
- * sources give; no map is read after its place was given to another; sizes fit 32 bits with room.
+ * sources wrote; no map is read after another one took its memory; sizes fit 32 bits with room.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -42,7 +42,7 @@ static bf_status check_window(const bf_layer *l) {
                  axis_fits(l->in_w, l->pad_left, l->pad_right, l->kernel_w, l->dilation_w, l->stride_w, l->conv_w),
              BF_ERR_SHAPE);
     if (whole || !has_filters(l)) {
-        /* A window with one place: written with stride and dilation 1. */
+        /* A single window, or windows of one position: stride and dilation are written as 1. */
         BF_CHECK(l->kernel_h == (whole ? l->in_h : 1) && l->kernel_w == (whole ? l->in_w : 1) && l->groups == 1 &&
                      l->stride_h == 1 && l->stride_w == 1 && l->dilation_h == 1 && l->dilation_w == 1 &&
                      !(l->pad_top | l->pad_left | l->pad_bottom | l->pad_right),
@@ -73,7 +73,7 @@ static bf_status check_pool(const bf_layer *l) {
     return BF_OK;
 }
 
-/* Arrays that an output of this kind cannot have. Where they lie and what is in them is the caller's to check. */
+/* No array that an output of this kind cannot have. open.c checks where arrays lie and what is in them. */
 static bf_status check_roles(const bf_layer *l) {
     const int compared = l->output == BF_BITS && l->kind != BF_CONCAT;
     BF_CHECK(has_filters(l) || !l->weights, BF_ERR_SHAPE);
@@ -168,7 +168,7 @@ static int reads(const bf_layer *l, uint32_t source) {
     return 0;
 }
 
-/* A map that is kept shares no memory with those that layers write before it was read for the last time. */
+/* A pinned map shares no memory with maps that are written before it is read for the last time. */
 static bf_status check_pinned(const bf_image *im, uint32_t index) {
     const bf_layer *l = &im->layers[index];
     const size_t size = bf_map_size(l);
@@ -182,7 +182,7 @@ static bf_status check_pinned(const bf_image *im, uint32_t index) {
     return BF_OK;
 }
 
-/* That nobody reads a map after `last` was checked with the readers; here, that `last` does. */
+/* check_sources() saw that no layer after `last` reads the map; here, that `last` reads it. */
 static bf_status check_life(const bf_image *im, uint32_t index) {
     const bf_layer *l = &im->layers[index];
     if (index + 1u == im->header->layer_count) {

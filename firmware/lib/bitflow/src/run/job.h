@@ -13,8 +13,8 @@ typedef struct bf_job {
     const bf_layer *layer;
     const bf_kernel *kernel;
     const bf_choice *choice;            /* of the plan; NULL: there is none */
-    int planes_in;                      /* the input lies as planes (planes.h), not in the public form */
-    int planes_out;                     /* the output shall */
+    int planes_in;                      /* the input is bit planes (planes.h), not in the public form */
+    int planes_out;                     /* the output must be so */
     const void *inputs[BF_MAX_SOURCES]; /* source_count maps; of BF_PIXELS [in_h][in_w][in_c] bytes, on any address */
     void *output;                       /* the map; BF_SCORES: int32_t[out_c] */
     uint32_t *scratch;                  /* as many bytes as its `scratch` query said */
@@ -28,7 +28,7 @@ struct bf_kernel {
     int (*covers)(const bf_kernel *kernel, const bf_layer *layer); /* NULL: all layers of its kinds */
     size_t (*scratch)(const bf_job *job); /* bytes of scratch, a multiple of 4; inputs, output, scratch are not set */
     void (*run)(const bf_job *job);
-    const void *form; /* in what it differs from others that share its functions; NULL: there are none */
+    const void *form; /* how it differs from kernels that share its functions; NULL: none do */
 };
 
 static inline int bf_covers(const bf_kernel *kernel, const bf_layer *layer) {

@@ -10,7 +10,7 @@
 
 #define BF_WORD_BITS 32u
 
-/* No map, nor all kept maps together, nor a window is larger than this many bytes: sums of sizes fit 32 bits. */
+/* Bytes at most of a map, of all pinned maps together, of a window: so sums of sizes fit 32 bits. */
 #define BF_MAP_LIMIT 0x10000000u
 
 /* No more taps enter an accumulator: as int32_t they are a window of BF_MAP_LIMIT. */
@@ -26,7 +26,7 @@ static inline uint32_t bf_words(uint32_t bits) {
     return (bits + BF_WORD_BITS - 1u) / BF_WORD_BITS;
 }
 
-/* Mask of the used bits in the last word of a string of `bits` > 0 bits. */
+/* Mask of the used bits in the last word of a row of `bits` > 0 bits. */
 static inline uint32_t bf_tail_mask(uint32_t bits) {
     return 0xFFFFFFFFu >> ((BF_WORD_BITS - bits % BF_WORD_BITS) % BF_WORD_BITS);
 }
@@ -41,13 +41,13 @@ static inline uint32_t bf_position_words(uint32_t output, uint32_t channels) {
     return output == BF_INTEGERS ? channels : bf_words(channels);
 }
 
-/* Bytes of the public form of the map that a layer gives; 0 for scores, which lie outside the arena. */
+/* Bytes of a layer's output map in the public form; 0 for scores, which lie outside the arena. */
 static inline size_t bf_map_size(const bf_layer *layer) {
     const size_t words = bf_position_words(layer->output, layer->out_c);
     return layer->output == BF_SCORES ? 0 : (size_t)layer->out_h * layer->out_w * words * sizeof(uint32_t);
 }
 
-/* What a source of a layer holds: BF_BITS, BF_INTEGERS, or BF_PIXELS. */
+/* The map type of source k of a layer: BF_BITS, BF_INTEGERS, or BF_PIXELS. */
 static inline uint32_t bf_source_type(const bf_layer *layers, const bf_layer *layer, unsigned k) {
     return layer->sources[k] == BF_PIXELS ? BF_PIXELS : layers[layer->sources[k]].output;
 }

@@ -1,8 +1,8 @@
 /*
- * open.c - bf_open: an image from anywhere is checked whole before anything in it is believed.
+ * open.c - bf_open: an image from anywhere is checked completely before anything in it is trusted.
  *
  * What holds afterwards, and is all that a run relies on: what check.c says of the records; every offset with the
- * length that its layer's shape asks for lies between the first byte and the CRC, on 4 bytes; strings end inside; all
+ * length that its layer's shape asks for lies between the first byte and the CRC, on 4 bytes; texts end inside; all
  * of them together take no more bytes than there are, so that a copy of everything is no larger; accumulator,
  * BatchShift and score cannot overflow.
  *
@@ -23,7 +23,7 @@ static bf_status check_words(const bf_image *im, uint32_t offset, uint64_t count
     return BF_OK;
 }
 
-/* An array or string takes `size` bytes, which no other one may have. */
+/* An array or text has `size` bytes of its own. */
 static bf_status claim(bf_image *im, uint64_t size) {
     BF_CHECK(size <= im->left, BF_ERR_BOUNDS);
     im->left -= (uint32_t)size;
@@ -35,7 +35,7 @@ static bf_status check_array(bf_image *im, uint32_t offset, uint64_t count) {
     return status == BF_OK ? claim(im, 4u * count) : status;
 }
 
-/* `count` strings, one after the other. */
+/* `count` NUL-terminated texts, one after the other. */
 static bf_status check_text(bf_image *im, uint32_t offset, uint32_t count) {
     const uint32_t start = offset;
     if (offset == 0) {
@@ -76,7 +76,7 @@ static const uint32_t *words_at(const bf_image *im, uint32_t offset) {
     return (const uint32_t *)(const void *)(im->base + offset);
 }
 
-/* The last word of each of `count` strings of `bits` bits has zeros above them. */
+/* The last word of each of `count` rows of `bits` bits has zeros above them. */
 static bf_status check_tails(const uint32_t *words, uint32_t count, uint32_t bits) {
     const uint32_t stride = bf_words(bits);
     for (uint32_t i = 1; i <= count; i++) {
@@ -85,7 +85,7 @@ static bf_status check_tails(const uint32_t *words, uint32_t count, uint32_t bit
     return BF_OK;
 }
 
-/* No weight is -128, which is no negative of a weight. */
+/* No weight is -128, whose negative is no int8. */
 static bf_status check_weights(const bf_image *im, const bf_layer *l) {
     const int8_t *weights = (const int8_t *)(const void *)(im->base + l->weights);
     const size_t count = (size_t)l->out_c * bf_words(bf_taps(l) * 8u) * 4u;

@@ -1,5 +1,5 @@
 /*
- * plan.c - a plan behind an image: taken where it fits, and checked whole before a kernel follows it.
+ * plan.c - a plan behind an image: used where it fits, and checked completely before a kernel follows it.
  *
  * What holds afterwards: every layer has a kernel that covers it, with data of the right size inside the plan; a list
  * names only planes that its block has, and so few of them that no count overflows, wherever it starts; a channel is
