@@ -8,7 +8,7 @@
 
 #if defined(MICROPY_ENABLE_DYNRUNTIME)
 #include "py/nativeglue.h"
-/* One function that finds the firmware's functions, instead of 16 bytes in each that uses them. */
+/* One function that finds the firmware's table, instead of 16 bytes in each function that uses it. */
 static const mp_fun_table_t *firmware(void) __attribute__((noinline, const));
 static const mp_fun_table_t *firmware(void) {
     return &mp_fun_table;

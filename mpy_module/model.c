@@ -17,7 +17,7 @@ static mp_obj_t copy_of(const mp_buffer_info_t *from) {
     return copy;
 }
 
-/* The whole file in memory: in place where it lies in readable memory (ROMFS), else read once. */
+/* The whole file in memory: in place if it is memory-mapped (ROMFS), else read. */
 static mp_obj_t read_file(mp_obj_t path) {
     mp_obj_t arguments[2] = {path, MP_OBJ_NEW_QSTR(MP_QSTR_rb)};
     mp_obj_t file = mp_call_function_n_kw(mp_load_global(MP_QSTR_open), 2, 0, arguments);
@@ -56,7 +56,7 @@ static void open_source(model_obj *self, mp_obj_t source, bool copy) {
     self->source = source;
     self->buffer = info.buf;
     self->length = info.len;
-    /* Nobody else has what was read or copied here. */
+    /* Nothing else refers to what was read or copied here. */
     self->writable = !file && !copy && mp_get_buffer(source, &info, MP_BUFFER_WRITE);
 }
 

@@ -11,15 +11,15 @@
 
 typedef struct model_obj {
     mp_obj_base_t base;
-    mp_obj_t source;    /* buffer that holds the image, kept alive; none: compiled in; MP_OBJ_NULL: after deinit() */
-    const void *buffer; /* where it was, and how long, when it was opened */
+    mp_obj_t source;    /* buffer with the image; None: compiled in; MP_OBJ_NULL: after deinit() */
+    const void *buffer; /* its address and length when it was opened */
     size_t length;
     mp_obj_t arena; /* bytearray: arena, then the scores of predict() */
     mp_obj_t labels;
     mp_obj_t input; /* last image, for hidden() */
     bf_model model;
-    bool writable; /* somebody may write to the image: its records are checked before each use */
-    bool busy;     /* a run is on its way: what it calls must not run or free the same model */
+    bool writable; /* the image may be written to: its records are checked before each use */
+    bool busy;     /* it runs: code that the run calls must not run or free the same model */
 } model_obj;
 
 mp_obj_t bitflow_make_model(const mp_obj_type_t *type, size_t n_args, size_t n_kw, const mp_obj_t *args);

@@ -11,7 +11,7 @@
 static const void *input_of(model_obj *self, mp_obj_t image) {
     mp_buffer_info_t info;
     size_t size = bf_input_size(&self->model);
-    /* 1 is a bytearray's code. */
+    /* 1 is the type code of a bytearray. */
     if (!mp_get_buffer(image, &info, MP_BUFFER_READ) ||
         (info.typecode != 'B' && info.typecode != 'b' && info.typecode != 1)) {
         mp_raise_TypeError(MP_ERROR_TEXT("an image is a buffer of bytes"));
@@ -32,7 +32,7 @@ static int32_t *scores_in(model_obj *self) {
 }
 
 #if defined(MICROPY_ENABLE_DYNRUNTIME)
-/* time.sleep_ms, the way to Ctrl-C from a native module; NULL: not there. The linker takes no hidden variable. */
+/* time.sleep_ms, in which Ctrl-C is handled; NULL: there is none. The linker of native modules needs it visible. */
 __attribute__((visibility("default"))) mp_obj_t sleep_ms;
 
 void bitflow_find_sleep(void) {
@@ -60,7 +60,7 @@ static int after_layer(void *user, unsigned layer) {
     return 0;
 }
 
-/* Whatever is raised, between layers or (on the Unix port) anywhere, the model can run again afterwards. */
+/* After an exception, between layers or (on the Unix port) anywhere, the model can run again. */
 static void run(model_obj *self, mp_obj_t image, int32_t *scores, const bf_hook *hook) {
     const void *input = input_of(self, image);
     nlr_buf_t nlr;

@@ -13,7 +13,7 @@
 #define TAIL    4u /* CRC-32 */
 #define PAYLOAD (HEAD + FRAME_BODY + TAIL)
 #define ENCODED (PAYLOAD + 1u) /* COBS adds one byte to fewer than 255 */
-#define STORED  2u             /* as many requests as the host has on the way */
+#define STORED  2u             /* the host sends at most as many requests before it waits */
 
 /* ---- COBS. ---- */
 
@@ -33,7 +33,7 @@ static void cobs_encode(uint8_t *out, const uint8_t *in, size_t n) {
     *code = run;
 }
 
-/* Decodes n bytes in place; returns how many came out, 0 if they are no code. */
+/* Decodes n bytes in place. Returns how many came out, 0 if the bytes are no COBS. */
 static size_t cobs_decode(uint8_t *bytes, size_t n) {
     size_t out = 0;
     for (size_t i = 0; i < n;) {
@@ -116,7 +116,7 @@ static void answer_frame(uint8_t *payload, size_t n, frames_handler *handler) {
 /* ---- Received bytes. ---- */
 
 static uint8_t received[ENCODED];
-static size_t count; /* bytes since the last 0x00; more than ENCODED: no frame is that long */
+static size_t count; /* bytes since the last 0x00; above ENCODED: too long for a frame */
 static bool inside;
 
 bool frames_inside(void) {

@@ -13,13 +13,13 @@
 #define FRAME_BODY  110u /* bytes at most, both ways */
 #define FRAME_CHUNK 96u  /* bytes of an image, input or text that one frame carries at most */
 
-/* A request as it came: the numbers of its body are taken in order, little-endian. */
+/* A received request. The numbers of its body are read in order. */
 typedef struct request {
     uint8_t kind;
     uint32_t crc;
-    const uint8_t *next; /* first byte of the body that was not taken yet */
+    const uint8_t *next; /* first byte of the body that was not read yet */
     size_t left;
-    bool short_body; /* more was taken than there is */
+    bool short_body; /* more was read than the body has */
 } request;
 
 uint8_t request_u8(request *r);

@@ -1,5 +1,5 @@
 /*
- * requests.h - what the device is asked and how it answers; SPEC.md gives every byte.
+ * requests.h - the requests of the host and their answers; SPEC.md describes every byte.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -1,4 +1,4 @@
-"""The fast first layer: which layers it covers, and its scratch. Repeats firmware/lib/bitflow/src/input_sums.c."""
+"""The fast first layer: which layers it covers, and its scratch. Repeats firmware/lib/bitflow/src/kernels/input_sums.c."""
 
 from __future__ import annotations
 

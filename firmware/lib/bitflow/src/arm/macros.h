@@ -8,7 +8,7 @@
 #ifndef BITFLOW_ARM_MACROS_H
 #define BITFLOW_ARM_MACROS_H
 
-/* clang-format off: this is assembly */
+/* clang-format off */
 
     .syntax unified
     .thumb
