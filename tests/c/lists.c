@@ -16,7 +16,7 @@
 #define GUARD 0xA5A5u
 
 /* Where each pattern stands in a list, by which of the filters 1, 2, 3 differ from filter 0: 4, 2, 1. */
-static const uint8_t place_of[BF_PATTERNS] = {0, 1, 3, 2, 7, 6, 4, 5};
+static const uint8_t order_of[BF_PATTERNS] = {0, 1, 3, 2, 7, 6, 4, 5};
 
 static struct {
     int32_t shift[256];
@@ -31,7 +31,7 @@ static uint32_t pattern_of(const uint16_t *rows, uint32_t words, uint32_t i) {
     const uint32_t zero = weight(rows[0], words, i);
     const uint32_t pattern = (weight(rows[1], words, i) ^ zero) << 2 | (weight(rows[2], words, i) ^ zero) << 1 |
                              (weight(rows[3], words, i) ^ zero);
-    return place_of[pattern];
+    return order_of[pattern];
 }
 
 /* Weights of all kinds: any, mostly equal, all of one kind in a filter. Those behind the last input are 0. */
