@@ -73,6 +73,7 @@ TORCH = ("bitflow.nn", "bitflow.learn", "bitflow.importers")
 # pytest loads every plugin in every project: this one imports BitFlow when a test asks for a board.
 LATE = {"bitflow_hil.plugin"}
 FILE_LINES = 400
+LIBRARY_LINES = 5700  # of the C library, without assembly
 
 
 @dataclass(frozen=True)
@@ -229,3 +230,8 @@ def test_files_must_stay_small() -> None:
     lines = {str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines()) for path in sources}
     large = {name: count for name, count in lines.items() if count > FILE_LINES}
     assert not large, f"longer than {FILE_LINES} lines: {large}"
+    library = sum(
+        count for name, count in lines.items() if name.startswith("firmware/lib/") and name[-2:] in (".c", ".h")
+    )
+    print(f"C library: {library} of {LIBRARY_LINES} lines; largest file: {max(lines.values())}")
+    assert library <= LIBRARY_LINES

@@ -43,7 +43,7 @@ SANITIZERS = ("-std=c99", "-g", "-O1", "-fsanitize=fuzzer,address,undefined", "-
 def build(target: Path, *flags: str) -> None:
     """Compile fuzz_open.c and the C library with clang's fuzzer and sanitizers."""
     root = resources.c_library()
-    files = [*sorted((root / "src").glob("*.c")), Path(__file__).with_name("fuzz_open.c")]
+    files = [*sorted((root / "src").rglob("*.c")), Path(__file__).with_name("fuzz_open.c")]
     subprocess.run(["clang", *SANITIZERS, *flags, f"-I{root / 'include'}", *files, "-o", target], check=True)
 
 
@@ -67,7 +67,7 @@ def corner_seeds(lane_words: int) -> Iterator[bytes]:
     """What random layers seldom are: with wide pools, with a stride and many columns, with memory for all planes but
     not for all lists, with inputs of which nearly all are 1.
     """
-    borders = Window((7, 7), (1, 1), (3, 3, 3, 3))  # more patterns of columns than filter classes tell apart
+    borders = Window((7, 7), (1, 1), (3, 3, 3, 3))  # more zones of columns than border patterns that lanes tell apart
     yield Image.of(single_layer(Spec(LayerKind.CONV, Shape(8, 8, 1), 4, borders, pad_value=0), 0)).data
     same = (1, 1, 1, 1)
     specs = (

@@ -72,9 +72,9 @@ def _build(target: Path, sources: list[Path], include: Path) -> None:
 def library() -> ctypes.CDLL:
     """The compiled C library. Raises MissingError without a working C compiler."""
     root = resources.c_library()
-    sources = [*sorted((root / "src").glob("*.c")), Path(__file__).with_name("host.c")]
+    sources = [*sorted((root / "src").rglob("*.c")), Path(__file__).with_name("host.c")]
     digest = hashlib.sha256("\0".join((platform.machine(), _processor(), *_FLAGS)).encode())
-    for path in (*sources, *sorted((root / "src").glob("*.h")), *sorted((root / "include").glob("*.h"))):
+    for path in (*sources, *sorted((root / "src").rglob("*.h")), *sorted((root / "include").glob("*.h"))):
         digest.update(path.read_bytes())
     target = resources.cache_folder() / "host" / f"bitflow-{digest.hexdigest()[:16]}.so"
     if not target.exists():
