@@ -44,7 +44,7 @@ def device() -> ResumingDevice:
 
 
 def checked(task: Task, name: str) -> HilResult:
-    return runner.check(device(), board(name), task)
+    return runner.check(device(), board(name), replace(task, network=NETWORK))
 
 
 def test_emulated_board_must_count_and_a_real_one_must_measure(task: Task) -> None:
@@ -210,7 +210,7 @@ def test_history_that_is_none_must_be_refused(tmp_path: Path, line: str) -> None
 
 def test_lock_must_keep_another_process_out(tmp_path: Path) -> None:
     code = (
-        "import sys, pathlib; from bitflow_hil import lock\n"
+        "import sys, pathlib; from bitflow_hil.devices import lock\n"
         "with lock.held('/dev/x', 0, pathlib.Path(sys.argv[1])): print('got it')"
     )
 
