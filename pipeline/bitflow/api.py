@@ -152,7 +152,7 @@ def _fused(network: Network) -> Model:
 def report(
     network: PackedNetwork, board: str = boards.DEFAULT_BOARD, optimize: Objective = "balanced"
 ) -> reporting.Report:
-    """What a network costs on a board, with kernels chosen for a wish: "balanced", "speed", "flash" or "ram".
+    """What a network costs on a board, with kernels chosen for an objective: "balanced", "speed", "flash" or "ram".
 
     Raises InputError for a board that is not in the table.
     """

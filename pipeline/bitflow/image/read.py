@@ -271,7 +271,7 @@ def _check_roles(r: Record, kind: LayerKind, output_type: MapType) -> None:
 def _shift(
     reader: _Reader, r: Record, kind: LayerKind, output_type: MapType
 ) -> tuple[npt.NDArray[np.int32] | None, npt.NDArray[np.int32] | None]:
-    """BatchShift, or scale and offset of the scores; none of them can overflow. r.reach was checked."""
+    """BatchShift, or scale and offset of the scores; none of them can overflow. r.bound was checked."""
     if output_type is MapType.INTEGERS or kind is LayerKind.CONCAT:
         return None, None
     shift = reader.integers(r.shift, r.out_c)

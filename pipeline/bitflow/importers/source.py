@@ -175,7 +175,7 @@ def _state_dict(path: Path, settings: Settings) -> tuple[nn.Module, InputSpec]:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{path} does not fit {name}: {reason}") from error
     shape = Shape(*settings.size)
-    return module.eval(), InputSpec(shape, "uint8", 0, ChannelOrder.usual(shape.channels))
+    return module.eval(), InputSpec(shape, "uint8", 0, ChannelOrder.default(shape.channels))
 
 
 def _class(file: Path, name: str) -> Callable[[], nn.Module]:
