@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from typing import assert_never
 
 from bitflow.errors import InputError
 from bitflow.geometry import InputSpec
@@ -13,15 +14,23 @@ from bitflow.ir import INPUT, Layer, LayerKind, Map, MapType, Rounding, Step
 
 __all__ = ["Building"]
 
-_KIND_NAMES = {
-    LayerKind.INPUT_CONV: "conv",
-    LayerKind.CONV: "conv",
-    LayerKind.DENSE: "dense",
-    LayerKind.WIDE_CONV: "conv",
-    LayerKind.SUM: "sum",
-    LayerKind.CONCAT: "concat",
-    LayerKind.TOTAL: "average",
-}
+
+def _name_of(kind: LayerKind) -> str:
+    """What a layer without a name of its own is called."""
+    match kind:
+        case LayerKind.INPUT_CONV | LayerKind.CONV | LayerKind.WIDE_CONV:
+            return "conv"
+        case LayerKind.DENSE:
+            return "dense"
+        case LayerKind.SUM:
+            return "sum"
+        case LayerKind.CONCAT:
+            return "concat"
+        case LayerKind.TOTAL:
+            return "average"
+        case _:
+            assert_never(kind)
+
 
 
 @dataclass(slots=True)
@@ -72,7 +81,7 @@ class Building:
         name = value.name
         if not name or name.split(".")[-1].isdigit():
             # The place in a torch Sequential says little: the kind and the layer's own place, as in conv2.
-            name = f"{_KIND_NAMES[value.accumulation.kind]}{len(self.layers) + 1}"
+            name = f"{_name_of(value.accumulation.kind)}{len(self.layers) + 1}"
         taken = {layer.name for layer in self.layers}
         name = next(n for n in (name, *(f"{name}.{i}" for i in range(2, 9999))) if n not in taken)
         self.layers.append(Layer(name, value.accumulation, steps, value.sources, rounding))
