@@ -32,7 +32,6 @@ def _name_of(kind: LayerKind) -> str:
             assert_never(kind)
 
 
-
 @dataclass(slots=True)
 class Building:
     """Layers are appended as they close.
