@@ -20,10 +20,9 @@ from bitflow.ir import PackedNetwork
 from bitflow.planner.choice import Objective
 from bitflow.planner.kernels.spec import Kernel
 from bitflow.planner.kernels.table import KERNELS
-from bitflow.planner.plan import Plan, default_plan
+from bitflow.planner.plan import Plan, default_plan, flash_bytes
 from bitflow.project import resolve_model
-from bitflow.show.bench import BenchRow, check_plot, int8_instructions, plot
-from bitflow.show.report import flash_of
+from bitflow.show.counts import BenchRow, check_plot, int8_instructions, plot
 from bitflow.synthetic.layer_plans import plain_plan, singled_out
 from bitflow.synthetic.single_layers import MEASURED, parse, single_layer
 from bitflow_hil.run.count import count_firmware, count_micropython, count_planned
@@ -135,7 +134,7 @@ def _rows(network: PackedNetwork, plan: Plan, own: Sequence[int], plain: Sequenc
             KERNELS[choice.kernel].symbol,
             layer.macs,
             counted,
-            flash_of(layer, choice),
+            flash_bytes(layer, choice.kernel, choice.data_bytes),
             layer.taps * layer.target.channels if layer.weight_bits else 0,
             slow,
             int8_instructions(plan.core, layer),

@@ -23,7 +23,7 @@ from bitflow.errors import CheckFailed, InputError
 from bitflow.geometry import Shape, require
 from bitflow.ir import PackedNetwork
 from bitflow.learn.data.sources import Dataset, load_data
-from bitflow.learn.default_network import suitable
+from bitflow.learn.default_network import default_network
 from bitflow.learn.networks.layers import widened_text
 from bitflow.learn.recipe import Recipe, layers_of, recipe_for
 from bitflow.learn.search import pareto
@@ -34,7 +34,7 @@ from bitflow.show import search_page
 from bitflow.show.report import report
 
 if TYPE_CHECKING:
-    from bitflow.learn.search.search import Plan, Search, Standing
+    from bitflow.learn.search.search import Search, SearchPlan, Standing
 
 __all__ = ["amount", "search"]
 
@@ -156,7 +156,7 @@ def _base(base: str | None, source: str, shape: Shape, settings: project.Project
         layers = layers_of(settings.architecture, (shape.height, shape.width, shape.channels))
         usual = settings.width == 1
         return settings.architecture if usual else widened_text(layers, settings.width), settings.recipe
-    name = suitable(source, (shape.height, shape.width))
+    name = default_network(source, (shape.height, shape.width))
     return name, recipe_for(name)
 
 
@@ -168,14 +168,14 @@ def _plan(
     epochs: int | None,
     trials: int | None,
     time: str | None,
-) -> Plan:
+) -> SearchPlan:
     """What is searched, with a part of the base's epochs, and more images to judge by."""
-    from bitflow.learn.search.search import Plan
+    from bitflow.learn.search.search import SearchPlan
 
     epochs = max(1, full.epochs // _SHARE_OF_EPOCHS) if epochs is None else epochs
     recipe = replace(full, epochs=epochs, validation=max(full.validation, _JUDGED))
     seconds = None if time is None else _number(time, _SECONDS, "--time")
-    return Plan(base, recipe, limits, board.name, _TRIALS if trials is None and time is None else trials, seconds)
+    return SearchPlan(base, recipe, limits, board.name, _TRIALS if trials is None and time is None else trials, seconds)
 
 
 def _price(board: boards.Board, objective: Objective, cycles: float | None) -> Callable[[PackedNetwork], Costs]:
@@ -195,7 +195,7 @@ def _price(board: boards.Board, objective: Objective, cycles: float | None) -> C
 
 
 def _run(
-    plan: Plan,
+    plan: SearchPlan,
     dataset: Dataset,
     price: Callable[[PackedNetwork], Costs],
     storage: str | None,
@@ -214,7 +214,7 @@ def _run(
 
 
 @contextmanager
-def _watched(plan: Plan) -> Iterator[Callable[[Standing], None]]:
+def _watched(plan: SearchPlan) -> Iterator[Callable[[Standing], None]]:
     """A line on stderr: how far the search is, what is best, the time left; where that is no terminal, a line for each
     network that was trained.
     """
@@ -242,7 +242,7 @@ def _watched(plan: Plan) -> Iterator[Callable[[Standing], None]]:
         yield move
 
 
-def _said(now: Standing, plan: Plan) -> str:
+def _said(now: Standing, plan: SearchPlan) -> str:
     most = "" if plan.trials is None else f" of {plan.trials}"
     best = "" if now.best is None else f", best {now.best:.2%}"
     return f"{now.trained}{most} trained, {now.outside} outside{best}"

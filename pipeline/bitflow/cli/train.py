@@ -17,7 +17,7 @@ from bitflow.cli.context import load_float_network, nameless_crc32
 from bitflow.image.bfn import Image, save
 from bitflow.ir import PackedNetwork
 from bitflow.learn.data.sources import PICTURE_SOURCES
-from bitflow.learn.default_network import suitable
+from bitflow.learn.default_network import default_network
 from bitflow.learn.recipe import Recipe, recipe_for
 from bitflow.learn.training.torchrun import is_first
 from bitflow.lower.fuse import LayerFusion, explain
@@ -55,7 +55,7 @@ def init(
         name or (re.split(r"[.@]", Path(place).name)[0] or source),
         f"{source}:{os.path.relpath(Path(place).expanduser(), folder)}" if mark else data,
         size,
-        architecture or suitable(data, project.parse_size(size) if size and source in PICTURE_SOURCES else None),
+        architecture or default_network(data, project.parse_size(size) if size and source in PICTURE_SOURCES else None),
         board,
         width,
     )
@@ -94,7 +94,7 @@ def train(
     """
     found = project.find_project()
     source, size = project.resolve_data(data, found)
-    usual = suitable(source)
+    usual = default_network(source)
     settings = found or project.Project(Path.cwd(), architecture=usual, recipe=recipe_for(usual))
     wide = settings.width if width is None else width
     name = architecture or settings.architecture
