@@ -83,12 +83,12 @@ def _measure(data: Dataset, change: dict[str, Any], seed: int) -> float:
     layers = change.pop("layers", _LAYERS)
     usual = replace(recipe_for(BASE), epochs=EPOCHS, validation=VALIDATION / len(data.train), threads=1)
     recipe: Recipe = replace(usual, seed=seed, **change)
-    shape = data.contract.shape
+    shape = data.input_spec.shape
     picture = (shape.height, shape.width, shape.channels)
     with tempfile.TemporaryDirectory(prefix="bitflow-ablation-") as folder:
         teacher = trained_teacher(data, recipe, Path(folder) / "teacher")[0] if recipe.teacher else None
         torch.manual_seed(seed)
-        module = architectures.build(layers, picture, len(data.class_names), data.contract.zero_point)
+        module = architectures.build(layers, picture, len(data.class_names), data.input_spec.zero_point)
         return train(module, data, recipe, Path(folder), teacher=teacher, test=False).validation_accuracy
 
 

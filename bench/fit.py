@@ -24,10 +24,11 @@ from scipy.optimize import nnls
 
 from bench.measure import layer_instructions, running
 from bitflow.boards import Board, board
+from bitflow.cores import core_of
 from bitflow.ir import LayerKind, PackedNetwork
-from bitflow.planner.cores import core_of
-from bitflow.planner.cost import Things, family, features, once
-from bitflow.planner.kernels.table import Kernel
+from bitflow.planner.cost import features
+from bitflow.planner.kernels.spec import Kernel, Work
+from bitflow.planner.kernels.table import KERNELS
 from bitflow.planner.plan import Plan, layer_jobs
 from bitflow.synthetic.layer_plans import every_plan, measured
 from bitflow.synthetic.single_layers import Spec, random_spec, single_layer, typical_spec
@@ -70,7 +71,7 @@ class Row:
     """A layer: what its kernel does for a picture, and how many instructions that took."""
 
     name: str
-    things: Things
+    things: Work
     instructions: int
 
 
@@ -109,7 +110,7 @@ def fitted(rows: list[Row]) -> tuple[dict[str, float], npt.NDArray[np.float64]]:
     prices, _ = nnls(counts * (weights / instructions)[:, np.newaxis] / scale, weights, maxiter=10_000)
     prices = prices / scale
     errors: npt.NDArray[np.float64] = counts @ prices / instructions - 1
-    kept = {once(kernel) for kernel in Kernel}
+    kept = {spec.once for spec in KERNELS.values()}
     return {n: round(float(p), 4) for n, p in zip(names, prices, strict=True) if p or n in kept}, errors
 
 
@@ -118,8 +119,8 @@ def main() -> None:
     core = core_of(target.cpu)
     rows = collect(target, range(FIRST_SEED, FIRST_SEED + (int(sys.argv[2]) if len(sys.argv) > 2 else SEEDS)))
     own = {}
-    for name in sorted({family(kernel) for kernel in rows}):
-        kernels = [kernel for kernel in sorted(rows) if family(kernel) == name]
+    for name in sorted({KERNELS[kernel].family for kernel in rows}):
+        kernels = [kernel for kernel in sorted(rows) if KERNELS[kernel].family == name]
         own[name], errors = fitted([row for kernel in kernels for row in rows[kernel]])
         ends = np.cumsum([len(rows[kernel]) for kernel in kernels])
         for kernel, part in zip(kernels, np.split(errors, ends[:-1]), strict=True):

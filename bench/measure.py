@@ -13,13 +13,14 @@ from bench.cifar import LAYERS, cifar
 from bench.targets import CIFAR, Target
 from bitflow import resources
 from bitflow.boards import Board, board
+from bitflow.cores import core_of
 from bitflow.deploy import platformio
 from bitflow.deploy.build import build
-from bitflow.deploy.planning import plan_for
-from bitflow.image import write as image
+from bitflow.image.bfn import load
 from bitflow.ir import PackedNetwork
-from bitflow.planner.cores import core_of
-from bitflow.planner.kernels.table import Kernel
+from bitflow.planner.for_board import plan_for
+from bitflow.planner.kernels.spec import Kernel
+from bitflow.planner.kernels.table import KERNELS
 from bitflow.planner.plan import Plan
 from bitflow.synthetic.layer_plans import measured, singled_out
 from bitflow.synthetic.single_layers import parse, single_layer
@@ -45,7 +46,7 @@ def compiler() -> str:
 def running(target: Board, folder: Path) -> Iterator[Device]:
     """A firmware for the board in QEMU, with any network: others are sent to it."""
     machine = board(target.roomy) if target.roomy else target
-    built = build(image.load(resources.builtin_model("digits")), machine, folder)
+    built = build(load(resources.builtin_model("digits")), machine, folder)
     with Emulator(machine, built.elf) as emulator, Device(SerialTransport(emulator.port)) as device:
         device.info()
         yield device
@@ -58,7 +59,7 @@ def layer_instructions(device: Device, network: PackedNetwork, plan: Plan) -> in
     negatives, in which bits are as often 1 as 0. A single picture may be a tenth off.
     """
     index = measured(network)
-    count = count_planned(device, network, plan, PICTURES if plan.layers[index].kernel is Kernel.SET_BITS else 1)
+    count = count_planned(device, network, plan, PICTURES if KERNELS[plan.layers[index].kernel].by_pixels else 1)
     assert count.checked, f"{network.name}: other scores than the reference's"
     return count.layers[index]
 
@@ -85,7 +86,7 @@ def counts(targets: Sequence[Target], done: Callable[[Target], None] = lambda _:
 def _network(name: str) -> PackedNetwork:
     if name == CIFAR:
         return cifar()
-    return image.load(resources.builtin_model("digits") if name == "builtin:digits" else ROOT / name)
+    return load(resources.builtin_model("digits") if name == "builtin:digits" else ROOT / name)
 
 
 def networks(names: Sequence[str], board_name: str = "qemu-m4") -> dict[str, list[dict[str, str | int]]]:

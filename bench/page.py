@@ -11,10 +11,10 @@ from bench.baseline import known
 from bench.cifar import LAYERS
 from bench.targets import CIFAR, NETWORKS, TARGETS, WIDTHS
 from bitflow.boards import board
+from bitflow.cores import core_of
 from bitflow.ir import PackedLayer
-from bitflow.planner.cores import core_of
-from bitflow.planner.kernels.table import Kernel
-from bitflow.planner.plan import CODE_PARTS, CodePart
+from bitflow.planner.code_size import CODE_PARTS, CodePart
+from bitflow.planner.kernels.table import KERNELS
 from bitflow.show.bench import int8_instructions
 from bitflow.synthetic.single_layers import parse, single_layer
 
@@ -118,12 +118,12 @@ def _code() -> list[str]:
 
 def _kernels(part: CodePart) -> str:
     """Who needs it; where that is one form of a kernel, its name."""
-    if all(part.symbols & set(kernel.forms) for kernel in Kernel):
+    if all(part.symbols & set(kernel.forms) for kernel in KERNELS.values()):
         return "every network"
     found = []
-    for kernel in Kernel:
+    for kernel in KERNELS.values():
         forms = [form for form in kernel.forms if form in part.symbols]
-        found += [kernel.name.lower()] if len(forms) == len(kernel.forms) else forms
+        found += [kernel.name] if len(forms) == len(kernel.forms) else forms
     return ", ".join(found)
 
 

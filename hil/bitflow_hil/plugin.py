@@ -115,9 +115,9 @@ def bitflow_board(request: pytest.FixtureRequest) -> Board:
 def bitflow_network(pytestconfig: pytest.Config) -> PackedNetwork:
     """The network of --bitflow-model."""
     from bitflow import project
-    from bitflow.image import write as image
+    from bitflow.image.bfn import load
 
-    return image.load(project.resolve_model(pytestconfig.getoption("--bitflow-model")))
+    return load(project.resolve_model(pytestconfig.getoption("--bitflow-model")))
 
 
 @pytest.fixture(scope="session")
@@ -133,7 +133,7 @@ def device(
     """
     from bitflow.deploy.build import build
     from bitflow.errors import DeviceError
-    from bitflow_hil.devices import connect as reach
+    from bitflow_hil.devices import connect as bound
     from bitflow_hil.devices import lock, ports
     from bitflow_hil.devices.device import Device
     from bitflow_hil.link.transport import SerialTransport
@@ -150,7 +150,7 @@ def device(
 
     with (
         lock.held(port or bitflow_board.name),
-        reach.open_port(bitflow_board, port, firmware) as url,
+        bound.open_port(bitflow_board, port, firmware) as url,
         Device(SerialTransport(url, bitflow_board.baud)) as found,
     ):
         yield found

@@ -7,9 +7,9 @@ import pytest
 
 from bitflow.boards import Board
 from bitflow.engines.host import HostEngine
-from bitflow.image import write as image
+from bitflow.engines.self_test import random_images
+from bitflow.image.bfn import Image
 from bitflow.ir import PackedNetwork
-from bitflow.synthetic.networks import random_images
 from bitflow_hil.devices.device import Device
 
 
@@ -18,7 +18,7 @@ def test_device_has_the_core_of_the_board(device: Device, bitflow_board: Board) 
 
 
 def test_device_runs_the_network(device: Device, bitflow_network: PackedNetwork) -> None:
-    assert device.info().crc32 == image.crc32(bitflow_network)
+    assert device.info().crc32 == Image.of(bitflow_network).crc32
 
 
 def test_self_test_passes(device: Device) -> None:
@@ -26,12 +26,12 @@ def test_self_test_passes(device: Device) -> None:
 
 
 def test_scores_equal_the_hosts(device: Device, bitflow_network: PackedNetwork) -> None:
-    images = random_images(bitflow_network.contract, 50, seed=1)
+    images = random_images(bitflow_network.input_spec, 50, seed=1)
     assert np.array_equal([run.scores for run in device.run(images)], HostEngine(bitflow_network).scores(images))
 
 
 def test_hidden_maps_equal_the_hosts(device: Device, bitflow_network: PackedNetwork) -> None:
-    images = random_images(bitflow_network.contract, 1, seed=2)
+    images = random_images(bitflow_network.input_spec, 1, seed=2)
     for got, want in zip(device.hidden(images[0]), HostEngine(bitflow_network).hidden(images), strict=True):
         assert np.array_equal(got, want.view(np.uint32).reshape(-1))
 

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bitflow.geometry import InputContract, Shape, Window, require
+from bitflow.geometry import InputSpec, Shape, Window, require
 
 __all__ = [
+    "BOUND_LIMIT",
     "INT32_MAX",
     "MAX_SOURCES",
-    "REACH_LIMIT",
     "Accumulation",
     "BinaryConv",
     "BinaryDense",
@@ -27,14 +27,14 @@ __all__ = [
     "IntegerConv",
     "LayerKind",
     "Map",
+    "MapType",
     "Sum",
     "Total",
-    "Values",
     "freeze",
 ]
 
 INT32_MAX = 2**31 - 1
-REACH_LIMIT = 2**30 - 1  # no accumulator is larger: twice as much still fits int32
+BOUND_LIMIT = 2**30 - 1  # no accumulator is larger: twice as much still fits int32
 MAX_SOURCES = 4  # maps that one layer takes
 
 Int8 = npt.NDArray[np.int8]
@@ -59,7 +59,7 @@ class LayerKind(IntEnum):
     TOTAL = 6  # of each channel over all positions, bits (+-1) or integers: the global average times their number
 
 
-class Values(IntEnum):
+class MapType(IntEnum):
     """What a map holds; the values are those of a `.bfn`, which has no PIXELS: they are the input's."""
 
     BITS = 0
@@ -70,11 +70,14 @@ class Values(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Map:
-    """A map that a layer gives or takes. reach: its largest absolute value; 1 of bits, pixel - zero point of pixels."""
+    """A map that passes between two layers.
+
+    bound: its largest absolute value; 1 for bits, of pixel - zero point for pixels.
+    """
 
     shape: Shape
-    values: Values = Values.BITS
-    reach: int = 1
+    type: MapType = MapType.BITS
+    bound: int = 1
 
 
 def _check_filters(weights: Int8, groups: int, source: Shape, where: str) -> None:
@@ -114,13 +117,13 @@ class _Filters(ABC):
 
     @property
     @abstractmethod
-    def takes(self) -> tuple[Map, ...]:
+    def inputs(self) -> tuple[Map, ...]:
         """The maps that it is made from."""
 
     @property
-    def reach(self) -> int:
+    def bound(self) -> int:
         """R, the largest absolute accumulator: K for bits and +-1 weights."""
-        return self.heaviest * self.takes[0].reach
+        return self.heaviest * self.inputs[0].bound
 
     def _check(self, where: str, binary_kind: LayerKind) -> None:
         """Freeze the weights, note their kind and the largest sum of absolute weights of a filter, check the rest."""
@@ -131,7 +134,7 @@ class _Filters(ABC):
         object.__setattr__(self, "kind", binary_kind if binary else LayerKind.WIDE_CONV)
         object.__setattr__(self, "heaviest", heaviest)
         require(self.weights.shape[1:3] == self.window.kernel, f"{where}: filters and kernel disagree")
-        require(self.reach <= REACH_LIMIT, f"{where}: accumulators up to {self.reach} would not fit int32")
+        require(self.bound <= BOUND_LIMIT, f"{where}: accumulators up to {self.bound} would not fit int32")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +144,7 @@ class InputConv(_Filters):
     source: Shape
     weights: Int8 = field(repr=False)
     window: Window
-    contract: InputContract
+    input_spec: InputSpec
     groups: int = 1
     kind: LayerKind = field(init=False, repr=False, compare=False)
     heaviest: int = field(init=False, repr=False, compare=False)
@@ -150,11 +153,11 @@ class InputConv(_Filters):
 
     def __post_init__(self) -> None:
         self._check("input convolution", LayerKind.INPUT_CONV)
-        require(self.source == self.contract.shape, f"the first layer takes {self.source}, not the input's shape")
+        require(self.source == self.input_spec.shape, f"the first layer takes {self.source}, not the input's shape")
 
     @property
-    def takes(self) -> tuple[Map, ...]:
-        return (Map(self.source, Values.PIXELS, self.contract.reach),)
+    def inputs(self) -> tuple[Map, ...]:
+        return (Map(self.source, MapType.PIXELS, self.input_spec.bound),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +177,7 @@ class BinaryConv(_Filters):
         require(self.pad_value in (-1, 0, 1), f"padding value {self.pad_value} is none of -1, 0, +1")
 
     @property
-    def takes(self) -> tuple[Map, ...]:
+    def inputs(self) -> tuple[Map, ...]:
         return (Map(self.source),)
 
 
@@ -198,7 +201,7 @@ class BinaryDense(_Filters):
         return Window((self.source.height, self.source.width))
 
     @property
-    def takes(self) -> tuple[Map, ...]:
+    def inputs(self) -> tuple[Map, ...]:
         return (Map(self.source),)
 
 
@@ -220,13 +223,13 @@ class IntegerConv(_Filters):
         self._check("convolution of integers", LayerKind.WIDE_CONV)
 
     @property
-    def takes(self) -> tuple[Map, ...]:
-        return (Map(self.source, Values.INTEGERS, self.source_reach),)
+    def inputs(self) -> tuple[Map, ...]:
+        return (Map(self.source, MapType.INTEGERS, self.source_reach),)
 
 
-def _check_terms(takes: tuple[Map, ...], where: str) -> None:
-    require(1 <= len(takes) <= MAX_SOURCES, f"{where} takes 1 to {MAX_SOURCES} maps, got {len(takes)}")
-    usable = all(m.values in (Values.BITS, Values.INTEGERS) for m in takes)
+def _check_terms(inputs: tuple[Map, ...], where: str) -> None:
+    require(1 <= len(inputs) <= MAX_SOURCES, f"{where} takes 1 to {MAX_SOURCES} maps, got {len(inputs)}")
+    usable = all(m.type in (MapType.BITS, MapType.INTEGERS) for m in inputs)
     require(usable, f"{where} takes bits or integers only")
 
 
@@ -256,45 +259,45 @@ class _Pointwise:
 class Sum(_Pointwise):
     """Sum of maps of one shape; bits count as +-1. Of one map: that map itself, to be pooled or compared anew."""
 
-    takes: tuple[Map, ...]
+    inputs: tuple[Map, ...]
 
     kind = LayerKind.SUM
 
     def __post_init__(self) -> None:
-        _check_terms(self.takes, "a sum")
-        shapes = {m.shape for m in self.takes}
+        _check_terms(self.inputs, "a sum")
+        shapes = {m.shape for m in self.inputs}
         require(len(shapes) == 1, f"a sum of maps of different shapes: {', '.join(sorted(map(str, shapes)))}")
-        require(self.reach <= REACH_LIMIT, f"a sum up to {self.reach} would not fit int32")
+        require(self.bound <= BOUND_LIMIT, f"a sum up to {self.bound} would not fit int32")
 
     @property
     def source(self) -> Shape:  # type: ignore[override]
-        return self.takes[0].shape
+        return self.inputs[0].shape
 
     @property
-    def reach(self) -> int:
+    def bound(self) -> int:
         """R, the largest absolute accumulator."""
-        return sum(m.reach for m in self.takes)
+        return sum(m.bound for m in self.inputs)
 
 
 @dataclass(frozen=True, slots=True)
 class Concat(_Pointwise):
     """Maps of bits of one height and width, channel after channel."""
 
-    takes: tuple[Map, ...]
+    inputs: tuple[Map, ...]
 
     kind = LayerKind.CONCAT
-    reach = 1
+    bound = 1
 
     def __post_init__(self) -> None:
-        _check_terms(self.takes, "a concatenation")
-        require(all(m.values is Values.BITS for m in self.takes), "a concatenation takes bits; put a sign before it")
-        sizes = {(m.shape.height, m.shape.width) for m in self.takes}
+        _check_terms(self.inputs, "a concatenation")
+        require(all(m.type is MapType.BITS for m in self.inputs), "a concatenation takes bits; put a sign before it")
+        sizes = {(m.shape.height, m.shape.width) for m in self.inputs}
         require(len(sizes) == 1, "a concatenation of maps of different sizes")
 
     @property
     def source(self) -> Shape:  # type: ignore[override]
-        first = self.takes[0].shape
-        return Shape(first.height, first.width, sum(m.shape.channels for m in self.takes))
+        first = self.inputs[0].shape
+        return Shape(first.height, first.width, sum(m.shape.channels for m in self.inputs))
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,11 +313,11 @@ class Total:
     taps = 0
 
     def __post_init__(self) -> None:
-        _check_terms(self.takes, "a global sum")
-        require(self.reach <= REACH_LIMIT, f"a global sum up to {self.reach} would not fit int32")
+        _check_terms(self.inputs, "a global sum")
+        require(self.bound <= BOUND_LIMIT, f"a global sum up to {self.bound} would not fit int32")
 
     @property
-    def takes(self) -> tuple[Map, ...]:
+    def inputs(self) -> tuple[Map, ...]:
         return (self.of,)
 
     @property
@@ -331,9 +334,9 @@ class Total:
         return Shape(1, 1, self.source.channels)
 
     @property
-    def reach(self) -> int:
+    def bound(self) -> int:
         """R, the largest absolute accumulator."""
-        return self.source.height * self.source.width * self.of.reach
+        return self.source.height * self.source.width * self.of.bound
 
 
 Accumulation = InputConv | BinaryConv | BinaryDense | IntegerConv | Sum | Concat | Total

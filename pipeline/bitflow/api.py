@@ -12,15 +12,16 @@ import numpy as np
 import numpy.typing as npt
 
 from bitflow import boards, resources
-from bitflow.deploy.planning import plan_for
 from bitflow.engines.host import HostEngine
 from bitflow.engines.reference import run_packed
 from bitflow.errors import InputError
-from bitflow.image import write as image
+from bitflow.image import bfn
+from bitflow.importers.graph import SIGN_OF_ZERO
 from bitflow.ir import Network, PackedNetwork
 from bitflow.lower import fuse as lowering
 from bitflow.lower.pack import pack
-from bitflow.planner.choice import Wish
+from bitflow.planner.choice import Objective
+from bitflow.planner.for_board import plan_for
 from bitflow.show import report as reporting
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["Model", "fuse", "import_keras", "import_onnx", "load", "report"]
 
 Engine = Literal["c", "numpy"]
-_ZEROS = {"plus": 1, "minus": -1, None: None}
 
 
 class Model(PackedNetwork):
@@ -45,13 +45,13 @@ class Model(PackedNetwork):
     @property
     def input_shape(self) -> tuple[int, int, int]:
         """Height, width and channels of an input."""
-        shape = self.contract.shape
+        shape = self.input_spec.shape
         return shape.height, shape.width, shape.channels
 
     @property
     def input_dtype(self) -> str:
         """Type of a pixel: "uint8" or "int8"."""
-        return self.contract.dtype
+        return self.input_spec.dtype
 
     def scores(self, images: npt.NDArray[Any], engine: Engine = "c") -> npt.NDArray[np.int32]:
         """Integer scores, int32 [N, classes].
@@ -80,13 +80,13 @@ class Model(PackedNetwork):
 
     def save(self, path: str | Path) -> None:
         """Write the `.bfn`; the file appears whole or not at all."""
-        image.save(self, path)
+        bfn.save(self, path)
 
 
 def load(path: str | Path) -> Model:
     """Read a `.bfn` file, or "builtin:NAME". Raises ImageError if it is damaged or of another version."""
     name = str(path).removeprefix("builtin:")
-    return Model.of(image.load(resources.builtin_model(name) if name != str(path) else path))
+    return Model.of(bfn.load(resources.builtin_model(name) if name != str(path) else path))
 
 
 def fuse(
@@ -111,15 +111,15 @@ def fuse(
     overflows.
     """
     from bitflow.importers.pixels import Pixels
-    from bitflow.importers.torch.module import contract_of, import_module
+    from bitflow.importers.torch.module import import_module, input_spec_of
 
     imported = import_module(
         module,
-        contract_of(input_shape, dtype),
+        input_spec_of(input_shape, dtype),
         pixel_steps=Pixels.parse(pixels).steps(input_shape[2]),
         name=name,
         labels=labels,
-        sign_zero=_ZEROS[sign_zero],
+        sign_zero=SIGN_OF_ZERO[sign_zero],
     )
     return _fused(imported.network)
 
@@ -149,7 +149,9 @@ def _fused(network: Network) -> Model:
     return Model.of(pack(fused))
 
 
-def report(network: PackedNetwork, board: str = boards.DEFAULT_BOARD, optimize: Wish = "balanced") -> reporting.Report:
+def report(
+    network: PackedNetwork, board: str = boards.DEFAULT_BOARD, optimize: Objective = "balanced"
+) -> reporting.Report:
     """What a network costs on a board, with kernels chosen for a wish: "balanced", "speed", "flash" or "ram".
 
     Raises InputError for a board that is not in the table.

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from bitflow import bits
 from bitflow.errors import InputError
 
-__all__ = ["ChannelOrder", "InputContract", "Pool", "Resize", "Shape", "Window", "require"]
+__all__ = ["ChannelOrder", "InputSpec", "Pool", "Resize", "Shape", "Window", "require"]
 
 
 def require(condition: bool, message: str) -> None:
@@ -111,7 +111,7 @@ class Pool:
 
 
 @dataclass(frozen=True, slots=True)
-class InputContract:
+class InputSpec:
     """What the first layer takes: pixels of 8 bits, their meaning, and how a picture becomes one."""
 
     shape: Shape
@@ -130,7 +130,7 @@ class InputContract:
         return (0, 255) if self.dtype == "uint8" else (-128, 127)
 
     @property
-    def reach(self) -> int:
+    def bound(self) -> int:
         """Largest absolute value of pixel - zero point."""
         low, high = self.pixel_range
         return max(self.zero_point - low, high - self.zero_point)

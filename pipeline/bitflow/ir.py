@@ -30,12 +30,12 @@ from bitflow.accumulation import (
     IntegerConv,
     LayerKind,
     Map,
+    MapType,
     Sum,
     Total,
-    Values,
     freeze,
 )
-from bitflow.geometry import InputContract, Pool, Shape, require
+from bitflow.geometry import InputSpec, Pool, Shape, require
 from bitflow.packed import INPUT, Logits, PackedLayer, PackedNetwork, check_logits, check_names
 from bitflow.steps import BatchNorm, Divide, Offset, Rounding, Scale, Sign, Step
 
@@ -57,6 +57,7 @@ __all__ = [
     "LayerKind",
     "Logits",
     "Map",
+    "MapType",
     "Network",
     "Offset",
     "Output",
@@ -70,7 +71,6 @@ __all__ = [
     "Step",
     "Sum",
     "Total",
-    "Values",
 ]
 
 Int32 = npt.NDArray[np.int32]
@@ -123,11 +123,11 @@ class Layer:
     def target(self) -> Shape:
         return _pooled(self.accumulation.target, self.pool)
 
-    def gives(self, last: bool) -> Map:
+    def output_map(self, last: bool) -> Map:
         """The map that it gives; last: it is the network's last layer."""
         if self.sign is not None:
             return Map(self.target)
-        return Map(self.target, Values.SCORES if last else Values.INTEGERS, self.accumulation.reach)
+        return Map(self.target, MapType.SCORES if last else MapType.INTEGERS, self.accumulation.bound)
 
 
 def _pooled(shape: Shape, pool: Pool | None) -> Shape:
@@ -187,15 +187,15 @@ class IntegerLayer:
     sources: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
-        channels, reach = self.accumulation.target.channels, self.accumulation.reach
+        channels, bound = self.accumulation.target.channels, self.accumulation.bound
         match self.output:
             case BatchShift(shift):
                 require(shift.shape == (channels,), f"{self.name}: {shift.shape} shifts for {channels} channels")
-                inside = bool(np.all((shift >= -(reach + 1)) & (shift <= reach)))
-                require(inside, f"{self.name}: a BatchShift is outside [-(R+1), R] with R = {reach}")
+                inside = bool(np.all((shift >= -(bound + 1)) & (shift <= bound)))
+                require(inside, f"{self.name}: a BatchShift is outside [-(R+1), R] with R = {bound}")
             case Scores(scale, offset):
                 require(scale.shape == (channels,), f"{self.name}: {scale.shape} scores for {channels} classes")
-                top = np.abs(scale.astype(np.int64)) * reach + np.abs(offset.astype(np.int64))
+                top = np.abs(scale.astype(np.int64)) * bound + np.abs(offset.astype(np.int64))
                 require(bool(np.all(top <= INT32_MAX)), f"{self.name}: a score would not fit int32")
                 target = self.accumulation.target
                 require((target.height, target.width) == (1, 1), f"{self.name}: scores of a map of {target}")
@@ -212,15 +212,15 @@ class IntegerLayer:
     def target(self) -> Shape:
         return _pooled(self.accumulation.target, self.pool)
 
-    def gives(self, last: bool) -> Map:
+    def output_map(self, last: bool) -> Map:
         """The map that it gives; last: it is the network's last layer."""
         match self.output:
             case BatchShift():
                 return Map(self.target)
             case Scores():
-                return Map(self.target, Values.SCORES, self.accumulation.reach)
+                return Map(self.target, MapType.SCORES, self.accumulation.bound)
             case Integers():
-                return Map(self.target, Values.INTEGERS, self.accumulation.reach)
+                return Map(self.target, MapType.INTEGERS, self.accumulation.bound)
 
 
 def _resolved(layers: tuple[L, ...]) -> tuple[L, ...]:
@@ -230,17 +230,17 @@ def _resolved(layers: tuple[L, ...]) -> tuple[L, ...]:
     )
 
 
-def _check_graph(layers: Sequence[Layer | IntegerLayer], contract: InputContract) -> None:
+def _check_graph(layers: Sequence[Layer | IntegerLayer], input_spec: InputSpec) -> None:
     """Every layer takes what its sources give; every map is taken; only the last gives scores."""
     require(len(layers) >= 1, "a network needs at least one layer")
-    given = {INPUT: Map(contract.shape, Values.PIXELS, contract.reach)}
+    given = {INPUT: Map(input_spec.shape, MapType.PIXELS, input_spec.bound)}
     taken: set[int] = set()
     for index, layer in enumerate(layers):
         sources = layer.sources or ()
         taken.update(sources)
-        takes = layer.accumulation.takes
-        require(len(sources) == len(takes), f"{layer.name}: takes {len(takes)} maps, has {len(sources)} sources")
-        for source, wanted in zip(sources, takes, strict=True):
+        inputs = layer.accumulation.inputs
+        require(len(sources) == len(inputs), f"{layer.name}: takes {len(inputs)} maps, has {len(sources)} sources")
+        for source, wanted in zip(sources, inputs, strict=True):
             require(source in given, f"{layer.name}: takes the map of layer {source}, which does not stand before it")
             got = given[source]
             require(
@@ -249,20 +249,20 @@ def _check_graph(layers: Sequence[Layer | IntegerLayer], contract: InputContract
                 if source != INPUT
                 else f"{layer.name}: takes {_describe(wanted)}, the input gives {_describe(got)}",
             )
-        given[index] = layer.gives(last=index == len(layers) - 1)
-        lone = index < len(layers) - 1 and given[index].values is Values.SCORES
+        given[index] = layer.output_map(last=index == len(layers) - 1)
+        lone = index < len(layers) - 1 and given[index].type is MapType.SCORES
         require(not lone, f"{layer.name}: scores before the last layer")
     unused = sorted(set(range(len(layers) - 1)) - taken)
     require(not unused, f"nothing takes the map of {', '.join(layers[i].name for i in unused)}")
     last = given[len(layers) - 1]
-    require(last.values is Values.SCORES, f"{layers[-1].name}: the last layer gives no scores")
+    require(last.type is MapType.SCORES, f"{layers[-1].name}: the last layer gives no scores")
     flat = (last.shape.height, last.shape.width) == (1, 1)
     require(flat, f"the last layer gives a map of {last.shape}, not scores")
 
 
 def _describe(given: Map) -> str:
-    return f"{given.shape} {given.values.name.lower()}" + (
-        f" up to {given.reach}" if given.values is Values.INTEGERS else ""
+    return f"{given.shape} {given.type.name.lower()}" + (
+        f" up to {given.bound}" if given.type is MapType.INTEGERS else ""
     )
 
 
@@ -271,13 +271,13 @@ class Network:
     """A trained network in floats."""
 
     name: str
-    contract: InputContract
+    input_spec: InputSpec
     layers: tuple[Layer, ...]
     labels: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", _resolved(self.layers))
-        _check_graph(self.layers, self.contract)
+        _check_graph(self.layers, self.input_spec)
         for layer in self.layers[:-1]:
             plain = layer.sign is not None or not layer.affine
             require(plain, f"{layer.name}: integers that others use cannot be scaled; put the scale after their sum")
@@ -294,14 +294,14 @@ class IntegerNetwork:
     """A fused network: integers in, integers out. logits: what the scores were as floats, for those who want them."""
 
     name: str
-    contract: InputContract
+    input_spec: InputSpec
     layers: tuple[IntegerLayer, ...]
     labels: tuple[str, ...] = ()
     logits: Logits | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", _resolved(self.layers))
-        _check_graph(self.layers, self.contract)
+        _check_graph(self.layers, self.input_spec)
         check_names(self.labels, self.classes)
         check_logits(self.logits, self.classes)
 

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bitflow import bits
-from bitflow.accumulation import MAX_SOURCES, REACH_LIMIT, LayerKind, Values, freeze
-from bitflow.geometry import InputContract, Pool, Shape, Window, require
+from bitflow.accumulation import BOUND_LIMIT, MAX_SOURCES, LayerKind, MapType, freeze
+from bitflow.geometry import InputSpec, Pool, Shape, Window, require
 
 __all__ = ["INPUT", "Logits", "PackedLayer", "PackedNetwork", "check_logits", "check_names"]
 
@@ -64,8 +64,8 @@ class PackedLayer:
     source: Shape
     conv: Shape
     target: Shape
-    gives: Values
-    reach: int
+    output_type: MapType
+    bound: int
     window: Window
     groups: int
     pad_value: int
@@ -82,8 +82,8 @@ class PackedLayer:
         row = (bits.words_for(channels),)
         wanted: dict[str, tuple[int, ...] | None] = {
             "weights": (channels, self.filter_words) if self.weight_bits else None,
-            "shift": None if self.gives is Values.INTEGERS or self.kind is LayerKind.CONCAT else (channels,),
-            "offset": (channels,) if self.gives is Values.SCORES else None,
+            "shift": None if self.output_type is MapType.INTEGERS or self.kind is LayerKind.CONCAT else (channels,),
+            "offset": (channels,) if self.output_type is MapType.SCORES else None,
             "pool_and": row if self.pool_and is not None else None,
             "invert": row if self.invert is not None else None,
         }
@@ -95,7 +95,7 @@ class PackedLayer:
                 freeze(self, name, np.int32 if name in ("shift", "offset") else np.uint32)
         require(self.weight_bits in (0, 1, 8), f"{self.name}: weights of {self.weight_bits} bits")
         require(1 <= len(self.sources) <= MAX_SOURCES, f"{self.name}: {len(self.sources)} sources")
-        require(0 <= self.reach <= REACH_LIMIT, f"{self.name}: accumulators up to {self.reach} would not fit int32")
+        require(0 <= self.bound <= BOUND_LIMIT, f"{self.name}: accumulators up to {self.bound} would not fit int32")
 
     @property
     def taps(self) -> int:
@@ -117,8 +117,8 @@ class PackedLayer:
         return self.taps * self.conv.size if self.weight_bits else 0
 
     @property
-    def gives_scores(self) -> bool:
-        return self.gives is Values.SCORES
+    def has_scores(self) -> bool:
+        return self.output_type is MapType.SCORES
 
     @property
     def nbytes(self) -> int:
@@ -129,10 +129,10 @@ class PackedLayer:
     @property
     def map_words(self) -> int:
         """32-bit words of the map that it gives: channel-packed bits, or an int32 a value; 0 for scores."""
-        match self.gives:
-            case Values.BITS:
+        match self.output_type:
+            case MapType.BITS:
                 return self.target.words
-            case Values.INTEGERS:
+            case MapType.INTEGERS:
                 return self.target.size
             case _:
                 return 0
@@ -143,7 +143,7 @@ class PackedNetwork:
     """A network as arrays of words: what a `.bfn` holds and a device runs."""
 
     name: str
-    contract: InputContract
+    input_spec: InputSpec
     layers: tuple[PackedLayer, ...]
     labels: tuple[str, ...] = ()
     logits: Logits | None = None
@@ -154,7 +154,7 @@ class PackedNetwork:
             last = index == len(self.layers) - 1
             earlier = all(INPUT <= source < index for source in layer.sources)
             require(earlier, f"{layer.name}: takes the map of a layer that does not stand before it")
-            require(layer.gives_scores == last, f"{layer.name}: the last layer, and only it, gives scores")
+            require(layer.has_scores == last, f"{layer.name}: the last layer, and only it, gives scores")
         check_names(self.labels, self.classes)
         check_logits(self.logits, self.classes)
 

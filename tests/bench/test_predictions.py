@@ -14,8 +14,8 @@ from bench.fit import FIRST_SEED
 from bench.measure import layer_instructions, running
 
 from bitflow.boards import board
+from bitflow.cores import core_of
 from bitflow.planner import cost
-from bitflow.planner.cores import core_of
 from bitflow.planner.plan import layer_jobs
 from bitflow.synthetic.layer_plans import measured, singled_out
 from bitflow.synthetic.single_layers import single_layer, typical_spec

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitflow import bits
-from bitflow.geometry import InputContract, Pool, Shape, Window
+from bitflow.geometry import InputSpec, Pool, Shape, Window
 from bitflow.ir import (
     INPUT,
     Accumulation,
@@ -26,11 +26,11 @@ from bitflow.ir import (
     Integers,
     Logits,
     Map,
+    MapType,
     PackedNetwork,
     Scores,
     Sum,
     Total,
-    Values,
 )
 from bitflow.lower.pack import pack
 
@@ -41,15 +41,15 @@ _OVERLAPPING = Pool(Window((3, 2), (2, 2), (1, 0, 1, 1)))
 
 
 class _Builder:
-    def __init__(self, seed: int, contract: InputContract) -> None:
+    def __init__(self, seed: int, input_spec: InputSpec) -> None:
         self.rng = np.random.default_rng(seed)
-        self.contract = contract
+        self.input_spec = input_spec
         self.layers: list[IntegerLayer] = []
 
     def map_of(self, index: int) -> Map:
         if index == INPUT:
-            return Map(self.contract.shape, Values.PIXELS, self.contract.reach)
-        return self.layers[index].gives(last=False)
+            return Map(self.input_spec.shape, MapType.PIXELS, self.input_spec.bound)
+        return self.layers[index].output_map(last=False)
 
     def signs(self, *shape: int) -> npt.NDArray[np.int8]:
         return bits.sign(self.rng.integers(-1, 1, shape))
@@ -60,9 +60,9 @@ class _Builder:
     def compared(self, name: str, of: Accumulation, *sources: int, pool: Pool | None = None, mask: bool = False) -> int:
         """Bits of an accumulation; its ends of the range are among the shifts. mask: with inverted channels."""
         channels = of.target.channels
-        spread = max(1, int(np.sqrt(of.reach)))
+        spread = max(1, int(np.sqrt(of.bound)))
         shift = self.rng.integers(-spread, spread + 1, channels)
-        shift[:: max(channels // 2, 2)] = -(of.reach + 1)
+        shift[:: max(channels // 2, 2)] = -(of.bound + 1)
         chosen = self.rng.random(channels) < 0.5
         return self.add(
             IntegerLayer(
@@ -79,24 +79,24 @@ class _Builder:
 
     def integer_conv(self, source: int, weights: npt.NDArray[np.int8], window: Window, groups: int = 1) -> IntegerConv:
         taken = self.map_of(source)
-        return IntegerConv(taken.shape, taken.reach, weights, window, groups)
+        return IntegerConv(taken.shape, taken.bound, weights, window, groups)
 
 
 def every_kind(seed: int, channels: int = 6, side: int = 6) -> PackedNetwork:
     """A network of 20 layers. channels: of most maps, even. side: height of the input, which is one wider."""
     rng: Any = np.random.default_rng(seed)
     low, dtype = (-128, "int8") if seed % 2 else (0, "uint8")
-    contract = InputContract(Shape(side, side + 1, 2), dtype, int(rng.integers(low, low + 256)))  # type: ignore[arg-type]
-    b, c = _Builder(seed, contract), channels
+    input_spec = InputSpec(Shape(side, side + 1, 2), dtype, int(rng.integers(low, low + 256)))  # type: ignore[arg-type]
+    b, c = _Builder(seed, input_spec), channels
     same = Window((3, 3), (1, 1), _SAME)
 
     def sum_of(*sources: int) -> Sum:
         return Sum(tuple(map(b.map_of, sources)))
 
-    pixels = contract.shape
-    first = b.compared("first", InputConv(pixels, b.signs(c, 3, 3, 2), same, contract), INPUT)
-    wide = b.compared("wide", InputConv(pixels, b.bytes(c, 2, 3, 1), Window((2, 3), (1, 1), (0, 1, 1, 1)), contract, 2),
-                      INPUT, mask=True)  # fmt: skip
+    pixels = input_spec.shape
+    first = b.compared("first", InputConv(pixels, b.signs(c, 3, 3, 2), same, input_spec), INPUT)
+    wide = b.compared("wide", InputConv(pixels, b.bytes(c, 2, 3, 1), Window((2, 3), (1, 1), (0, 1, 1, 1)), input_spec,
+                      2), INPUT, mask=True)  # fmt: skip
     here = b.map_of(first).shape
     dilated = Window((3, 3), (1, 1), (2, 2, 2, 2), (2, 2))
     body = b.integers("body", BinaryConv(here, b.signs(c, 3, 3, c), dilated, 1, 1), first)
@@ -135,4 +135,4 @@ def every_kind(seed: int, channels: int = 6, side: int = 6) -> PackedNetwork:
     b.add(IntegerLayer("scores", of, output, sources=(last,)))
     logits = Logits(rng.normal(size=classes), rng.normal(size=classes))
     labels = tuple(f"class {k}" for k in range(classes))
-    return pack(IntegerNetwork(f"every kind {seed}", contract, tuple(b.layers), labels, logits))
+    return pack(IntegerNetwork(f"every kind {seed}", input_spec, tuple(b.layers), labels, logits))

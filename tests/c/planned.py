@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
 
 from bitflow import bits
-from bitflow.geometry import InputContract, Shape, Window
+from bitflow.geometry import InputSpec, Shape, Window
 from bitflow.ir import (
     BatchShift,
     BinaryConv,
@@ -20,8 +19,9 @@ from bitflow.ir import (
     Scores,
 )
 from bitflow.lower.pack import pack
-from bitflow.planner import plan_format as plan_image
-from bitflow.planner.kernels.table import LIST_MEMORY, Kernel, candidates
+from bitflow.planner.kernels.spec import LIST_MEMORY, Kernel, Option
+from bitflow.planner.kernels.table import KERNELS as SPECS
+from bitflow.planner.kernels.table import candidates
 from bitflow.planner.plan import Plan, planned
 
 __all__ = ["KERNELS", "network_of", "plan_of", "planned_network", "wide_network"]
@@ -46,13 +46,13 @@ _SAME = Window((3, 3), (1, 1), (1, 1, 1, 1))
 def network_of(layers: tuple[tuple[str, Kernel, int, int], ...], first: int, side: tuple[int, int]) -> PackedNetwork:
     """Convolutions of 3x3 on a map of one size, one after the other."""
     rng = np.random.default_rng(7)
-    contract = InputContract(Shape(*side, 1))
+    input_spec = InputSpec(Shape(*side, 1))
 
     def signs(*shape: int) -> np.ndarray[tuple[int, ...], np.dtype[np.int8]]:
         return bits.sign(rng.integers(-1, 1, shape))
 
     shift = BatchShift(rng.integers(-3, 4, first))
-    found = [IntegerLayer("first", InputConv(contract.shape, signs(first, 3, 3, 1), _SAME, contract), shift)]
+    found = [IntegerLayer("first", InputConv(input_spec.shape, signs(first, 3, 3, 1), _SAME, input_spec), shift)]
     source = Shape(*side, first)
     for name, _, channels, pad in layers:
         conv = BinaryConv(source, signs(channels, 3, 3, source.channels), _SAME, 1, pad)
@@ -60,7 +60,7 @@ def network_of(layers: tuple[tuple[str, Kernel, int, int], ...], first: int, sid
         source = Shape(*side, channels)
     dense = BinaryDense(source, signs(2, *side, source.channels))
     found.append(IntegerLayer("scores", dense, Scores(np.array([1, 2]), np.array([3, 4]))))
-    return pack(IntegerNetwork("planned", contract, tuple(found)))
+    return pack(IntegerNetwork("planned", input_spec, tuple(found)))
 
 
 def planned_network() -> PackedNetwork:
@@ -77,12 +77,9 @@ def plan_of(
     network: PackedNetwork, lane_words: int, kernels: Mapping[str, Kernel] = KERNELS, memory: int = LIST_MEMORY
 ) -> Plan:
     """These kernels for the layers of these names, the plainest for others; memory for lists that are made."""
-    chosen = [kernels.get(layer.name, candidates(layer, lane_words)[-1]) for layer in network.layers]
-    plan = planned(network, lane_words, chosen, [memory] * len(chosen), [""] * len(chosen))
-    sizes = [
-        len(plan_image.kernel_data(layer, own, lane_words))
-        for layer, own in zip(network.layers, plan.layers, strict=True)
+    chosen = [kernels.get(layer.name, candidates(layer, lane_words)[-1].kernel) for layer in network.layers]
+    options = [
+        Option(kernel, memory, len(SPECS[kernel].data(layer, lane_words)))
+        for layer, kernel in zip(network.layers, chosen, strict=True)
     ]
-    return replace(
-        plan, layers=tuple(replace(own, data_bytes=size) for own, size in zip(plan.layers, sizes, strict=True))
-    )
+    return planned(network, lane_words, options, [""] * len(options))

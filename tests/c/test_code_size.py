@@ -14,18 +14,19 @@ from tests.c.every_kind import every_kind
 from tests.c.planned import plan_of, planned_network
 
 from bitflow import resources
+from bitflow.cores import core_of
 from bitflow.emit.codegen import render_model
-from bitflow.image import write as image
+from bitflow.image.bfn import load
 from bitflow.ir import PackedNetwork
 from bitflow.planner import plan_format as plan_image
-from bitflow.planner.cores import core_of
-from bitflow.planner.kernels.table import Kernel
-from bitflow.planner.plan import CODE_PARTS, Plan, code_bytes, default_plan
+from bitflow.planner.code_size import CODE_PARTS, code_bytes
+from bitflow.planner.kernels.table import KERNELS
+from bitflow.planner.plan import Plan, default_plan
 
 CORES = ("cortex-m0", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55")
 COLUMN = {"v6m": 0, "v7m": 1, "mve": 2}  # of CodePart.bytes
 HARD = {False: (), True: ("-mfloat-abi=hard",)}  # without it no MVE
-SYMBOLS = [form for kernel in Kernel for form in kernel.forms]
+SYMBOLS = [form for spec in KERNELS.values() for form in spec.forms]
 ROOM = 300  # bytes that the count may be above the largest core's, or a tenth of it
 SECTION = re.compile(r"^ (\.(?:text|rodata)[\w.$]*)\s+0x[0-9a-f]+\s+0x([0-9a-f]+) (\S+)", re.MULTILINE)
 EMPTY = "int main(void);\nint main(void) {\n    return 0;\n}\n"
@@ -121,7 +122,7 @@ def test_each_part_of_the_code_must_be_as_large_as_counted(linkers):
 
 SETS = [
     *((symbol,) for symbol in SYMBOLS),
-    tuple(kernel.symbol for kernel in Kernel),
+    tuple(spec.symbol for spec in KERNELS.values()),
     ("bf_input_sums", "bf_conv_patterns_16", "bf_conv_plain"),
     ("bf_input_sums", "bf_conv_patterns_8", "bf_conv_set_bits", "bf_conv_plain"),
     ("bf_input_sums", "bf_conv_patterns_1", "bf_conv_plain"),
@@ -154,7 +155,7 @@ def generated(linker: Linker, network: PackedNetwork, plan: Plan | None) -> int:
     return size - data - (plan_image.size(network, plan) if plan else 0)
 
 
-NETWORKS = {"digits": image.load(resources.builtin_model("digits")), "every kind": every_kind(1)}
+NETWORKS = {"digits": load(resources.builtin_model("digits")), "every kind": every_kind(1)}
 
 
 @pytest.mark.parametrize("which", NETWORKS)

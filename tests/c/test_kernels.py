@@ -15,14 +15,14 @@ from tests.c.compiling import HERE, SANITIZERS, compile_c, sources
 from tests.c.test_random import run
 from tests.synthetic.specs import specs
 
+from bitflow.cores import CORES
 from bitflow.engines.reference import run_packed
-from bitflow.image import write as image
-from bitflow.planner import grouping
+from bitflow.engines.self_test import random_images
+from bitflow.image.bfn import Image
 from bitflow.planner import plan_format as plan_image
-from bitflow.planner.cores import CORES
-from bitflow.planner.kernels.table import Kernel
+from bitflow.planner.kernels.spec import Kernel
+from bitflow.planner.patterns import grouping
 from bitflow.synthetic.layer_plans import every_plan
-from bitflow.synthetic.networks import random_images
 from bitflow.synthetic.single_layers import Spec, random_spec, single_layer, typical_spec
 
 LAYERS = 300
@@ -44,13 +44,13 @@ def stream(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def cases(spec: Spec, seed: int, lane_words: int) -> tuple[bytes, list[Kernel]]:
     """A layer with each of its kernels, as stream.c reads it, and the kernels."""
     network = single_layer(spec, seed)
-    images = random_images(network.contract, IMAGES, seed)
+    images = random_images(network.input_spec, IMAGES, seed)
     trace = run_packed(network, images)
     rows = [np.ascontiguousarray(a).view(np.uint32).reshape(IMAGES, -1) for a in (*trace.hidden, trace.scores)]
     expected = images.tobytes() + np.concatenate(rows, axis=1).tobytes()
     data, kernels = b"", []
     for kernel, plan in every_plan(network, replace(CORES[WIDTHS[lane_words]], lists8=True)):
-        own = image.encode(network) + plan_image.encode(network, plan)
+        own = Image.of(network).data + plan_image.encode(network, plan)
         data += struct.pack("<II", len(own), IMAGES) + own + expected
         kernels.append(kernel)
     return data, kernels

@@ -21,10 +21,10 @@ from bitflow.emit.codegen import render_model
 from bitflow.emit.text import rows
 from bitflow.engines.host import library
 from bitflow.engines.reference import run_packed
+from bitflow.engines.self_test import random_images
 from bitflow.errors import ImageError
-from bitflow.image import write as image
+from bitflow.image.read import decode
 from bitflow.ir import PackedNetwork
-from bitflow.synthetic.networks import random_images
 
 ARM = ("arm-none-eabi-gcc", "-mthumb", "-O2", "--specs=rdimon.specs", "-Wl,--section-start=.vectors=0")
 LIBGCC = ("__aeabi_", "__gnu_thumb1_case_")
@@ -39,8 +39,8 @@ def golden(tmp_path_factory) -> Path:
 
 def written(found: PackedNetwork, folder: Path) -> Path:
     """The network under the name of golden, as C, with images and what they must give."""
-    network = PackedNetwork("golden", found.contract, found.layers, found.labels, found.logits)
-    images = random_images(network.contract, 4, seed=1)
+    network = PackedNetwork("golden", found.input_spec, found.layers, found.labels, found.logits)
+    images = random_images(network.input_spec, 4, seed=1)
     trace = run_packed(network, images)
     for name, text in render_model(network).items():
         (folder / name).write_text(text)
@@ -123,7 +123,7 @@ def opened(data: bytes) -> int:
 def test_hostile_image_must_be_refused_with_its_reason(data, status):
     assert opened(data) == int(STATUS[status])
     with pytest.raises(ImageError):
-        image.decode(data)
+        decode(data)
 
 
 @pytest.fixture(scope="module")

@@ -12,22 +12,22 @@ import pytest
 from tests.c.compiling import HERE, SANITIZERS, compile_c, sources
 from tests.c.test_random import framed, run
 
+from bitflow.cores import CORES, Core
 from bitflow.emit.codegen import render_model
 from bitflow.emit.text import rows
 from bitflow.engines.reference import run_packed
+from bitflow.engines.self_test import random_images
 from bitflow.geometry import Pool, Window
 from bitflow.ir import LayerKind, PackedNetwork
-from bitflow.planner import grouping
 from bitflow.planner import plan_format as plan_image
-from bitflow.planner.cores import CORES, Core
-from bitflow.planner.kernels.table import Kernel
+from bitflow.planner.kernels.table import KERNELS
+from bitflow.planner.patterns import grouping
 from bitflow.planner.plan import Plan, default_plan
 from bitflow.synthetic.layer_plans import every_plan
-from bitflow.synthetic.networks import random_images
 from bitflow.synthetic.single_layers import Spec, parse, random_spec, single_layer
 
 LAYERS = 60
-FORMS = {kernel.symbol: kernel.forms[-1] for kernel in Kernel if len(kernel.forms) > 1}
+FORMS = {spec.symbol: spec.forms[-1] for spec in KERNELS.values() if spec.lite is not None}
 BY_TWO = Pool(Window((2, 2), (2, 2)))
 
 
@@ -109,7 +109,7 @@ def test_layers_for_full_forms_must_be_refused_where_only_lite_ones_run(programs
     assert run(programs["only"], framed(network, 1)) == (1, refused)
     refused = "refused: the plan behind the image is damaged, or made for another one\nnetwork 0 of the stream\n"
     for kernel, plan in every_plan(network, CORES["v7m"]):
-        if len(kernel.forms) > 1:
+        if KERNELS[kernel].lite is not None:
             assert not by_lite(plan)
             assert run(programs["1"], framed(network, 1, plan_image.encode(network, plan))) == (1, refused)
 
@@ -128,7 +128,7 @@ def test_generated_code_must_run_lite_forms(tmp_path):
         code = (tmp_path / f"{name}.c").read_text()
         assert all(f"&{symbol}," in code for symbol in plan.symbols)
         files.append(str(tmp_path / f"{name}.c"))
-        images = random_images(network.contract, 1, seed)
+        images = random_images(network.input_spec, 1, seed)
         pixels, scores = (" ".join(rows(a)) for a in (images.reshape(-1), run_packed(network, images).scores[0]))
         main += [
             f'#include "{name}.h"',

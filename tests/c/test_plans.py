@@ -15,12 +15,12 @@ from tests.c.test_library import opened
 
 from bitflow.emit.text import rows
 from bitflow.engines.reference import run_packed
-from bitflow.image import write as image
+from bitflow.engines.self_test import random_images
+from bitflow.image.bfn import Image
 from bitflow.planner import plan_format as plan_image
-from bitflow.planner.kernels.patterns import CLASSES
-from bitflow.planner.kernels.table import geometry
+from bitflow.planner.kernels.spec import Kernel
+from bitflow.planner.patterns.geometry import PATTERNS, geometry_of
 from bitflow.planner.plan import default_plan
-from bitflow.synthetic.networks import random_images
 
 INPUTS = 3
 
@@ -28,9 +28,9 @@ INPUTS = 3
 def written(folder: Path) -> Path:
     """planned.h, as plans.c reads it."""
     network = planned_network()
-    inputs = random_images(network.contract, INPUTS, 5)
+    inputs = random_images(network.input_spec, INPUTS, 5)
     trace = run_packed(network, inputs)
-    own = image.encode(network)
+    own = Image.of(network).data
     hidden = np.concatenate([h.view(np.uint32).reshape(INPUTS, -1) for h in trace.hidden], axis=1)
     text = ["#include <stdint.h>\n"]
     for number, lane_words in enumerate((1, 4)):
@@ -67,9 +67,10 @@ def written(folder: Path) -> Path:
 def an_entry(plan: bytes, lane_words: int) -> int:
     """Offset of the first entry of the lists of the layer "exact"."""
     layer = planned_network().layers[1]
-    g = geometry(layer, hostile_plans.KERNELS[layer.name], lane_words)
+    entry_bits = 8 if hostile_plans.KERNELS[layer.name] is Kernel.PATTERNS_8 else 16
+    g = geometry_of(layer, entry_bits, lane_words)
     at = hostile_plans.chosen(plan, layer.name, "data") + 4 * g.record_words * g.groups
-    for _ in range(CLASSES):
+    for _ in range(PATTERNS):
         if plan[at] | plan[at + 1]:
             break
         at += 2

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from bitflow.deploy import micropython_source as sources
-from bitflow.geometry import InputContract, Shape, Window
-from bitflow.image import write as image
+from bitflow.geometry import InputSpec, Shape, Window
+from bitflow.image.bfn import save
 from bitflow.ir import BinaryDense, InputConv, Layer, Network, Sign
 from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack
@@ -34,11 +34,11 @@ def bench(folder: Path, *arguments: str) -> dict[str, Any]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with tiny.bfn: two layers of next to nothing, so that what surrounds a run is all that is counted."""
     place = tmp_path_factory.mktemp("bench")
-    contract = InputContract(Shape(2, 2, 1))
-    first = InputConv(contract.shape, np.ones((4, 2, 2, 1), np.int8), Window((2, 2)), contract)
+    input_spec = InputSpec(Shape(2, 2, 1))
+    first = InputConv(input_spec.shape, np.ones((4, 2, 2, 1), np.int8), Window((2, 2)), input_spec)
     last = BinaryDense(Shape(1, 1, 4), np.ones((2, 1, 1, 4), np.int8))
     layers = (Layer("first", first, (Sign(),)), Layer("last", last))
-    image.save(pack(fuse(Network("tiny", contract, layers))), place / "tiny.bfn")
+    save(pack(fuse(Network("tiny", input_spec, layers))), place / "tiny.bfn")
     return place
 
 

@@ -10,6 +10,7 @@ from tests.synthetic.recipes import recipes
 
 from bitflow.engines.host import HostEngine
 from bitflow.engines.reference import Trace, run_packed
+from bitflow.engines.self_test import random_images
 from bitflow.engines.verify import climb, first_difference, ladder
 from bitflow.errors import InputError
 from bitflow.ir import Network, PackedNetwork
@@ -17,13 +18,13 @@ from bitflow.lower.fuse import explain, fuse
 from bitflow.lower.pack import pack
 from bitflow.planner.plan import default_plan
 from bitflow.synthetic.coverage import GAMMAS, PLACES, Cell, cells, every_cell
-from bitflow.synthetic.networks import SEEDS, cook, random_images, random_network
+from bitflow.synthetic.networks import SEEDS, cook, random_network
 
 
 def climbs(network: Network, seed: int) -> PackedNetwork:
     """Every rung gives equal bits, the plan the arena of the C library."""
     packed = pack(fuse(network))
-    images = random_images(network.contract, 12, seed)
+    images = random_images(network.input_spec, 12, seed)
     for step in climb(ladder(packed, network), packed, images):
         assert step.difference is None, f"{step.name} against {step.compared_with}: {step.difference}"
     assert default_plan(packed).arena_bytes == HostEngine(packed).arena_size
@@ -77,7 +78,7 @@ def test_random_networks_must_give_labels_and_bits_that_vary():
     labels, bits = [], []
     for seed in range(100):
         network = random_network(seed)
-        trace = run_packed(pack(fuse(network)), random_images(network.contract, 12, seed))
+        trace = run_packed(pack(fuse(network)), random_images(network.input_spec, 12, seed))
         labels.append(len(set(trace.labels.tolist())))
         bits.append(any(bool((found != found[:1]).any()) for found in trace.hidden[-1:]))
     assert np.mean(np.array(labels) > 1) > 0.8
@@ -91,15 +92,15 @@ def test_random_networks_must_tie_on_purpose():
     ties = 0
     for seed in range(8):
         layer = random_network(seed).layers[1]
-        reach = layer.accumulation.reach
-        ties += int((arithmetic.value(layer, np.arange(-reach, reach + 1)[:, None]) == 0).any())
+        bound = layer.accumulation.bound
+        ties += int((arithmetic.value(layer, np.arange(-bound, bound + 1)[:, None]) == 0).any())
     assert ties >= 4
 
 
 def test_first_difference_must_name_layer_channel_and_position():
     network = random_network(0)
     packed = pack(fuse(network))
-    images = random_images(network.contract, 4, 0)
+    images = random_images(network.input_spec, 4, 0)
     trace = HostEngine(packed).trace(images)
     hidden = [h.copy() for h in trace.hidden]
     channel = packed.layers[0].target.channels - 1
@@ -117,7 +118,7 @@ def test_first_difference_must_name_layer_channel_and_position():
 def test_engines_must_refuse_images_of_another_shape_or_type():
     packed = pack(fuse(random_network(1)))
     engine = HostEngine(packed)
-    images = random_images(packed.contract, 2, 0)
+    images = random_images(packed.input_spec, 2, 0)
     with pytest.raises(InputError, match="images must be"):
         engine.scores(images[:, 1:])
     with pytest.raises(InputError, match="images must be uint8, got float64"):

@@ -18,11 +18,11 @@ from bitflow.deploy import environments, flash, platformio
 from bitflow.deploy.build import Built, build
 from bitflow.emit import codegen
 from bitflow.engines.host import HostEngine
+from bitflow.engines.self_test import random_images
 from bitflow.errors import CheckFailed, InputError, MissingError
-from bitflow.geometry import InputContract, Shape, Window
+from bitflow.geometry import InputSpec, Shape, Window
 from bitflow.ir import BatchShift, BinaryDense, InputConv, IntegerLayer, IntegerNetwork, PackedNetwork, Scores
 from bitflow.lower.pack import pack
-from bitflow.synthetic.networks import random_images
 from bitflow_hil.devices.device import Device
 from bitflow_hil.devices.emulator import Emulator
 from bitflow_hil.link.transport import SerialTransport
@@ -78,22 +78,22 @@ def test_budget_that_is_exceeded_fails(
 def wide(side: int) -> PackedNetwork:
     """A network whose input alone takes side * side bytes."""
     rng = np.random.default_rng(0)
-    contract = InputContract(Shape(side, side, 1))
+    input_spec = InputSpec(Shape(side, side, 1))
     weights = rng.choice(np.array([-1, 1], np.int8), (4, side, side, 1))
     window = Window((side, side))
-    first = InputConv(contract.shape, weights, window, contract)
+    first = InputConv(input_spec.shape, weights, window, input_spec)
     last = BinaryDense(Shape(1, 1, 4), rng.choice(np.array([-1, 1], np.int8), (2, 1, 1, 4)))
     layers = (
         IntegerLayer("first", first, BatchShift(np.zeros(4, np.int32))),
         IntegerLayer("last", last, Scores(np.ones(2, np.int32), np.zeros(2, np.int32))),
     )
-    return pack(IntegerNetwork(f"wide-{side}", contract, layers))
+    return pack(IntegerNetwork(f"wide-{side}", input_spec, layers))
 
 
 def test_input_that_fits_once_gets_one_slot(tmp_path: Path) -> None:
     network = wide(60)
     target = board("qemu-m0")
-    images = random_images(network.contract, 3, 0)
+    images = random_images(network.input_spec, 3, 0)
     with Emulator(target, build(network, target, tmp_path).elf) as emulator:
         device = Device(SerialTransport(emulator.port))
         assert device.info().slots == 1

@@ -13,12 +13,13 @@ import pytest
 
 from bitflow.boards import board
 from bitflow.engines.host import HostEngine
+from bitflow.engines.self_test import random_images
 from bitflow.errors import DeviceError
-from bitflow.image import write as image
+from bitflow.image.bfn import Image
 from bitflow.ir import PackedNetwork
 from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack
-from bitflow.synthetic.networks import random_images, random_network
+from bitflow.synthetic.networks import random_network
 from bitflow_hil.devices.device import Device
 from bitflow_hil.devices.emulator import Emulator
 from bitflow_hil.link import mlperf_text as text
@@ -65,7 +66,7 @@ def spoiler(seed: int, rate: float) -> Callable[[bytes], bytes]:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_damaged_line_changes_no_score(running: Emulator, network: PackedNetwork, seed: int) -> None:
-    images = random_images(network.contract, 10, seed)
+    images = random_images(network.input_spec, 10, seed)
     with SerialTransport(running.port) as line:
         device = Device(DamagedTransport(line, spoiler(seed, 0.002)))
         assert np.array_equal([run.scores for run in device.run(images)], HostEngine(network).scores(images))
@@ -74,10 +75,10 @@ def test_damaged_line_changes_no_score(running: Emulator, network: PackedNetwork
 
 def test_damaged_line_loads_a_whole_network(running: Emulator) -> None:
     other = pack(fuse(random_network(4)))
-    images = random_images(other.contract, 3, 0)
+    images = random_images(other.input_spec, 3, 0)
     with SerialTransport(running.port) as line:
         device = Device(DamagedTransport(line, spoiler(9, 0.001)))
-        assert device.load(image.encode(other)).crc32 == image.crc32(other)
+        assert device.load(Image.of(other).data).crc32 == Image.of(other).crc32
         assert np.array_equal([run.scores for run in device.run(images)], HostEngine(other).scores(images))
         device.reset()
 
@@ -85,7 +86,7 @@ def test_damaged_line_loads_a_whole_network(running: Emulator) -> None:
 def test_repeated_request_gets_the_stored_answer(line: SerialTransport, network: PackedNetwork) -> None:
     hello = Frame(Kind.HELLO, 1, struct.pack("<HI", 7, 0))
     assert len(exchange(line, hello)) == 1
-    pixels = random_images(network.contract, 1, 0)[0].tobytes()
+    pixels = random_images(network.input_spec, 1, 0)[0].tobytes()
     parts = [pixels[at : at + 96] for at in range(0, len(pixels), 96)]
     frames = [
         Frame(Kind.INPUT, 2 + i, struct.pack("<HIB", 1, 96 * i, i == len(parts) - 1) + part)
@@ -100,7 +101,7 @@ def test_repeated_request_gets_the_stored_answer(line: SerialTransport, network:
 
 
 def test_lost_chunks_are_named(line: SerialTransport, network: PackedNetwork) -> None:
-    size = network.contract.shape.size
+    size = network.input_spec.shape.size
     last = (size - 1) // 96
     exchange(line, Frame(Kind.HELLO, 1, struct.pack("<HI", 8, 0)))
     body = struct.pack("<HIB", 5, 96 * last, 1) + bytes(size - 96 * last)
@@ -135,12 +136,12 @@ def test_request_without_a_session_is_refused(line: SerialTransport) -> None:
 
 
 def test_spoiled_network_is_refused_and_the_device_lives(running: Emulator, network: PackedNetwork) -> None:
-    data = bytearray(image.encode(pack(fuse(random_network(5)))))
+    data = bytearray(Image.of(pack(fuse(random_network(5)))).data)
     data[100] ^= 1
     with Device(SerialTransport(running.port)) as device:
         with pytest.raises(DeviceError, match="refuses LOAD"):
             device.load(bytes(data))
-        assert device.info().crc32 == image.crc32(network)
+        assert device.info().crc32 == Image.of(network).crc32
         device.reset()
 
 
@@ -161,7 +162,7 @@ def answered(line: SerialTransport, command: str) -> text.Answer:
 
 
 def test_text_runs_an_input(line: SerialTransport, network: PackedNetwork) -> None:
-    pixels = random_images(network.contract, 1, 1)
+    pixels = random_images(network.input_spec, 1, 1)
     assert answered(line, "name%").name == "qemu-m4"
     assert answered(line, "profile%").lines[0] == "m-profile-[ULPMark for tinyML Firmware V0.0.1]"
     assert answered(line, "results%").error

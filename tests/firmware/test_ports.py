@@ -18,9 +18,9 @@ from bitflow.boards import board, boards
 from bitflow.deploy.build import Built, build
 from bitflow.emit import codegen
 from bitflow.engines.host import HostEngine
-from bitflow.image import write as image
+from bitflow.engines.self_test import random_images
+from bitflow.image.bfn import Image
 from bitflow.ir import PackedNetwork
-from bitflow.synthetic.networks import random_images
 from bitflow.synthetic.single_layers import parse, single_layer
 from bitflow_hil.devices import emulator as emulator_module
 from bitflow_hil.devices.device import Device
@@ -34,7 +34,7 @@ MACROS = ("-DBOARD_BAUD=115200u", "-DBOARD_RAM=65536u", "-DFIRMWARE_LOAD=0", "-D
 
 
 def equals_the_host(device: Device, network: PackedNetwork) -> None:
-    images = random_images(network.contract, 20, 3)
+    images = random_images(network.input_spec, 20, 3)
     engine = HostEngine(network)
     assert device.self_test() == 0
     assert np.array_equal([run.scores for run in device.run(images)], engine.scores(images))
@@ -89,8 +89,8 @@ def test_stm32_port_runs_on_an_emulated_stm32(
         equals_the_host(device, network)
         # Inputs that are longer than what the port keeps of received bytes: the next one comes in during a run.
         other = single_layer(parse("first3x3:32x32x3-8"), 0)
-        device.load(image.encode(other))
-        images = random_images(other.contract, 12, 5)
+        device.load(Image.of(other).data)
+        images = random_images(other.input_spec, 12, 5)
         assert np.array_equal([run.scores for run in device.run(images)], HostEngine(other).scores(images))
 
 
@@ -168,7 +168,7 @@ def test_arduino_port_runs(arduino: str, network: PackedNetwork) -> None:
         assert info.board == "arduino"
         assert info.stack_bytes == 0
         equals_the_host(device, network)
-        (run,) = device.run(random_images(network.contract, 1, 0))
+        (run,) = device.run(random_images(network.input_spec, 1, 0))
         assert run.ticks < 1_000_000  # microseconds
 
 

@@ -9,12 +9,13 @@ import pytest
 
 from bitflow.boards import board
 from bitflow.engines.reference import run_packed
+from bitflow.engines.self_test import random_images
 from bitflow.errors import DeviceError, InputError
-from bitflow.image import write as image
+from bitflow.image.bfn import Image
 from bitflow.ir import PackedNetwork
 from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack
-from bitflow.synthetic.networks import random_images, random_network
+from bitflow.synthetic.networks import random_network
 from bitflow_hil.devices.device import Device
 from bitflow_hil.devices.mock import MockDevice
 from bitflow_hil.link.retry_timer import Pace
@@ -54,7 +55,7 @@ def spoiler(seed: int, rate: float):  # type: ignore[no-untyped-def]
 
 
 def test_device_gives_scores_hidden_maps_and_profile(network: PackedNetwork) -> None:
-    images = random_images(network.contract, 5, 0)
+    images = random_images(network.input_spec, 5, 0)
     wanted = run_packed(network, images)
     mock = MockDevice(network)
     device = Device(mock.line())
@@ -68,12 +69,12 @@ def test_device_gives_scores_hidden_maps_and_profile(network: PackedNetwork) -> 
 
 def test_info_says_what_runs(network: PackedNetwork) -> None:
     info = Device(MockDevice(network).line()).info()
-    assert (info.name, info.crc32, info.labels) == (network.name, image.crc32(network), network.labels)
+    assert (info.name, info.crc32, info.labels) == (network.name, Image.of(network).crc32, network.labels)
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_damaged_line_changes_no_score_and_runs_nothing_twice(network: PackedNetwork, seed: int) -> None:
-    images = random_images(network.contract, 8, seed)
+    images = random_images(network.input_spec, 8, seed)
     mock = MockDevice(network)
     device = quick(DamagedTransport(mock.line(), spoiler(seed, 0.004)))
     assert np.array_equal([run.scores for run in device.run(images)], run_packed(network, images).scores)
@@ -85,11 +86,11 @@ def test_damaged_line_changes_no_score_and_runs_nothing_twice(network: PackedNet
 def test_damaged_line_loads_a_whole_network(network: PackedNetwork, seed: int) -> None:
     other = packed(10 + seed)
     device = quick(DamagedTransport(MockDevice(network).line(), spoiler(seed, 0.002)))
-    info = device.load(image.encode(other))
-    assert (info.crc32, info.loaded, info.name) == (image.crc32(other), True, other.name)
-    images = random_images(other.contract, 3, seed)
+    info = device.load(Image.of(other).data)
+    assert (info.crc32, info.loaded, info.name) == (Image.of(other).crc32, True, other.name)
+    images = random_images(other.input_spec, 3, seed)
     assert np.array_equal([run.scores for run in device.run(images)], run_packed(other, images).scores)
-    assert device.load(b"").crc32 == image.crc32(network)
+    assert device.load(b"").crc32 == Image.of(network).crc32
 
 
 def test_silent_device_is_given_up() -> None:
@@ -105,7 +106,7 @@ def test_device_that_babbles_is_given_up() -> None:
 def test_reset_in_the_middle_is_noticed(network: PackedNetwork) -> None:
     mock = MockDevice(network)
     device = quick(mock.line())
-    images = random_images(network.contract, 6, 0)
+    images = random_images(network.input_spec, 6, 0)
     runs = device.run(images)
     next(runs)
     mock.reboot()
@@ -119,7 +120,7 @@ def test_image_of_a_wrong_size_is_refused(network: PackedNetwork) -> None:
 
 
 def test_check_counts_images_whose_scores_differ(network: PackedNetwork) -> None:
-    images = random_images(network.contract, 6, 0)
+    images = random_images(network.input_spec, 6, 0)
     scores = run_packed(network, images).scores
     labels = scores.argmax(axis=1)
     wrong = scores.copy()
@@ -133,7 +134,7 @@ def test_check_counts_images_whose_scores_differ(network: PackedNetwork) -> None
 
 def test_check_refuses_another_network(network: PackedNetwork) -> None:
     other = packed(2)
-    images = random_images(other.contract, 1, 0)
+    images = random_images(other.input_spec, 1, 0)
     scores = run_packed(other, images).scores
     with pytest.raises(InputError, match="you asked for"):
         device = Device(MockDevice(network).line())

@@ -14,17 +14,17 @@ from tests.hil.test_device import packed, quick
 
 from bitflow.boards import board
 from bitflow.engines.reference import run_packed
+from bitflow.engines.self_test import random_images
 from bitflow.errors import CheckFailed, DeviceError, InputError
-from bitflow.synthetic.networks import random_images
-from bitflow_hil.devices import connect as reach
+from bitflow_hil.devices import connect as bound
 from bitflow_hil.devices import lock
 from bitflow_hil.devices.mock import MockDevice
+from bitflow_hil.devices.resuming import ResumingDevice
 from bitflow_hil.report import history
 from bitflow_hil.report import live_table as live
 from bitflow_hil.run import runner
 from bitflow_hil.run.farm import Farm, Station, Task
 from bitflow_hil.run.results import Demands, HilResult, shortfalls
-from bitflow_hil.run.resume import ResumingDevice
 from bitflow_hil.run.soak import SoakResult, duration, soak
 
 NETWORK = packed(1)
@@ -33,7 +33,7 @@ M4, REAL = board("qemu-m4"), board("stm32h7")
 
 @pytest.fixture
 def task() -> Task:
-    images = random_images(NETWORK.contract, 12, 0)
+    images = random_images(NETWORK.input_spec, 12, 0)
     scores = run_packed(NETWORK, images).scores
     return Task(NETWORK, images, scores.argmax(axis=1), scores)
 
@@ -87,7 +87,7 @@ def in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
             raise DeviceError("nobody answers")
         return device()
 
-    monkeypatch.setattr(reach, "resuming", resuming)
+    monkeypatch.setattr(bound, "resuming", resuming)
 
 
 def farm(task: Task, *names: str) -> Farm:

@@ -14,7 +14,7 @@ import pytest
 from tests.hil.test_farm import NETWORK, checked
 
 from bitflow.engines.reference import run_packed
-from bitflow.synthetic.networks import random_images
+from bitflow.engines.self_test import random_images
 from bitflow_hil.report.page import Part, render
 from bitflow_hil.run.farm import Task
 
@@ -54,7 +54,7 @@ def page(images: int = 80, before: dict[str, object] | None = None) -> str:
     """Of a network whose classes have hostile names, and labels half of which are wrong."""
     labels = tuple(HOSTILE[i % len(HOSTILE)] for i in range(NETWORK.classes))
     network = replace(NETWORK, labels=labels)
-    pixels = random_images(NETWORK.contract, images, 0)
+    pixels = random_images(NETWORK.input_spec, images, 0)
     scores = run_packed(NETWORK, pixels).scores
     truth = np.where(np.arange(images) % 10 == 0, scores.argmax(axis=1), (scores.argmax(axis=1) + 1) % network.classes)
     task = Task(network, pixels, truth, scores)
@@ -101,7 +101,7 @@ def test_page_must_show_what_changed() -> None:
 
 def test_page_must_come_without_latency_and_layers() -> None:
     """As MicroPython gives it."""
-    pixels = random_images(NETWORK.contract, 3, 0)
+    pixels = random_images(NETWORK.input_spec, 3, 0)
     scores = run_packed(NETWORK, pixels).scores
     result = checked(Task(NETWORK, pixels, scores.argmax(axis=1), scores), "qemu-m4")
     assert result.samples is not None

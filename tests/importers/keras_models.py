@@ -115,8 +115,8 @@ def run_conv(x: np.ndarray, config: Any, weights: Any, kind: str) -> np.ndarray:
     if depthwise:
         kernel = kernel.reshape(*kernel.shape[:2], 1, -1)
     step = config["strides"][0]
-    reach = config.get("dilation_rate", [1])[0]
-    span = reach * (kernel.shape[0] - 1) + 1
+    bound = config.get("dilation_rate", [1])[0]
+    span = bound * (kernel.shape[0] - 1) + 1
     if config["padding"] == "same":
         sides = [same_sides(n, span, step) for n in x.shape[1:3]]
         x = np.pad(x, ((0, 0), *sides, (0, 0)), constant_values=config["pad_values"])
@@ -125,7 +125,7 @@ def run_conv(x: np.ndarray, config: Any, weights: Any, kind: str) -> np.ndarray:
     each, made = x.shape[3] // groups, kernel.shape[3] // groups
     for y in range(rows):
         for c in range(columns):
-            part = x[:, y * step : y * step + span : reach, c * step : c * step + span : reach]
+            part = x[:, y * step : y * step + span : bound, c * step : c * step + span : bound]
             for group in range(groups):
                 taken = part[..., group * each : (group + 1) * each]
                 chosen = slice(group * made, (group + 1) * made)

@@ -174,7 +174,7 @@ def test_a_sequence_must_be_a_map_of_height_one(tmp_path: Path) -> None:
     save_h5(tmp_path / "square.h5", square, (1, 32, 2))
     images = rng.integers(0, 256, (50, 1, 32, 2)).astype(np.uint8)
     one, two = (pack(fuse(import_keras(tmp_path / f"{name}.h5").network)) for name in ("flat", "square"))
-    assert one.contract.shape == two.contract.shape
+    assert one.input_spec.shape == two.input_spec.shape
     scores = HostEngine(one).scores(images)
     assert np.array_equal(scores, HostEngine(two).scores(images))
     assert len(np.unique(scores, axis=0)) > 10

@@ -23,8 +23,8 @@ def same(path: Path, shape: tuple[int, int, int], settings: Settings, soft: bool
     """The packed network gives the source's labels, wherever float32 tells them apart, and its logits."""
     opened = open_source(path, settings)
     packed = pack(fuse(opened.imported.network))
-    low = -128 if packed.contract.dtype == "int8" else 0
-    images = np.random.default_rng(0).integers(low, low + 256, (60, *shape)).astype(packed.contract.dtype)
+    low = -128 if packed.input_spec.dtype == "int8" else 0
+    images = np.random.default_rng(0).integers(low, low + 256, (60, *shape)).astype(packed.input_spec.dtype)
     images[0], images[1] = low, low + 255
     want = opened.run(images).astype(np.float64)
     scores = HostEngine(packed).scores(images)

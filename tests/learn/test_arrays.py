@@ -21,8 +21,8 @@ def test_sounds_must_be_maps_of_height_1_in_the_same_order_of_bytes(tmp_path: Pa
     x, y = sounds(), np.arange(40) % 4
     np.savez(tmp_path / "words.npz", x=x, y=y)
     data = load_data(f"sound:{tmp_path / 'words.npz'}")
-    assert (data.contract.shape, data.contract.dtype) == (Shape(1, 7, 3), "int8")
-    assert (data.contract.zero_point, data.contract.channel_order) == (0, ChannelOrder.OTHER)
+    assert (data.input_spec.shape, data.input_spec.dtype) == (Shape(1, 7, 3), "int8")
+    assert (data.input_spec.zero_point, data.input_spec.channel_order) == (0, ChannelOrder.OTHER)
     assert data.class_names == ("0", "1", "2", "3")
     assert np.bincount(data.test.labels).tolist() == [2, 2, 2, 2]
     given = {one.tobytes(): int(label) for one, label in zip(x, y, strict=True)}
@@ -101,7 +101,7 @@ def test_the_words_of_mlperf_must_be_read(shared_data: Path) -> None:
     data = load_data(f"sound:{shared_data / 'kws' / 'kws01_1000_int8_49x10.npz'}")
     assert data.class_names[:3] == ("Down", "Go", "Left")
     assert data.class_names[10:] == ("Silence", "Unknown")
-    assert (len(data.train), len(data.test), data.contract.shape) == (800, 200, Shape(1, 49, 10))
+    assert (len(data.train), len(data.test), data.input_spec.shape) == (800, 200, Shape(1, 49, 10))
 
 
 def write_batches(folder: Path, count: int = 4) -> np.ndarray[Any, Any]:
@@ -120,7 +120,7 @@ def write_batches(folder: Path, count: int = 4) -> np.ndarray[Any, Any]:
 def test_cifar10_must_be_read_from_its_binary_version(tmp_path: Path) -> None:
     images = write_batches(tmp_path)
     data = load_data(f"cifar10:{tmp_path}")
-    assert (len(data.train), data.class_names[3], data.contract.channel_order) == (20, "cat", ChannelOrder.RGB)
+    assert (len(data.train), data.class_names[3], data.input_spec.channel_order) == (20, "cat", ChannelOrder.RGB)
     assert np.array_equal(data.test.images, images)
     assert data.test.labels.tolist() == [0, 1, 2, 3]
 

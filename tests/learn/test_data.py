@@ -67,7 +67,7 @@ def test_idx_must_be_read(tmp_path: Path, pack: bool) -> None:
     data = load_data(f"idx:{tmp_path}")
     assert data.train.images.shape == (12, 6, 5, 1)
     assert data.test.labels.tolist() == [0, 1, 2, 0, 1]
-    assert data.contract.channel_order is ChannelOrder.GRAY
+    assert data.input_spec.channel_order is ChannelOrder.GRAY
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_npz_must_be_read_with_and_without_a_test_part(tmp_path: Path) -> None:
     np.savez(tmp_path / "whole.npz", x=images, y=labels)
     data = load_data(f"npz:{tmp_path / 'whole.npz'}")
     assert (len(data.train), len(data.test), len(data.class_names)) == (40, 10, 5)
-    assert (data.contract.dtype, data.contract.zero_point) == ("int8", 0)
+    assert (data.input_spec.dtype, data.input_spec.zero_point) == ("int8", 0)
     parts = {"x_train": images[:30], "y_train": labels[:30], "x_test": images[30:], "y_test": labels[30:]}
     np.savez(tmp_path / "parts.npz", **parts)  # type: ignore[arg-type]
     assert np.array_equal(load_data(f"npz:{tmp_path / 'parts.npz'}").test.images[..., 0], images[30:])
@@ -142,7 +142,7 @@ def test_a_folder_must_be_read_and_resized(tmp_path: Path) -> None:
     data = load_data(f"folder:{tmp_path}")
     assert data.class_names == ("cat", "dog")
     assert data.train.images.shape == (16, 4, 6, 3)
-    assert data.contract.channel_order is ChannelOrder.RGB
+    assert data.input_spec.channel_order is ChannelOrder.RGB
     assert load_data(f"folder:{tmp_path}", (8, 8, 1)).test.images.shape == (4, 8, 8, 1)
 
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from bitflow.errors import InputError
+from bitflow.learn.data import image_files as reading
 from bitflow.learn.data.dataset import Split, blocks, grouped_split
 from bitflow.learn.data.image_files import Pictures, kept
 from bitflow.learn.data.person_datasets import persons
-from bitflow.learn.data import image_files as reading
 from bitflow.learn.data.sources import load_data
 from bitflow.learn.training.evaluate import accuracy, as_input
 

@@ -14,11 +14,11 @@ from PIL import Image
 
 from bitflow import resources
 from bitflow.errors import InputError
+from bitflow.learn.data import image_files as reading
+from bitflow.learn.data import picture_cache as caching
 from bitflow.learn.data.image_files import Pictures, kept
 from bitflow.learn.data.picture_cache import VARIABLE
-from bitflow.learn.data import image_files as reading
 from bitflow.learn.data.sources import load_data
-from bitflow.learn.data import picture_cache as caching
 
 COUNT = 6
 NAMES = tuple(f"{number}.png" for number in range(COUNT))

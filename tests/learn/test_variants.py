@@ -9,9 +9,9 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from bitflow.errors import ImportRefused, InputError
-from bitflow.image import write as image
+from bitflow.image.bfn import Image
 from bitflow.importers.torch.module import network_from_module
-from bitflow.ir import Values
+from bitflow.ir import MapType
 from bitflow.learn.baselines.costs import cost, total
 from bitflow.learn.baselines.shapes import describe, describe_variants
 from bitflow.learn.networks import architectures
@@ -112,7 +112,7 @@ def test_counted_bytes_must_be_those_of_the_packed_network() -> None:
         masks = 0 if layer.pool_and is None else layer.pool_and.nbytes
         assert one.bytes == layer.nbytes - masks
         assert one.binary_operations + one.integer_additions == layer.macs + layer.conv.size
-    assert total(counted).bytes < len(image.encode(packed))
+    assert total(counted).bytes < len(Image.of(packed).data)
 
 
 def test_counted_multiplications_must_be_those_that_torch_counts() -> None:
@@ -208,7 +208,7 @@ def test_counts_of_described_networks_must_be_those_of_the_packed_network(
     packed = pack(fuse(network_from_module(module, picture)))
     counted = total(map(cost, describe(module, picture)))
     assert counted.bytes == sum(layer.nbytes for layer in packed.layers)
-    shifts = sum(layer.conv.size for layer in packed.layers if layer.gives is not Values.INTEGERS)
+    shifts = sum(layer.conv.size for layer in packed.layers if layer.output_type is not MapType.INTEGERS)
     shortcuts = sum(layer.conv.size * (len(layer.sources) - 1) for layer in packed.layers)
     products = sum(layer.macs for layer in packed.layers)
     assert counted.binary_operations + counted.integer_additions == products + shifts + shortcuts

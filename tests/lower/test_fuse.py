@@ -8,7 +8,7 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from bitflow.errors import FusionError, InputError
-from bitflow.geometry import InputContract, Pool, Shape, Window
+from bitflow.geometry import InputSpec, Pool, Shape, Window
 from bitflow.ir import (
     BatchNorm,
     BatchShift,
@@ -31,16 +31,16 @@ FINITE = st.floats(-1e6, 1e6, width=32)
 
 def network(hidden: Layer, pixels: int) -> Network:
     """Pixels 1x1xN -> the layer under test is the first of two; the last is plain."""
-    contract = InputContract(Shape(1, 1, pixels), "uint8", 128)
+    input_spec = InputSpec(Shape(1, 1, pixels), "uint8", 128)
     last = BinaryDense(hidden.target, np.ones((2, 1, 1, hidden.target.channels), np.int8))
-    return Network("n", contract, (hidden, Layer("last", last, (Scale(np.ones(2)),))))
+    return Network("n", input_spec, (hidden, Layer("last", last, (Scale(np.ones(2)),))))
 
 
 def one_channel(
     gamma, beta, mean, variance, scale, bias=None, pixels=3, eps=1e-5, rounding=Rounding.FLOAT32
 ) -> Network:
-    contract = InputContract(Shape(1, 1, pixels), "uint8", 128)
-    conv = InputConv(contract.shape, np.ones((1, 1, 1, pixels), np.int8), Window((1, 1)), contract)
+    input_spec = InputSpec(Shape(1, 1, pixels), "uint8", 128)
+    conv = InputConv(input_spec.shape, np.ones((1, 1, 1, pixels), np.int8), Window((1, 1)), input_spec)
     norm = BatchNorm([gamma], [beta], [mean], [variance], eps)
     offset = () if bias is None else (Offset([bias]),)
     return network(Layer("first", conv, (Scale([scale]), *offset, norm, Sign()), rounding=rounding), pixels)
@@ -55,7 +55,7 @@ def test_batch_shift_must_equal_the_float_sign_on_every_reachable_accumulator(ga
         fused = fuse(net).layers[0]
     except FusionError:
         reject()  # float32 overflows: refused, by name; too many of these fail the test
-    accumulators = np.arange(-layer.accumulation.reach, layer.accumulation.reach + 1)
+    accumulators = np.arange(-layer.accumulation.bound, layer.accumulation.bound + 1)
     want = arithmetic.value(layer, accumulators[:, None])[:, 0] >= 0
     flip = int(fused.accumulation.weights[0, 0, 0, 0])
     got = flip * accumulators + int(fused.output.shift[0]) >= 0
@@ -72,7 +72,7 @@ def test_exact_rounding_must_decide_as_real_numbers_do(gamma, beta, mean, var, s
     layer = net.layers[0]
     norm = layer.steps[1]
     root = Fraction(float(norm.variance[0])) ** Fraction(1, 2)
-    xs = np.arange(-layer.accumulation.reach, layer.accumulation.reach + 1)
+    xs = np.arange(-layer.accumulation.bound, layer.accumulation.bound + 1)
     g, b, m, a = (Fraction(float(v[0])) for v in (norm.weight, norm.bias, norm.mean, layer.steps[0].values))
     want = [(a * int(x) - m) * g / Fraction(root) + b >= 0 for x in xs]
     assert arithmetic.positive(layer, xs[:, None])[:, 0].tolist() == want
@@ -83,27 +83,27 @@ def test_batch_shift_must_be_the_floor_of_the_exact_shift(gamma, beta, mean, sca
     """With powers of two nothing is rounded, so the exact formula of the derivation must come out."""
     net = one_channel(gamma / 64, beta / 64, mean / 64, 1.0, scale / 64, eps=0.0)
     exact = Fraction(beta, 64) / (Fraction(gamma, 64) * Fraction(scale, 64)) - Fraction(mean, scale)
-    reach = net.layers[0].accumulation.reach
+    bound = net.layers[0].accumulation.bound
     floor = exact.numerator // exact.denominator
-    assert int(fuse(net).layers[0].output.shift[0]) == min(max(floor, -(reach + 1)), reach)
+    assert int(fuse(net).layers[0].output.shift[0]) == min(max(floor, -(bound + 1)), bound)
 
 
 @pytest.mark.parametrize(("beta", "shift"), [(1.0, "R"), (0.0, "R"), (-0.0, "R"), (-1.0, "-(R+1)")])
 def test_zero_gamma_must_become_a_constant(beta, shift):
     net = one_channel(0.0, beta, 5.0, 1.0, 1.0)
-    reach = net.layers[0].accumulation.reach
-    assert int(fuse(net).layers[0].output.shift[0]) == {"R": reach, "-(R+1)": -(reach + 1)}[shift]
+    bound = net.layers[0].accumulation.bound
+    assert int(fuse(net).layers[0].output.shift[0]) == {"R": bound, "-(R+1)": -(bound + 1)}[shift]
 
 
 def test_negative_gamma_must_flip_the_filter_and_pool_by_and_only_before_norm():
-    contract = InputContract(Shape(2, 2, 1), "uint8", 128)
-    conv = InputConv(contract.shape, np.ones((2, 1, 1, 1), np.int8), Window((1, 1)), contract)
+    input_spec = InputSpec(Shape(2, 2, 1), "uint8", 128)
+    conv = InputConv(input_spec.shape, np.ones((2, 1, 1, 1), np.int8), Window((1, 1)), input_spec)
     norm = BatchNorm([1, -1], [0, 0], [0, 0], [1, 1])
     pool = Pool(Window((2, 2), (2, 2)))
     for steps, ands in (((pool, norm, Sign()), [False, True]), ((norm, pool, Sign()), None)):
         hidden = Layer("first", conv, steps)
         last = BinaryDense(hidden.target, np.ones((2, 1, 1, 2), np.int8))
-        net = Network("n", contract, (hidden, Layer("last", last, (Scale(np.ones(2)),))))
+        net = Network("n", input_spec, (hidden, Layer("last", last, (Scale(np.ones(2)),))))
         fused = fuse(net).layers[0]
         assert fused.accumulation.weights.ravel().tolist() == [1, -1]
         assert (None if fused.pool_and is None else fused.pool_and.tolist()) == ands
@@ -118,10 +118,10 @@ def test_fuse_must_name_the_layer_whose_norm_overflows():
 def test_integer_network_must_refuse_a_shift_out_of_range():
     fused = fuse(one_channel(1.0, 0.0, 0.0, 1.0, 1.0))
     layer = fused.layers[0]
-    bad = type(layer)(layer.name, layer.accumulation, BatchShift([layer.accumulation.reach]))
-    IntegerNetwork(fused.name, fused.contract, (bad, fused.layers[1]))
+    bad = type(layer)(layer.name, layer.accumulation, BatchShift([layer.accumulation.bound]))
+    IntegerNetwork(fused.name, fused.input_spec, (bad, fused.layers[1]))
     with pytest.raises(InputError, match="outside"):
-        type(layer)(layer.name, layer.accumulation, BatchShift([layer.accumulation.reach + 1]))
+        type(layer)(layer.name, layer.accumulation, BatchShift([layer.accumulation.bound + 1]))
 
 
 def last_layer(scale, norm=None, bias=None, inputs=9) -> Layer:
@@ -132,8 +132,8 @@ def last_layer(scale, norm=None, bias=None, inputs=9) -> Layer:
 
 def orders(layer: Layer, fitted: Scores) -> bool:
     """All pairs, the slow way."""
-    reach = layer.accumulation.reach
-    xs = np.arange(-reach, reach + 1, 2)
+    bound = layer.accumulation.bound
+    xs = np.arange(-bound, bound + 1, 2)
     logits = arithmetic.value(layer, np.repeat(xs[:, None], layer.target.channels, axis=1)).astype(np.float64)
     integers = xs[:, None] * fitted.scale.astype(np.int64) + fitted.offset
     classes = logits.shape[1]

@@ -16,21 +16,23 @@ from tests.c.planned import plan_of, planned_network
 from tests.synthetic.specs import specs
 
 from bitflow import resources
+from bitflow.cores import CORES
 from bitflow.engines.host import HostEngine
 from bitflow.engines.reference import run_packed
+from bitflow.engines.self_test import random_images
 from bitflow.geometry import Pool, Shape, Window
-from bitflow.image import write as image
+from bitflow.image.bfn import Image
 from bitflow.ir import LayerKind, PackedLayer, PackedNetwork
 from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack
-from bitflow.planner import grouping
 from bitflow.planner import plan_format as plan_image
 from bitflow.planner.choice import choose
-from bitflow.planner.cores import CORES
-from bitflow.planner.kernels.table import Kernel, candidates, is_usual
+from bitflow.planner.kernels.spec import Kernel
+from bitflow.planner.kernels.table import KERNELS, candidates
+from bitflow.planner.patterns import grouping
 from bitflow.planner.plan import Plan, default_plan
 from bitflow.synthetic.layer_plans import every_plan
-from bitflow.synthetic.networks import random_images, random_network
+from bitflow.synthetic.networks import random_network
 from bitflow.synthetic.single_layers import Spec, random_spec, single_layer, typical_spec
 
 NETWORKS = 150
@@ -53,7 +55,7 @@ class Library:
 
     def open(self, network: PackedNetwork, plan: bytes = b"") -> int:
         """Bytes of the arena, or a negative status."""
-        words = np.frombuffer(image.encode(network) + plan, dtype=np.uint32).copy()
+        words = np.frombuffer(Image.of(network).data + plan, dtype=np.uint32).copy()
         self.bytes = words  # a model points into its image
         return int(self.code.plan_library_open(*map(_pointer, (self.model, words)), ctypes.c_size_t(words.nbytes)))
 
@@ -111,9 +113,13 @@ def networks() -> list[PackedNetwork]:
     return [*random, *(every_kind(seed, 4 + 2 * seed) for seed in range(4)), *layers]
 
 
-def usual_of(layer: PackedLayer, covered: Sequence[Kernel]) -> tuple[Kernel, ...]:
+def kernels_of(layer: PackedLayer, lane_words: int) -> tuple[Kernel, ...]:
+    return tuple(spec.kernel for spec in candidates(layer, lane_words))
+
+
+def lite_of(layer: PackedLayer, covered: Sequence[Kernel]) -> tuple[Kernel, ...]:
     """Whose forms for usual layers cover a layer that they cover."""
-    return tuple(kernel for kernel in covered if len(kernel.forms) > 1 and is_usual(layer, kernel))
+    return tuple(kernel for kernel in covered if KERNELS[kernel].is_lite(layer))
 
 
 def test_sizes_and_kernels_without_a_plan_must_be_the_c_library_s(library):
@@ -122,11 +128,11 @@ def test_sizes_and_kernels_without_a_plan_must_be_the_c_library_s(library):
         assert library.open(network) == default_plan(network, library.lane_words).arena_bytes, network.name
         for index, layer in enumerate(network.layers):
             covered = library.covered(index)
-            assert candidates(layer, library.lane_words) == covered, (network.name, layer.name)
+            assert kernels_of(layer, library.lane_words) == covered, (network.name, layer.name)
             usual = library.covered(index, usual=True)
-            assert usual_of(layer, covered) == usual, (network.name, layer.name)
-            seen |= {form for kernel in covered for form in kernel.forms[: 1 + (kernel in usual)]}
-    assert seen == {form for kernel in Kernel for form in kernel.forms}
+            assert lite_of(layer, covered) == usual, (network.name, layer.name)
+            seen |= {form for kernel in covered for form in KERNELS[kernel].forms[: 1 + (kernel in usual)]}
+    assert seen == {form for spec in KERNELS.values() for form in spec.forms}
 
 
 def planned_right(library: Library, network: PackedNetwork, plan: Plan) -> None:
@@ -160,13 +166,13 @@ def test_any_layer_must_be_covered_as_the_c_library_says(library, spec):
     assert library.open(network) == default_plan(network, library.lane_words).arena_bytes
     for index, layer in enumerate(network.layers):
         covered = library.covered(index)
-        assert candidates(layer, library.lane_words) == covered
-        assert usual_of(layer, covered) == library.covered(index, usual=True)
+        assert kernels_of(layer, library.lane_words) == covered
+        assert lite_of(layer, covered) == library.covered(index, usual=True)
 
 
 def test_engine_with_a_plan_must_give_the_reference_s_words():
     network = planned_network()
-    images = random_images(network.contract, 5, 0)
+    images = random_images(network.input_spec, 5, 0)
     plan = plan_of(network, 1)
     engine = HostEngine(network, plan)
     assert engine.arena_size == plan.arena_bytes
@@ -175,7 +181,7 @@ def test_engine_with_a_plan_must_give_the_reference_s_words():
     assert all(np.array_equal(a, b) for a, b in zip(found.hidden, want.hidden, strict=True))
 
 
-# ---- Wishes and budgets. ----
+# ---- Objectives and budgets. ----
 
 CHOSEN = [single_layer(typical_spec(seed), seed) for seed in range(7)]
 
@@ -187,21 +193,23 @@ def instructions(plan: Plan) -> int:
 def flash(network: PackedNetwork, plan: Plan) -> int:
     """Of weights and lists: lists take the weights' place."""
     weights = sum(
-        layer.weights_bytes for layer, own in zip(network.layers, plan.layers, strict=True) if not own.kernel.planned
+        layer.weights_bytes
+        for layer, own in zip(network.layers, plan.layers, strict=True)
+        if not KERNELS[own.kernel].planned
     )
     return weights + sum(own.data_bytes for own in plan.layers)
 
 
 @pytest.mark.parametrize("core", ["v6m", "v7m", "mve"])
 @pytest.mark.parametrize("network", CHOSEN, ids=range(len(CHOSEN)))
-def test_wishes_must_be_ordered(network, core):
-    found = {wish: choose(network, CORES[core], wish) for wish in ("speed", "balanced", "flash", "ram")}
+def test_objectives_must_be_ordered(network, core):
+    found = {objective: choose(network, CORES[core], objective) for objective in ("speed", "balanced", "flash", "ram")}
     assert instructions(found["speed"]) <= instructions(found["balanced"]) <= instructions(found["flash"])
     assert flash(network, found["flash"]) <= flash(network, found["balanced"])
     assert flash(network, found["flash"]) <= flash(network, found["speed"])
     assert found["ram"].arena_bytes <= min(plan.arena_bytes for plan in found.values())
-    for wish, plan in found.items():
-        assert (plan.core, plan.wish, len(plan.layers)) == (core, wish, len(network.layers))
+    for objective, plan in found.items():
+        assert (plan.core, plan.objective, len(plan.layers)) == (core, objective, len(network.layers))
 
 
 @pytest.mark.parametrize("network", CHOSEN, ids=range(len(CHOSEN)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from bitflow.geometry import InputContract, Shape
+from bitflow.geometry import InputSpec, Shape
 from bitflow.synthetic.coverage import CONVS, INPUTS
 from bitflow.synthetic.networks import ENDINGS, MERGES, Recipe
 
@@ -12,11 +12,11 @@ __all__ = ["recipes"]
 
 
 @st.composite
-def _contracts(draw: st.DrawFn) -> InputContract:
+def _input_specs(draw: st.DrawFn) -> InputSpec:
     shape = Shape(draw(st.integers(1, 9)), draw(st.integers(1, 20)), draw(st.integers(1, 12)))
     if draw(st.booleans()):
-        return InputContract(shape, "int8", draw(st.integers(-128, 127)))
-    return InputContract(shape, "uint8", draw(st.integers(0, 255)))
+        return InputSpec(shape, "int8", draw(st.integers(-128, 127)))
+    return InputSpec(shape, "uint8", draw(st.integers(0, 255)))
 
 
 def recipes() -> st.SearchStrategy[Recipe]:
@@ -24,7 +24,7 @@ def recipes() -> st.SearchStrategy[Recipe]:
     return st.builds(
         Recipe,
         seed=st.integers(0, 2**20),
-        contract=_contracts(),
+        input_spec=_input_specs(),
         stem=st.sampled_from(INPUTS),
         blocks=st.lists(st.sampled_from(CONVS), max_size=3).map(tuple),
         merge=st.sampled_from(MERGES),

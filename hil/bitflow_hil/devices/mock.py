@@ -14,7 +14,8 @@ import numpy as np
 from bitflow import __version__
 from bitflow.engines.reference import Trace, run_packed
 from bitflow.errors import ImageError
-from bitflow.image import write as image
+from bitflow.image.bfn import Image
+from bitflow.image.read import decode
 from bitflow.ir import PackedNetwork
 from bitflow_hil.link.frames import CHUNK, Decoder, Frame, Kind, encode
 from bitflow_hil.link.transport import MemoryTransport
@@ -131,9 +132,9 @@ class MockDevice:
             self.sessions += 1
             self._slots.clear()
             self._stored.clear()
-        network, data = self._network, image.encode(self._network)
+        network, data = self._network, Image.of(self._network).data
         head = struct.pack(
-            "<HHIIIIHHIIIHHII", 1, 48, 0, int.from_bytes(data[-4:], "little"), len(data), network.contract.shape.size,
+            "<HHIIIIHHIIIHHII", 1, 48, 0, int.from_bytes(data[-4:], "little"), len(data), network.input_spec.shape.size,
             network.classes, len(network.layers), 0, 15_625_000, 1 << 20, 2, self._loaded, 4096, 1024,
         )  # fmt: skip
         texts = ("00000000", "mock", __version__, network.name, *network.labels)
@@ -146,7 +147,7 @@ class MockDevice:
         if slot is not None and (number - slot.number) % 0x10000 >= 0x8000:
             return self._error(-66) if flags else None
         if slot is None or slot.number != number:
-            slot = self._slots[number % 2] = _Inbox(number, self._network.contract.shape.size)
+            slot = self._slots[number % 2] = _Inbox(number, self._network.input_spec.shape.size)
             self._scores.pop(number % 2, None)
         if not slot.put(offset, chunk):
             return self._error(-65)
@@ -172,10 +173,10 @@ class MockDevice:
         return Kind.SCORES.answer, head + struct.pack(f"<{len(part)}i", *part)
 
     def _trace(self, number: int) -> Trace:
-        contract = self._network.contract
-        shape = (1, contract.shape.height, contract.shape.width, contract.shape.channels)
+        input_spec = self._network.input_spec
+        shape = (1, input_spec.shape.height, input_spec.shape.width, input_spec.shape.channels)
         data = bytes(self._slots[number % 2].data)
-        return run_packed(self._network, np.frombuffer(data, dtype=contract.dtype).reshape(shape))
+        return run_packed(self._network, np.frombuffer(data, dtype=input_spec.dtype).reshape(shape))
 
     def _profile(self, number: int, first: int) -> tuple[int, bytes]:
         count = len(self._network.layers)
@@ -200,8 +201,8 @@ class MockDevice:
             if self._incoming.missing:
                 return self._incoming.report()
             try:
-                network = image.decode(bytes(self._incoming.data))
+                network = decode(bytes(self._incoming.data))
             except ImageError:
                 return self._error(-6)
         self._use(network)
-        return Kind.LOAD.answer, struct.pack("<HI", number, image.crc32(network))
+        return Kind.LOAD.answer, struct.pack("<HI", number, Image.of(network).crc32)

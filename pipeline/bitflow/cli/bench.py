@@ -11,20 +11,22 @@ import typer
 
 from bitflow import boards
 from bitflow.boards import Board
-from bitflow.cli import device, options, output
-from bitflow.deploy.planning import plan_for
+from bitflow.cli import device, micropython, options, output
+from bitflow.cli.context import Context
+from bitflow.cores import core_of
 from bitflow.errors import CheckFailed, DeviceError, InputError
-from bitflow.image import write as image
+from bitflow.image.bfn import load
 from bitflow.ir import PackedNetwork
-from bitflow.planner.choice import Wish
-from bitflow.planner.cores import core_of
-from bitflow.planner.kernels.table import Kernel
+from bitflow.planner.choice import Objective
+from bitflow.planner.kernels.spec import Kernel
+from bitflow.planner.kernels.table import KERNELS
 from bitflow.planner.plan import Plan, default_plan
-from bitflow.project import find_project, resolve_model
+from bitflow.project import resolve_model
 from bitflow.show.bench import BenchRow, check_plot, int8_instructions, plot
 from bitflow.show.report import flash_of
 from bitflow.synthetic.layer_plans import plain_plan, singled_out
 from bitflow.synthetic.single_layers import MEASURED, parse, single_layer
+from bitflow_hil.run.count import count_firmware, count_micropython, count_planned
 
 __all__ = ["bench"]
 
@@ -38,7 +40,7 @@ def bench(
     kernel: Annotated[
         str | None, typer.Option(metavar="K", help="Of the layer, as patterns_8. [what --optimize asks for]")
     ] = None,
-    wish: options.Optimize = "balanced",
+    objective: options.Optimize = "balanced",
     plot_file: Annotated[
         Path | None, typer.Option("--plot", metavar="FILE", help="Also draw the table, as PNG or SVG.")
     ] = None,
@@ -59,15 +61,15 @@ def bench(
         if model is not None or runtime == "micropython":
             raise InputError("--layer measures a layer of its own: no MODEL, no --runtime")
         target = _emulated(boards.board(board_name or boards.DEFAULT_BOARD))
-        _count_layer(target, layer, wish, _kernel(kernel), plot_file, as_json)
+        _count_layer(target, layer, objective, _kernel(kernel), plot_file, as_json)
         return
     if kernel is not None:
         raise InputError("--kernel is for --layer: a network's kernels follow from --optimize")
     network, target = device.asked(model, board_name)
     if runtime == "micropython":
-        _count_micropython(_emulated(target), network, wish, as_json)
+        _count_micropython(_emulated(target), network, objective, as_json)
         return
-    _count_network(_emulated(target), network, wish, plot_file, as_json)
+    _count_network(_emulated(target), network, objective, plot_file, as_json)
 
 
 def _emulated(target: Board) -> Board:
@@ -86,15 +88,13 @@ def _kernel(name: str | None) -> Kernel | None:
 
 
 def _count_layer(
-    target: Board, text: str, wish: Wish, kernel: Kernel | None, plot_file: Path | None, as_json: bool
+    target: Board, text: str, objective: Objective, kernel: Kernel | None, plot_file: Path | None, as_json: bool
 ) -> None:
     """The layer is sent to a firmware that runs: RAM instead of flash, the same instructions."""
-    from bitflow_hil.run.count import count_planned
-
     network = single_layer(parse(text), seed=1)
-    plan = singled_out(network, core_of(target.cpu), wish, kernel)
+    plan = singled_out(network, core_of(target.cpu), objective, kernel)
     machine = boards.board(target.roomy) if target.roomy else target
-    with device.connected(image.load(resolve_model("builtin:digits")), machine, None) as found:
+    with device.connected(load(resolve_model("builtin:digits")), machine, None) as found:
         own = count_planned(found, network, plan)
         plain = count_planned(found, network, plain_plan(network, plan))
     rows = [row for row in _rows(network, plan, own.layers, plain.layers) if row.name == MEASURED]
@@ -102,14 +102,12 @@ def _count_layer(
     _tell(facts, rows, text, plot_file, as_json)
 
 
-def _count_network(target: Board, network: PackedNetwork, wish: Wish, plot_file: Path | None, as_json: bool) -> None:
+def _count_network(
+    target: Board, network: PackedNetwork, objective: Objective, plot_file: Path | None, as_json: bool
+) -> None:
     """The network is compiled in; what the plain kernels take is counted where there is room to send it again."""
-    from bitflow_hil.run.count import count_firmware, count_planned
-
-    settings = find_project()
-    budgets = (settings.flash_budget, settings.ram_budget) if settings else (0, 0)
-    plan = plan_for(network, target, wish, *budgets)
-    with device.connected(network, target, None, wish) as found:
+    plan = Context.here().plan(network, target, objective)
+    with device.connected(network, target, None, objective) as found:
         own = count_firmware(found, network)
         plain = None
         with contextlib.suppress(DeviceError):
@@ -134,7 +132,7 @@ def _rows(network: PackedNetwork, plan: Plan, own: Sequence[int], plain: Sequenc
         BenchRow(
             layer.name,
             layer.kind.name.lower(),
-            choice.kernel.symbol,
+            KERNELS[choice.kernel].symbol,
             layer.macs,
             counted,
             flash_of(layer, choice),
@@ -146,10 +144,7 @@ def _rows(network: PackedNetwork, plan: Plan, own: Sequence[int], plain: Sequenc
     ]
 
 
-def _count_micropython(target: Board, network: PackedNetwork, wish: Wish, as_json: bool) -> None:
-    from bitflow.cli import micropython
-    from bitflow_hil.run.count import count_micropython, count_planned
-
+def _count_micropython(target: Board, network: PackedNetwork, objective: Objective, as_json: bool) -> None:
     # The module gets a .bfn without a plan: so does the firmware that it is compared with.
     with device.connected(network, target, None) as found:
         count = count_planned(found, network, None)

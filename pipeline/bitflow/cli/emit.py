@@ -8,14 +8,14 @@ from typing import Annotated, Literal
 
 import typer
 
-from bitflow import boards, project
+from bitflow import boards
 from bitflow.cli import compare, options, output
+from bitflow.cli.context import Context
 from bitflow.deploy import environments
-from bitflow.deploy.planning import plan_for
 from bitflow.emit import codegen
 from bitflow.errors import CheckFailed
 from bitflow.geometry import require
-from bitflow.image import write as image
+from bitflow.planner.for_board import plan_for
 from bitflow.show import report as reporting
 
 __all__ = ["generate", "report"]
@@ -36,7 +36,7 @@ def report(
     size: Annotated[str, typer.Option(metavar="HxWxC", help="Of a picture, with --compare.")] = "224x224x3",
     classes: Annotated[int, typer.Option(help="With --compare.")] = 1000,
     width: options.Width = 1.0,
-    wish: options.Optimize = "balanced",
+    objective: options.Optimize = "balanced",
     as_json: options.Json = False,
 ) -> None:
     """Tell what a network costs on a board and whether it fits. Exit 1 if it does not.
@@ -51,12 +51,12 @@ def report(
         require(model is None and board_name is None, "--compare counts an untrained network: no MODEL, no --board")
         compare.show_costs(against, architecture, size, classes, width, as_json)
         return
-    settings = project.find_project()
-    network = image.load(project.resolve_model(model, settings))
-    board = boards.board(board_name or (settings.board if settings else boards.DEFAULT_BOARD))
-    budgets = (settings.flash_budget, settings.ram_budget) if settings else (0, 0)
-    flash, ram = _least(board.flash, budgets[0]), _least(board.ram, budgets[1])
-    _show(reporting.report(network, board.name, plan_for(network, board, wish, *budgets), flash, ram), as_json)
+    here = Context.here()
+    network, target = here.network(model), here.board(board_name)
+    flash, ram = (
+        _least(memory, budget) for memory, budget in zip((target.flash, target.ram), here.budgets, strict=True)
+    )
+    _show(reporting.report(network, target.name, here.plan(network, target, objective), flash, ram), as_json)
 
 
 def generate(
@@ -67,7 +67,7 @@ def generate(
     ] = "c",
     folder: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Where the sources go.")] = Path("src"),
     board_name: options.Board = None,
-    wish: options.Optimize = "balanced",
+    objective: options.Optimize = "balanced",
     prefix: Annotated[str | None, typer.Option(help="Of all names in the C code. [from the network's name]")] = None,
 ) -> None:
     """Write sources that a person can read and keep. A PlatformIO project builds by plain `pio run`, without BitFlow.
@@ -75,10 +75,9 @@ def generate(
     Kernels are chosen for a board's core; their lists of weights take the place of the weights.
     Examples: bitflow generate builtin:digits --target platformio -o digits; bitflow generate --optimize flash
     """
-    settings = project.find_project()
-    network = image.load(project.resolve_model(model, settings))
-    board = boards.board(board_name or (settings.board if settings else boards.DEFAULT_BOARD))
-    plan = plan_for(network, board, wish)
+    here = Context.here()
+    network, board = here.network(model), here.board(board_name)
+    plan = plan_for(network, board, objective)
     files = environments.files(plan.arena_bytes, board.name if board.buildable else boards.DEFAULT_BOARD)
     for path in codegen.generate(network, target, folder, prefix, plan, files):
         output.note(f"wrote {path}")

@@ -18,7 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from bitflow import boards, project
 from bitflow.cli import options, output, search_files
-from bitflow.deploy.planning import plan_for
+from bitflow.cores import cycles_of
 from bitflow.errors import CheckFailed, InputError
 from bitflow.geometry import Shape, require
 from bitflow.ir import PackedNetwork
@@ -26,10 +26,11 @@ from bitflow.learn.data.sources import Dataset, load_data
 from bitflow.learn.default_network import suitable
 from bitflow.learn.networks.layers import widened_text
 from bitflow.learn.recipe import Recipe, layers_of, recipe_for
-from bitflow.planner.choice import Wish
-from bitflow.planner.cores import CYCLES
-from bitflow.show import pareto, search_page
-from bitflow.show.pareto import Costs, Limits
+from bitflow.learn.search import pareto
+from bitflow.learn.search.pareto import Costs, Limits
+from bitflow.planner.choice import Objective
+from bitflow.planner.for_board import plan_for
+from bitflow.show import search_page
 from bitflow.show.report import report
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def search(
             "--cycles-per-instruction", metavar="CYCLES", help="To predict latency. [1 to 1.5 by core: assumed]"
         ),
     ] = None,
-    wish: options.Optimize = "balanced",
+    objective: options.Optimize = "balanced",
     storage: Annotated[
         str | None, typer.Option(metavar="URL", help="Database that several machines share. [search.db in DIR]")
     ] = None,
@@ -99,18 +100,18 @@ def search(
     """
     settings = project.find_project()
     board = boards.board(board_name or (settings.board if settings else boards.DEFAULT_BOARD))
-    cycles = cycles or CYCLES.get(board.cpu or "")
+    cycles = cycles or cycles_of(board.cpu)
     limits = _limits(board, cycles, max_flash, max_ram, max_latency)
     search_files.check_folder(folder)
-    source, usual_size = project.resolve_data(data, settings)
-    sides = project.parse_size(size) if size else usual_size
+    source, lite_size = project.resolve_data(data, settings)
+    sides = project.parse_size(size) if size else lite_size
     dataset = load_data(source, sides)
-    name, full = _base(base, source, dataset.contract.shape, settings if data is None else None)
+    name, full = _base(base, source, dataset.input_spec.shape, settings if data is None else None)
     full = full if seed is None else replace(full, seed=seed)
     plan = _plan(name, full, limits, board, epochs, trials, time)
-    found = _run(plan, dataset, _price(board, wish, cycles), storage, study, folder)
+    found = _run(plan, dataset, _price(board, objective, cycles), storage, study, folder)
     footnote = _footnote(board, cycles)
-    written = search_files.write_results(folder, found, _texts(dataset, board, wish, footnote))
+    written = search_files.write_results(folder, found, _texts(dataset, board, objective, footnote))
     written += search_files.write_project(folder, found, full, source, sides)
     _show(found, folder, written, footnote, as_json)
 
@@ -177,11 +178,11 @@ def _plan(
     return Plan(base, recipe, limits, board.name, _TRIALS if trials is None and time is None else trials, seconds)
 
 
-def _price(board: boards.Board, wish: Wish, cycles: float | None) -> Callable[[PackedNetwork], Costs]:
+def _price(board: boards.Board, objective: Objective, cycles: float | None) -> Callable[[PackedNetwork], Costs]:
     """What a network takes on a board, by the plan that `bitflow report` prints."""
 
     def price(network: PackedNetwork) -> Costs:
-        found = report(network, board.name, plan_for(network, board, wish))
+        found = report(network, board.name, plan_for(network, board, objective))
         count = found.instructions
         known = count is not None and cycles is not None and board.clock_hz is not None
         milliseconds = round(1e3 * count * cycles / board.clock_hz, 4) if known else None  # type: ignore[operator]
@@ -250,12 +251,12 @@ def _said(now: Standing, plan: Plan) -> str:
 # ---- What is said of it. ----
 
 
-def _texts(dataset: Dataset, board: boards.Board, wish: Wish, footnote: str) -> dict[str, str]:
+def _texts(dataset: Dataset, board: boards.Board, objective: Objective, footnote: str) -> dict[str, str]:
     """The texts of the page."""
     return {
         "title": f"{dataset.name} on {board.name}",
         "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        "commands": _COMMANDS.format(wish="" if wish == "balanced" else f" --optimize {wish}"),
+        "commands": _COMMANDS.format(objective="" if objective == "balanced" else f" --optimize {objective}"),
         "footnote": footnote,
     }
 

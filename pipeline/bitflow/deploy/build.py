@@ -17,13 +17,13 @@ from bitflow import resources
 from bitflow._version import __version__
 from bitflow.boards import Board, boards
 from bitflow.deploy import environments, platformio
-from bitflow.deploy.planning import plan_for
 from bitflow.emit import codegen
 from bitflow.errors import CheckFailed, InputError
-from bitflow.image import write as image
+from bitflow.image.bfn import Image
 from bitflow.ir import PackedNetwork
 from bitflow.planner import plan_format as plan_image
-from bitflow.planner.choice import Wish
+from bitflow.planner.choice import Objective
+from bitflow.planner.for_board import plan_for
 from bitflow.planner.plan import Plan
 
 __all__ = ["Built", "build", "folder_of"]
@@ -62,7 +62,7 @@ def build(
     project_folder: Path,
     flash_budget: int = 0,
     ram_budget: int = 0,
-    wish: Wish = "balanced",
+    objective: Objective = "balanced",
     method: str | None = None,
     mlperf: str = "",
 ) -> Built:
@@ -78,7 +78,7 @@ def build(
     folder = folder_of(network, project_folder)
     elf = platformio.firmware(folder, board.name)
     stamp = elf.with_name("bitflow.json")
-    plan = plan_for(network, board, wish, flash_budget, ram_budget)
+    plan = plan_for(network, board, objective, flash_budget, ram_budget)
     # PlatformIO drops the builds of all boards where these change: they are the same for as many as can be.
     files = environments.files(plan.arena_bytes, methods={board.name: method} if method else None)
     with _locked(folder):
@@ -94,7 +94,7 @@ def build(
             sizes = _measure(elf)
             stamp.write_text(json.dumps({"key": key, **asdict(sizes)}))
     built = Built(
-        board.name, folder, elf, image.crc32(network), sizes.flash, sizes.static + sizes.stack, sizes.stack, fresh
+        board.name, folder, elf, Image.of(network).crc32, sizes.flash, sizes.static + sizes.stack, sizes.stack, fresh
     )
     _check("flash", built.flash_bytes, flash_budget or board.flash, board)
     _check("RAM", built.ram_bytes, ram_budget or board.ram, board)
@@ -119,7 +119,7 @@ def _key(network: PackedNetwork, plan: Plan, board: Board, files: Mapping[str, s
     """What a firmware depends on, as one number: network, plan, sources, templates, compiler, board."""
     digest = hashlib.sha256(f"{__version__}\0{board.name}\0".encode())
     digest.update("\0".join(f"{name}\0{text}" for name, text in sorted(files.items())).encode())
-    digest.update(image.encode(network) + plan_image.encode(network, plan))
+    digest.update(Image.of(network).data + plan_image.encode(network, plan))
     compiler = shutil.which(platformio.COMPILER)
     if compiler:
         path = Path(compiler).resolve()

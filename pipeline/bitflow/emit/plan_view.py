@@ -4,22 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from bitflow.emit.text import ArrayView, comment, identifier, rows
-from bitflow.ir import PackedLayer, PackedNetwork
+from bitflow.ir import PackedNetwork
 from bitflow.planner import plan_format as plan_image
-from bitflow.planner.kernels.table import Kernel, geometry
-from bitflow.planner.plan import LayerPlan, Plan
+from bitflow.planner.kernels.spec import DataArray
+from bitflow.planner.kernels.table import KERNELS
+from bitflow.planner.plan import Plan
 
 __all__ = ["ChoiceView", "PlanView", "plan_view"]
-
-_WHAT = {
-    Kernel.PATTERNS_8: ("groups: channels, start, limits", "lists: class after class, runs of 8 planes"),
-    Kernel.PATTERNS_16: ("groups: channels, start, limits", "lists: class after class, runs of 8 planes"),
-    Kernel.PATTERNS_1: ("groups: channels, inputs of each class", ""),
-    Kernel.SET_BITS: ("block after block of filters: bounds, weights of each input", ""),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,32 +32,22 @@ class PlanView:
 
     lane_words: int
     core: str
-    wish: str
+    objective: str
     bytes: int
     crc32: str
     choices: tuple[ChoiceView, ...]
 
 
-def _arrays(layer: PackedLayer, own: LayerPlan, name: str, data: bytes, lane_words: int) -> tuple[ArrayView, ...]:
-    """Records as bytes, then lists as bytes or 16-bit numbers; weights as words."""
-    if not data:
-        return ()
-    first, second = _WHAT[own.kernel]
-    if own.kernel is Kernel.SET_BITS:
-        words = np.frombuffer(data, dtype="<u4").astype(np.uint32)
-        return (ArrayView(f"{name}_planes", "uint32_t", f"[{len(words)}]", first, rows(words)),)
-    g = geometry(layer, own.kernel, lane_words)
-    records = len(data) if own.kernel is Kernel.PATTERNS_1 else 4 * g.groups * g.record_words
-    table = np.frombuffer(data[:records], dtype=np.uint8)
-    shape = f"[{g.groups}][{records // g.groups}]"
-    lines = tuple("{" + ", ".join(map(str, row)) + "}," for row in table.reshape(g.groups, -1))
-    found = [ArrayView(f"{name}_groups", "uint8_t", shape, first, lines)]
-    if second:
-        wide = own.kernel is Kernel.PATTERNS_16
-        lists = np.frombuffer(data[records:], dtype="<u2" if wide else np.uint8)
-        kind = "uint16_t" if wide else "uint8_t"
-        found.append(ArrayView(f"{name}_lists", kind, f"[{len(lists)}]", second, rows(lists, 16)))
-    return tuple(found)
+def _view(name: str, array: DataArray) -> ArrayView:
+    """Records as one row of initialisers each; numbers one after the other."""
+    values = array.values
+    kind = f"uint{8 * values.itemsize}_t"
+    if values.ndim == 2:
+        lines = tuple("{" + ", ".join(map(str, row)) + "}," for row in values)
+    else:
+        lines = rows(values, 8 if values.itemsize == 4 else 16)
+    dimensions = "".join(f"[{size}]" for size in values.shape)
+    return ArrayView(f"{name}_{array.name}", kind, dimensions, array.comment, lines)
 
 
 def plan_view(network: PackedNetwork, plan: Plan) -> PlanView:
@@ -74,7 +56,9 @@ def plan_view(network: PackedNetwork, plan: Plan) -> PlanView:
     choices = []
     for index, (layer, own) in enumerate(zip(network.layers, plan.layers, strict=True)):
         data = plan_image.kernel_data(layer, own, plan.lane_words)
-        arrays = _arrays(layer, own, f"l{index}_{identifier(layer.name or layer.kind.name)}", data, plan.lane_words)
+        name = f"l{index}_{identifier(layer.name or layer.kind.name)}"
+        found = KERNELS[own.kernel].arrays(layer, data, plan.lane_words) if data else ()
+        arrays = tuple(_view(name, array) for array in found)
         choices.append(
             ChoiceView(
                 comment(layer.name),
@@ -86,4 +70,4 @@ def plan_view(network: PackedNetwork, plan: Plan) -> PlanView:
             )
         )
     crc = int.from_bytes(whole[-4:], "little")
-    return PlanView(plan.lane_words, plan.core, plan.wish, len(whole), f"0x{crc:08X}u", tuple(choices))
+    return PlanView(plan.lane_words, plan.core, plan.objective, len(whole), f"0x{crc:08X}u", tuple(choices))

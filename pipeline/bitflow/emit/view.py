@@ -8,19 +8,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from bitflow._version import __version__
-from bitflow.accumulation import Values
+from bitflow.accumulation import MapType
 from bitflow.emit.plan_view import PlanView, plan_view
 from bitflow.emit.text import ArrayView, comment, escape, identifier, number, rows
-from bitflow.image import write as image
-from bitflow.image.format import PIXELS, ROLES, TRANSIENT
+from bitflow.image.bfn import Image
+from bitflow.image.format import PIXELS, ROLES, TRANSIENT, VERSION
+from bitflow.image.write import Placed
 from bitflow.ir import LayerKind, PackedLayer, PackedNetwork
-from bitflow.planner.kernels.table import symbols
+from bitflow.planner.kernels.table import KERNELS
 from bitflow.planner.plan import Plan, default_plan
 
 __all__ = ["ArrayView", "LayerView", "ModelView", "identifier", "model_view", "rows"]
 
 _KINDS = {kind: f"BF_{kind.name}" for kind in LayerKind}
-_OUTPUTS = {Values.BITS: "BF_BITS", Values.SCORES: "BF_SCORES", Values.INTEGERS: "BF_INTEGERS"}
+_OUTPUTS = {MapType.BITS: "BF_BITS", MapType.SCORES: "BF_SCORES", MapType.INTEGERS: "BF_INTEGERS"}
 _ORDERS = ("BF_ORDER_GRAY", "BF_ORDER_RGB", "BF_ORDER_BGR", "BF_ORDER_OTHER")
 _RESIZES = ("BF_RESIZE_NONE", "BF_RESIZE_STRETCH", "BF_RESIZE_CROP")
 # What kernels with data of their own do not look at.
@@ -73,7 +74,7 @@ class ModelView:
     whole: bool
     input_bytes: int
     arena_bytes: int
-    kept_bytes: int
+    pinned_bytes: int
     image_bytes: int
     struct_bytes: int
     crc32: str
@@ -90,7 +91,7 @@ def _array(name: str, role: str, layer: PackedLayer) -> ArrayView | None:
     values = getattr(layer, role)
     if values is None:
         return None
-    meaning = _MEANINGS["scale" if role == "shift" and layer.gives_scores else role]
+    meaning = _MEANINGS["scale" if role == "shift" and layer.has_scores else role]
     kind = "uint32_t" if values.dtype == np.uint32 else "int32_t"
     if role == "weights" and layer.weight_bits == 8:
         kind, values, meaning = "int8_t", values.astype("<u4").view(np.int8), _MEANINGS["int8 weights"]
@@ -108,18 +109,18 @@ def _list(values: Sequence[int]) -> str:
     return ", ".join(map(str, values))
 
 
-def _layer(network: PackedNetwork, placed: image.Placed, index: int, left_out: tuple[str, ...]) -> LayerView:
+def _layer(network: PackedNetwork, placed: Placed, index: int, left_out: tuple[str, ...]) -> LayerView:
     layer = network.layers[index]
     name = f"l{index}_{identifier(layer.name or layer.kind.name)}"
     candidates = (_array(name, role, layer) for role in ROLES if role not in left_out)
     arrays = tuple(array for array in candidates if array is not None)
     where = {array.name.removeprefix(f"{name}_"): array.name for array in arrays}
     offsets = [f"AT({where[role]})" if role in where else "0" for role in ROLES]
-    r = image.record(network, placed, index)
+    r = Image.of(network).record(index)
     sources = ["BF_PIXELS" if s == PIXELS else str(s) for s in (r.source0, r.source1, r.source2, r.source3)]
-    keep = "BF_TRANSIENT" if r.keep == TRANSIENT else str(r.keep)
+    pinned = "BF_TRANSIENT" if r.pinned == TRANSIENT else str(r.pinned)
     fields = (
-        f"{_KINDS[layer.kind]}, {_OUTPUTS[layer.gives]}, {r.pad_value}, {r.weight_bits},",
+        f"{_KINDS[layer.kind]}, {_OUTPUTS[layer.output_type]}, {r.pad_value}, {r.weight_bits},",
         f"{r.in_h}, {r.in_w}, {r.in_c}, /* in */",
         f"{r.groups}, /* groups */",
         f"{r.kernel_h}, {r.kernel_w}, /* kernel */",
@@ -132,8 +133,8 @@ def _layer(network: PackedNetwork, placed: image.Placed, index: int, left_out: t
         f"{r.out_h}, {r.out_w}, {r.out_c}, /* out */",
         f"{r.source_count}, 0, {{{', '.join(sources)}}}, /* sources */",
         f"{r.last}, 0, /* the last layer that reads the map */",
-        f"{keep}, /* its place */",
-        f"{r.reach}, /* largest accumulator */",
+        f"{pinned}, /* its place */",
+        f"{r.bound}, /* largest accumulator */",
         f"{', '.join(offsets)},",
         f"AT(text) + {r.name - placed.text_at}, {{0, 0}},",
     )
@@ -147,18 +148,18 @@ def model_view(network: PackedNetwork, prefix: str | None = None, plan: Plan | N
     plan: what runs each layer; None: the C library's own choice, and the struct's bytes are those of the image.
     """
     prefix = identifier(prefix or network.name)
-    placed = image.place(network)
+    placed = Image.of(network).placed
     planned = plan or default_plan(network)
-    left_out = tuple(_REPLACED if plan and own.kernel.planned else () for own in planned.layers)
+    left_out = tuple(_REPLACED if plan and KERNELS[own.kernel].planned else () for own in planned.layers)
     missing = sum(
         getattr(layer, role).nbytes for layer, roles in zip(network.layers, left_out, strict=True) for role in roles
     )
-    shape = network.contract.shape
-    kernels = symbols(network, [p.kernel for p in planned.layers])
+    shape = network.input_spec.shape
+    used = [(spec, form) for spec in KERNELS.values() for form in spec.forms if form in planned.symbols]
     strings = (network.name, *(layer.name for layer in network.layers), *network.labels)
     return ModelView(
         version=__version__,
-        image_version=image.VERSION,
+        image_version=VERSION,
         name=comment(network.name),
         prefix=prefix,
         macro=prefix.upper(),
@@ -166,22 +167,22 @@ def model_view(network: PackedNetwork, prefix: str | None = None, plan: Plan | N
         height=shape.height,
         width=shape.width,
         channels=shape.channels,
-        dtype="BF_INT8" if network.contract.dtype == "int8" else "BF_UINT8",
-        channel_order=_ORDERS[network.contract.channel_order],
-        resize=_RESIZES[network.contract.resize],
-        zero_point=network.contract.zero_point,
+        dtype="BF_INT8" if network.input_spec.dtype == "int8" else "BF_UINT8",
+        channel_order=_ORDERS[network.input_spec.channel_order],
+        resize=_RESIZES[network.input_spec.resize],
+        zero_point=network.input_spec.zero_point,
         classes=network.classes,
         labels=tuple(map(comment, network.labels)),
         layers=tuple(_layer(network, placed, index, left_out[index]) for index in range(len(network.layers))),
-        kernels=tuple((f"BF_USE_{kernel.name}", symbol) for kernel, symbol in kernels.items()),
+        kernels=tuple((f"BF_USE_{spec.kernel.name}", form) for spec, form in used),
         input_bytes=shape.size,
         arena_bytes=planned.arena_bytes,
-        kept_bytes=planned.kept_bytes,
+        pinned_bytes=planned.pinned_bytes,
         image_bytes=placed.size,
         struct_bytes=placed.size - missing,
         plan=plan_view(network, plan) if plan else None,
         whole=missing == 0,
-        crc32=f"0x{image.crc32(network):08X}u",
+        crc32=f"0x{Image.of(network).crc32:08X}u",
         name_at=placed.name - placed.text_at,
         labels_at=placed.labels - placed.text_at,
         text=tuple(escape(text) for text in strings),

@@ -18,10 +18,10 @@ import numpy as np
 import numpy.typing as npt
 
 from bitflow import resources
-from bitflow.accumulation import Values
+from bitflow.accumulation import MapType
 from bitflow.engines.reference import Trace
 from bitflow.errors import BitflowError, ImageError, MissingError
-from bitflow.image import write as image
+from bitflow.image.bfn import Image
 from bitflow.ir import PackedNetwork
 from bitflow.planner import plan_format as plan_image
 from bitflow.planner.plan import Plan
@@ -98,7 +98,7 @@ class HostEngine:
 
     def __init__(self, network: PackedNetwork, plan: Plan | None = None) -> None:
         self.network = network
-        data = image.encode(network) + (plan_image.encode(network, plan) if plan else b"")
+        data = Image.of(network).data + (plan_image.encode(network, plan) if plan else b"")
         # A copy, since NumPy allocates on 16 bytes and a bytes object need not start on 4.
         self._image = np.frombuffer(data, dtype=np.uint32).copy()
         self._library = library()
@@ -131,7 +131,7 @@ class HostEngine:
                     raise BitflowError(f"the C library stopped: {self._text(status)}")
 
     def _inputs(self, images: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        return np.ascontiguousarray(self.network.contract.check(images))
+        return np.ascontiguousarray(self.network.input_spec.check(images))
 
     def scores(self, images: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
         """Scores of images [N, H, W, C] of the contract's type: int32 [N, classes]."""
@@ -153,7 +153,7 @@ class HostEngine:
             shape = (len(images), height, width, layer.map_words // (height * width))
             words = np.empty(shape, dtype=np.uint32)
             self._call("bitflow_host_hidden", images, words, ctypes.c_uint(index))
-            found.append(words.view(np.int32) if layer.gives is Values.INTEGERS else words)
+            found.append(words.view(np.int32) if layer.output_type is MapType.INTEGERS else words)
         return tuple(found)
 
     def trace(self, images: npt.NDArray[Any]) -> Trace:

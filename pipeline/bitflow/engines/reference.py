@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitflow import bits
-from bitflow.geometry import InputContract, Pool, Window
+from bitflow.geometry import InputSpec, Pool, Window
 from bitflow.ir import (
     INPUT,
     Accumulation,
@@ -63,27 +63,27 @@ class Trace:
 
 def run_network(network: Network, images: Array) -> Trace:
     """The float network in the arithmetic that its layers name (`arithmetic`); scores are the logits."""
-    return _run(network.contract, network.layers, float_layer, images)
+    return _run(network.input_spec, network.layers, float_layer, images)
 
 
 def run_integer(network: IntegerNetwork, images: Array) -> Trace:
     """The fused network with integers."""
-    return _run(network.contract, network.layers, _integer_layer, images)
+    return _run(network.input_spec, network.layers, _integer_layer, images)
 
 
 def run_packed(network: PackedNetwork, images: Array) -> Trace:
     """The packed network with XOR and popcount on words."""
-    return _run(network.contract, network.layers, _packed_layer, images)
+    return _run(network.input_spec, network.layers, _packed_layer, images)
 
 
 def _run(
-    contract: InputContract, layers: tuple[L, ...], step: Callable[[L, tuple[Array, ...]], Array], images: Array
+    input_spec: InputSpec, layers: tuple[L, ...], step: Callable[[L, tuple[Array, ...]], Array], images: Array
 ) -> Trace:
     """Maps of bits are int8 of +-1 on the way, maps of integers int32."""
-    images = contract.check(images)
+    images = input_spec.check(images)
     batches: list[list[Array]] = []
     for start in range(0, max(len(images), 1), _BATCH):
-        maps: dict[int, Array] = {INPUT: images[start : start + _BATCH].astype(np.int32) - contract.zero_point}
+        maps: dict[int, Array] = {INPUT: images[start : start + _BATCH].astype(np.int32) - input_spec.zero_point}
         for index, layer in enumerate(layers):
             maps[index] = step(layer, tuple(maps[source] for source in layer.sources or ()))
         *hidden, last = (maps[index] for index in range(len(layers)))

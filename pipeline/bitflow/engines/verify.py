@@ -18,7 +18,7 @@ import numpy.typing as npt
 from bitflow import bits
 from bitflow.engines.host import HostEngine
 from bitflow.engines.reference import Trace, run_integer, run_network, run_packed
-from bitflow.ir import Network, PackedLayer, PackedNetwork, Values
+from bitflow.ir import MapType, Network, PackedLayer, PackedNetwork
 from bitflow.lower.pack import unpack
 
 __all__ = ["Difference", "Rung", "Step", "climb", "first_difference", "ladder"]
@@ -114,4 +114,4 @@ def first_difference(packed: PackedNetwork, expected: Trace, got: Trace, scores:
 
 def _numbers(layer: PackedLayer, found: Array, channels: int) -> Array:
     """A hidden map as numbers [N, H, W, C]: +-1, or the integers that it is."""
-    return bits.unpack(found, channels) if layer.gives is Values.BITS else found
+    return bits.unpack(found, channels) if layer.output_type is MapType.BITS else found

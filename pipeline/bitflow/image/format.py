@@ -35,7 +35,7 @@ TRANSIENT = 0xFFFFFFFF  # as a map's place: only the next layer reads it
 
 MAX_LAYERS = 1024
 MAX_BYTES = 256 * 2**20
-MAX_MAP_BYTES = 2**28  # of a map, and of all that are kept
+MAX_MAP_BYTES = 2**28  # of a map, and of all pinned maps together
 MAX_TAPS = MAX_MAP_BYTES // 4  # of a filter: a window of them as int32 is no larger than a map
 
 
@@ -81,8 +81,8 @@ class Record(NamedTuple):
     source3: int
     last: int
     reserved1: int
-    keep: int
-    reach: int
+    pinned: int
+    bound: int
     weights: int
     shift: int
     offset: int

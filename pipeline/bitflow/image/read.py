@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from bitflow import bits
-from bitflow.accumulation import INT32_MAX, MAX_SOURCES, REACH_LIMIT, Values
+from bitflow.accumulation import BOUND_LIMIT, INT32_MAX, MAX_SOURCES, MapType
 from bitflow.errors import ImageError, InputError
-from bitflow.geometry import ChannelOrder, InputContract, Pool, Resize, Shape, Window
+from bitflow.geometry import ChannelOrder, InputSpec, Pool, Resize, Shape, Window
 from bitflow.image.format import (
     HEADER,
     LOGITS_TAG,
@@ -35,7 +35,7 @@ __all__ = ["decode"]
 
 _FILTERS = (LayerKind.INPUT_CONV, LayerKind.CONV, LayerKind.DENSE, LayerKind.WIDE_CONV)
 _WHOLE = (LayerKind.DENSE, LayerKind.TOTAL)  # the kernel is the map
-_ANY = (Values.PIXELS, Values.BITS, Values.INTEGERS)
+_ANY = (MapType.PIXELS, MapType.BITS, MapType.INTEGERS)
 
 
 def _require(condition: bool, message: str) -> None:
@@ -63,13 +63,13 @@ def decode(data: bytes) -> PackedNetwork:
     _require(extra + extra_size <= reader.end, "an offset leads outside the image")
     reader.inside(layers_at, count * RECORD.size // 4)
     try:
-        contract = InputContract(
+        input_spec = InputSpec(
             Shape(h, w, c), "int8" if dtype else "uint8", zero_point, ChannelOrder(order), Resize(resize)
         )
         network = PackedNetwork(
             reader.text(name_at),
-            contract,
-            _layers(reader, contract, layers_at, count),
+            input_spec,
+            _layers(reader, input_spec, layers_at, count),
             reader.texts(labels_at, classes),
             _logits(data[extra : extra + extra_size], classes),
         )
@@ -140,54 +140,52 @@ class _Reader:
         return self.texts(offset, 1)[0] if offset else ""
 
 
-def _layers(reader: _Reader, contract: InputContract, at: int, count: int) -> tuple[PackedLayer, ...]:
+def _layers(reader: _Reader, input_spec: InputSpec, at: int, count: int) -> tuple[PackedLayer, ...]:
     records = [Record(*RECORD.unpack_from(reader.data, at + index * RECORD.size)) for index in range(count)]
     layers: list[PackedLayer] = []
     maps: list[Map] = []
     for index, record in enumerate(records):
         name = reader.text(record.name)
         try:
-            layers.append(_layer(reader, contract, records, maps, name))
+            layers.append(_layer(reader, input_spec, records, maps, name))
         except InputError as error:
             raise ImageError(f"layer {index} {name!r}: {error}") from error
         layer = layers[-1]
-        maps.append(Map(layer.target, layer.gives, layer.reach if layer.gives is Values.INTEGERS else 1))
+        maps.append(Map(layer.target, layer.output_type, layer.bound if layer.output_type is MapType.INTEGERS else 1))
     _check_arena(records, layers)
     return tuple(layers)
 
 
-def _layer(
-    reader: _Reader, contract: InputContract, records: list[Record], before: list[Map], name: str
-) -> PackedLayer:
+def _layer(reader: _Reader, input_spec: InputSpec, records: list[Record], before: list[Map], name: str) -> PackedLayer:
     """The layer that comes after those that give the maps `before`."""
     index = len(before)
     r = records[index]
     _check_kind(r, last=index == len(records) - 1)
-    kind, gives = LayerKind(r.kind), Values(r.output)
+    kind, output_type = LayerKind(r.kind), MapType(r.output)
     sources = _sources(records, index)
     source = Shape(r.in_h, r.in_w, r.in_c)
     conv, target = Shape(r.conv_h, r.conv_w, r.out_c), Shape(r.out_h, r.out_w, r.out_c)
-    given = [Map(contract.shape, Values.PIXELS, contract.reach) if s == INPUT else before[s] for s in sources]
+    given = [Map(input_spec.shape, MapType.PIXELS, input_spec.bound) if s == INPUT else before[s] for s in sources]
     _check_sources(r, kind, source, given)
     window, pool = _windows(r, kind, source, conv, target)
-    size = 4 * max(source.words, *(m.size if gives is Values.INTEGERS else m.words for m in (conv, target)))
+    size = 4 * max(source.words, *(m.size if output_type is MapType.INTEGERS else m.words for m in (conv, target)))
     _require(size <= MAX_MAP_BYTES, "a map is too large")
-    _check_roles(r, kind, gives)
+    _check_roles(r, kind, output_type)
     weights = _weights(reader, r) if kind in _FILTERS else None
-    reach = _reach(kind, source, r, weights, [m.reach for m in given])
-    _require(r.reach == reach and reach <= REACH_LIMIT, "an accumulator could overflow")
-    shift, scores = _shift(reader, r, kind, gives)
+    bound = _reach(kind, source, r, weights, [m.bound for m in given])
+    _require(r.bound == bound and bound <= BOUND_LIMIT, "an accumulator could overflow")
+    shift, scores = _shift(reader, r, kind, output_type)
     return PackedLayer(
-        name, kind, sources, source, conv, target, gives, reach, window, r.groups, r.pad_value, pool, r.weight_bits,
-        weights, shift, scores, reader.mask(r.pool_and, r.out_c), reader.mask(r.invert, r.out_c),
+        name, kind, sources, source, conv, target, output_type, bound, window, r.groups, r.pad_value, pool,
+        r.weight_bits, weights, shift, scores, reader.mask(r.pool_and, r.out_c), reader.mask(r.invert, r.out_c),
     )  # fmt: skip
 
 
 def _check_kind(r: Record, last: bool) -> None:
     _require(r.kind in LayerKind._value2member_map_, "unknown kind of layer")
-    allowed = (Values.SCORES,) if last else (Values.BITS, Values.INTEGERS)
+    allowed = (MapType.SCORES,) if last else (MapType.BITS, MapType.INTEGERS)
     _require(r.output in allowed, "the last layer, and only it, gives scores")
-    _require(r.kind != LayerKind.CONCAT or r.output == Values.BITS, "a concatenation gives bits")
+    _require(r.kind != LayerKind.CONCAT or r.output == MapType.BITS, "a concatenation gives bits")
     widths = (1, 8) if r.kind == LayerKind.WIDE_CONV else (int(r.kind in _FILTERS),)
     _require(r.weight_bits in widths, "weights of a size that such a layer cannot have")
     _require(not (r.reserved0 or r.reserved1 or r.reserved2 or r.reserved3), "reserved fields are set")
@@ -208,21 +206,21 @@ def _sources(records: list[Record], index: int) -> tuple[int, ...]:
 def _check_sources(r: Record, kind: LayerKind, source: Shape, given: list[Map]) -> None:
     match kind:
         case LayerKind.INPUT_CONV:
-            takes: tuple[Values, ...] = (Values.PIXELS,)
+            inputs: tuple[MapType, ...] = (MapType.PIXELS,)
         case LayerKind.WIDE_CONV:
-            takes = _ANY if r.weight_bits == 8 else (Values.INTEGERS,)
+            inputs = _ANY if r.weight_bits == 8 else (MapType.INTEGERS,)
         case LayerKind.SUM | LayerKind.TOTAL:
-            takes = (Values.BITS, Values.INTEGERS)
+            inputs = (MapType.BITS, MapType.INTEGERS)
         case LayerKind.CONV | LayerKind.DENSE | LayerKind.CONCAT:
-            takes = (Values.BITS,)
-    _require(all(m.values in takes for m in given), "takes a map of another kind than its sources give")
+            inputs = (MapType.BITS,)
+    _require(all(m.type in inputs for m in given), "takes a map of another kind than its sources give")
     sizes = all((m.shape.height, m.shape.width) == (r.in_h, r.in_w) for m in given)
     if kind is LayerKind.CONCAT:
         fits = sum(m.shape.channels for m in given) == r.in_c
     else:
         fits = all(m.shape.channels == r.in_c for m in given)
     _require(sizes and fits, f"takes {source}, which its sources do not give")
-    padded = kind in (LayerKind.CONV, LayerKind.WIDE_CONV) and given[0].values is Values.BITS
+    padded = kind in (LayerKind.CONV, LayerKind.WIDE_CONV) and given[0].type is MapType.BITS
     _require(-1 <= r.pad_value <= 1 and (padded or r.pad_value == 0), "padding value")
 
 
@@ -255,9 +253,9 @@ def _windows(r: Record, kind: LayerKind, source: Shape, conv: Shape, target: Sha
     return window, pool
 
 
-def _check_roles(r: Record, kind: LayerKind, gives: Values) -> None:
+def _check_roles(r: Record, kind: LayerKind, output_type: MapType) -> None:
     """No layer has an array that it has no use for."""
-    compared, scored = gives is Values.BITS and kind is not LayerKind.CONCAT, gives is Values.SCORES
+    compared, scored = output_type is MapType.BITS and kind is not LayerKind.CONCAT, output_type is MapType.SCORES
     for at, used in (
         (r.weights, kind in _FILTERS),
         (r.shift, compared or scored),
@@ -270,17 +268,17 @@ def _check_roles(r: Record, kind: LayerKind, gives: Values) -> None:
 
 
 def _shift(
-    reader: _Reader, r: Record, kind: LayerKind, gives: Values
+    reader: _Reader, r: Record, kind: LayerKind, output_type: MapType
 ) -> tuple[npt.NDArray[np.int32] | None, npt.NDArray[np.int32] | None]:
     """BatchShift, or scale and offset of the scores; none of them can overflow. r.reach was checked."""
-    if gives is Values.INTEGERS or kind is LayerKind.CONCAT:
+    if output_type is MapType.INTEGERS or kind is LayerKind.CONCAT:
         return None, None
     shift = reader.integers(r.shift, r.out_c)
-    if gives is Values.BITS:
-        _require(bool(np.all((shift >= -r.reach - 1) & (shift <= r.reach))), "a BatchShift is out of range")
+    if output_type is MapType.BITS:
+        _require(bool(np.all((shift >= -r.bound - 1) & (shift <= r.bound))), "a BatchShift is out of range")
         return shift, None
     offset = reader.integers(r.offset, r.out_c)
-    top = np.abs(shift.astype(np.int64)) * r.reach + np.abs(offset.astype(np.int64))
+    top = np.abs(shift.astype(np.int64)) * r.bound + np.abs(offset.astype(np.int64))
     _require(int(top.max()) <= INT32_MAX, "a score could overflow")
     return shift, offset
 
@@ -321,14 +319,14 @@ def _check_arena(records: list[Record], layers: list[PackedLayer]) -> None:
     for index, (r, layer) in enumerate(zip(records[:-1], layers, strict=False)):
         read = r.last < len(layers) and index in layers[r.last].sources
         _require(read, f"layer {index} {layer.name!r}: no layer takes its map at last")
-        if r.keep == TRANSIENT:
+        if r.pinned == TRANSIENT:
             _require(r.last == index + 1, f"layer {index} {layer.name!r}: its map is read after it was overwritten")
             continue
-        end = r.keep + 4 * layer.map_words
-        _require(r.keep % 4 == 0 and end <= MAX_MAP_BYTES, f"layer {index} {layer.name!r}: its map's place")
+        end = r.pinned + 4 * layer.map_words
+        _require(r.pinned % 4 == 0 and end <= MAX_MAP_BYTES, f"layer {index} {layer.name!r}: its map's place")
         for other in range(index + 1, r.last + 1):
-            begin, size = records[other].keep, 4 * layers[other].map_words
-            apart = begin == TRANSIENT or begin >= end or r.keep >= begin + size
+            begin, size = records[other].pinned, 4 * layers[other].map_words
+            apart = begin == TRANSIENT or begin >= end or r.pinned >= begin + size
             _require(apart, f"layer {index} {layer.name!r}: its map is overwritten before it is read")
     last = records[-1]
-    _require(last.last == len(records) - 1 and last.keep == TRANSIENT, "the last layer's map is kept")
+    _require(last.last == len(records) - 1 and last.pinned == TRANSIENT, "the last layer's map is pinned")

@@ -1,21 +1,19 @@
-"""PackedNetwork <-> `.bfn`, the network as bytes. SPEC.md gives the format byte by byte; bitflow.h has it as C structs.
+"""PackedNetwork -> the bytes of a `.bfn`. SPEC.md gives the format byte by byte; bitflow.h has it as C structs.
 
-Writing is canonical: one network, one sequence of bytes. Reading is `image/read.py`.
+Writing is canonical: one network, one sequence of bytes.
 """
 
 from __future__ import annotations
 
 import struct
-import tempfile
 import zlib
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from bitflow.accumulation import MAX_SOURCES
-from bitflow.errors import ImageError, InputError
+from bitflow.errors import InputError
 from bitflow.geometry import require
 from bitflow.image.arena import Arena, arrange
 from bitflow.image.format import (
@@ -33,10 +31,9 @@ from bitflow.image.format import (
     VERSION,
     Record,
 )
-from bitflow.image.read import decode
 from bitflow.ir import Logits, PackedNetwork
 
-__all__ = ["VERSION", "Array", "Placed", "crc32", "decode", "encode", "load", "place", "record", "save"]
+__all__ = ["Array", "Placed", "encode", "place", "record"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +111,8 @@ def _logits(logits: Logits | None) -> bytes:
     return struct.pack("<4sI", LOGITS_TAG, len(logits.scale)) + numbers.tobytes()
 
 
-def encode(network: PackedNetwork) -> bytes:
-    """The bytes of the `.bfn` of a network."""
-    placed = place(network)
+def encode(network: PackedNetwork, placed: Placed) -> bytes:
+    """The bytes of the `.bfn` of a network that is laid out so."""
     out = bytearray(_header(network, placed))
     for index in range(len(network.layers)):
         out += RECORD.pack(*record(network, placed, index))
@@ -128,61 +124,31 @@ def encode(network: PackedNetwork) -> bytes:
     return bytes(out)
 
 
-def crc32(network: PackedNetwork) -> int:
-    """The CRC-32 that ends the image: the network's name on every board."""
-    return int.from_bytes(encode(network)[-4:], "little")
-
-
 def _header(network: PackedNetwork, placed: Placed) -> bytes:
-    contract = network.contract
-    shape = contract.shape
+    input_spec = network.input_spec
+    shape = input_spec.shape
     return HEADER.pack(
         MAGIC, VERSION, 0, placed.size, len(network.layers), placed.layers, placed.name, placed.labels,
-        network.classes, shape.height, shape.width, shape.channels, DTYPES.index(contract.dtype),
-        contract.channel_order, contract.zero_point, contract.resize, 0, placed.extra_at, len(placed.extra), *(0,) * 3,
+        network.classes, shape.height, shape.width, shape.channels, DTYPES.index(input_spec.dtype),
+        input_spec.channel_order, input_spec.zero_point, input_spec.resize, 0, placed.extra_at, len(placed.extra),
+        *(0,) * 3,
     )  # fmt: skip
 
 
 def record(network: PackedNetwork, placed: Placed, index: int) -> Record:
     """The record of a layer."""
-    layer, keep = network.layers[index], placed.arena.keep[index]
+    layer, pinned = network.layers[index], placed.arena.pinned[index]
     window, pool = layer.window, (0,) * 8
     if layer.pool is not None:
         pool = (*layer.pool.window.kernel, *layer.pool.window.stride, *layer.pool.window.padding)
     sources = [PIXELS if source < 0 else source for source in layer.sources]
     return Record._make((
-        layer.kind, layer.gives, layer.pad_value, layer.weight_bits,
+        layer.kind, layer.output_type, layer.pad_value, layer.weight_bits,
         layer.source.height, layer.source.width, layer.source.channels, layer.groups,
         *window.kernel, *window.stride, *window.dilation, *window.padding,
         layer.conv.height, layer.conv.width, *pool,
         layer.target.height, layer.target.width, layer.target.channels,
         len(sources), 0, *sources, *(0,) * (MAX_SOURCES - len(sources)),
-        placed.arena.last[index], 0, TRANSIENT if keep is None else keep, layer.reach,
+        placed.arena.last[index], 0, TRANSIENT if pinned is None else pinned, layer.bound,
         *(placed.offset_of(index, role) for role in ROLES), placed.layer_names[index], 0, 0,
     ))  # fmt: skip
-
-
-def save(network: PackedNetwork, path: str | Path) -> None:
-    """Write a `.bfn`: beside its place first, then renamed, so that no half-written file is ever seen."""
-    path = Path(path)
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, delete=False) as file:
-            file.write(encode(network))
-        Path(file.name).chmod(0o644)
-        Path(file.name).replace(path)
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}") from error
-
-
-def load(path: str | Path) -> PackedNetwork:
-    """Read a `.bfn`. Raises ImageError, naming the file, if it is damaged or contradicts itself."""
-    path = Path(path)
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error
-    try:
-        return decode(data)
-    except ImageError as error:
-        raise ImageError(f"{path}: {error}") from error

@@ -15,12 +15,12 @@ import numpy as np
 
 from bitflow import accumulation as acc
 from bitflow.errors import ImportRefused, InputError
-from bitflow.geometry import InputContract, Pool, Shape, Window
+from bitflow.geometry import InputSpec, Pool, Shape, Window
 from bitflow.importers import graph as g
 from bitflow.importers.layout import arrange, channel_values, close_up, reshape, transpose
 from bitflow.importers.linear import accumulate, opened
 from bitflow.importers.value import Padding, Value
-from bitflow.ir import INPUT, Divide, Layer, LayerKind, Map, Network, Offset, Rounding, Scale, Sign, Step, Values
+from bitflow.ir import INPUT, Divide, Layer, LayerKind, Map, MapType, Network, Offset, Rounding, Scale, Sign, Step
 from bitflow.lower.arithmetic import composed
 from bitflow.lower.fuse import zeros
 
@@ -51,7 +51,7 @@ class Imported:
 
 def assemble(
     graph: g.Graph,
-    contract: InputContract,
+    input_spec: InputSpec,
     *,
     pixel_steps: tuple[Step, ...] = (),
     name: str = "model",
@@ -67,8 +67,8 @@ def assemble(
 
     Raises ImportRefused naming the node that cannot be taken, InputError where shapes do not fit.
     """
-    work = _Assembly(graph, contract, sign_zero, rounding)
-    values = {graph.input: Value("input", graph.axes, contract.shape, INPUT, steps=pixel_steps)}
+    work = _Assembly(graph, input_spec, sign_zero, rounding)
+    values = {graph.input: Value("input", graph.axes, input_spec.shape, INPUT, steps=pixel_steps)}
     nodes = graph.needed()
     if graph.output not in {node.output for node in nodes}:
         raise ImportRefused("the output does not depend on the input through any layer")
@@ -88,7 +88,7 @@ def assemble(
 @dataclass(slots=True)
 class _Assembly:
     graph: g.Graph
-    contract: InputContract
+    input_spec: InputSpec
     sign_zero: int | None
     rounding: Rounding
     layers: list[Layer] = field(default_factory=list)
@@ -105,16 +105,16 @@ class _Assembly:
         if value.index is None:
             raise ValueError(f"{value.name} is still open")
         if value.index == INPUT:
-            return Map(self.contract.shape, Values.PIXELS, self.contract.reach)
-        return self.layers[value.index].gives(last=False)
+            return Map(self.input_spec.shape, MapType.PIXELS, self.input_spec.bound)
+        return self.layers[value.index].output_map(last=False)
 
     def settle(self, zero_point: int | None, wanted: int) -> None:
         """Fix the input's zero point: the one that a layer needs, else the wanted one unless it is fixed already."""
         if zero_point is None:
-            zero_point = self.contract.zero_point if self.settled else wanted
-        if self.settled and zero_point != self.contract.zero_point:
-            raise InputError(f"two layers take pixels, with zero points {self.contract.zero_point} and {zero_point}")
-        self.contract = replace(self.contract, zero_point=zero_point)
+            zero_point = self.input_spec.zero_point if self.settled else wanted
+        if self.settled and zero_point != self.input_spec.zero_point:
+            raise InputError(f"two layers take pixels, with zero points {self.input_spec.zero_point} and {zero_point}")
+        self.input_spec = replace(self.input_spec, zero_point=zero_point)
         self.settled = True
 
     def run(self, node: g.Node, inputs: list[Value]) -> Value:
@@ -271,7 +271,7 @@ class _Assembly:
 
     def pooled_map(self, node: g.Node, pool: Pool, shape: Shape, value: Value) -> Value:
         """Pool a finished map: of bits after their sign, where that is the layer's only pool and use."""
-        if value.index == INPUT or self.map_of(value).values is not Values.BITS:
+        if value.index == INPUT or self.map_of(value).type is not MapType.BITS:
             return replace(opened(self, node, value).plus(pool), shape=shape)
         if not bool(np.all(composed(value.steps, shape.channels)[0] > 0)):
             raise node.refuse("a max-pool of bits that a scale has turned round")
@@ -323,7 +323,7 @@ class _Assembly:
         if axes[axis] != "C" and not (axes[axis].endswith("C") and values[0].shape.size == values[0].shape.channels):
             raise node.refuse(f"concatenates along axis {axis}, which is not the channels")
         for value in values:
-            if value.index == INPUT or self.map_of(value).values is not Values.BITS:
+            if value.index == INPUT or self.map_of(value).type is not MapType.BITS:
                 raise node.refuse(f"concatenates {value.name}, which is not bits; put a sign before it")
         steps = self.common_steps(node, values)
         while len(values) > 1:
@@ -359,7 +359,7 @@ class _Assembly:
     def finish(self, value: Value, name: str, labels: tuple[str, ...]) -> Network:
         """Close the last layer, whose values are the logits."""
         end = g.Node(value.name, g.Clip(), (), "")
-        if value.ternary or (value.index is not None and self.map_of(value).values is Values.BITS and not value.steps):
+        if value.ternary or (value.index is not None and self.map_of(value).type is MapType.BITS and not value.steps):
             raise end.refuse("the network ends in a sign; its last layer must give the logits")
         value = opened(self, end, value)
         if any(isinstance(step, Pool) for step in value.steps):
@@ -369,7 +369,7 @@ class _Assembly:
             raise InputError(
                 f"layer {value.name!r}: the last layer gives a map of {value.shape}, not one score a class"
             )
-        return Network(name, self.contract, tuple(self.layers), labels)
+        return Network(name, self.input_spec, tuple(self.layers), labels)
 
 
 def _after_sign(value: Value) -> tuple[float, ...]:

@@ -16,12 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from bitflow import accumulation as acc
-from bitflow.geometry import InputContract, Window
+from bitflow.geometry import InputSpec, Window
 from bitflow.importers.graph import Conv, Dense, Node
 from bitflow.importers.layout import dense_filters, is_map
 from bitflow.importers.value import Value, uniform
 from bitflow.importers.weights import factorise
-from bitflow.ir import INPUT, Accumulation, Divide, Offset, Rounding, Scale, Step, Values
+from bitflow.ir import INPUT, Accumulation, Divide, MapType, Offset, Rounding, Scale, Step
 from bitflow.lower.arithmetic import composed
 
 if TYPE_CHECKING:
@@ -42,11 +42,11 @@ def opened(work: _Assembly, node: Node, value: Value) -> Value:
         again = acc.Sum((work.map_of(value),))
         return replace(value, name=node.name, index=None, accumulation=again, sources=(value.index,))
     # Each pixel by itself: a convolution of one tap with weight +1.
-    contract = _settled(work, node, value, None)
+    input_spec = _settled(work, node, value, None)
     channels = value.shape.channels
     ones = np.ones((channels, 1, 1, 1), dtype=np.int8)
-    each = acc.InputConv(value.shape, ones, Window((1, 1)), contract, channels)
-    back = (Offset(np.full(channels, float(contract.zero_point))),) if contract.zero_point else ()
+    each = acc.InputConv(value.shape, ones, Window((1, 1)), input_spec, channels)
+    back = (Offset(np.full(channels, float(input_spec.zero_point))),) if input_spec.zero_point else ()
     return replace(value, name=node.name, index=None, accumulation=each, sources=(INPUT,), steps=(*back, *value.steps))
 
 
@@ -72,7 +72,7 @@ def accumulate(work: _Assembly, node: Node, op: Conv | Dense, value: Value) -> V
     made, first = _accumulation(work, node, op, value, whole, window, tap if padded else None)
     sums = _sums(whole, made.groups, value.shape.channels)
     steps = _joined([*first, *_pushed(node, value.steps, sums)])
-    exact = op.whole and made.reach < _EXACT_FLOAT32
+    exact = op.whole and made.bound < _EXACT_FLOAT32
     plain = exact and not steps and not np.any(factors != 1)
     if np.any(factors != 1):
         steps.append(Scale(factors))
@@ -184,11 +184,11 @@ def _accumulation(
     """The accumulation, and the step that makes up for the zero point of pixels. tap: what a padded one holds."""
     source = work.map_of(value)
     groups = op.groups if isinstance(op, Conv) else 1
-    if source.values is Values.PIXELS:
+    if source.type is MapType.PIXELS:
         conv = acc.InputConv(source.shape, whole, window, _settled(work, node, value, tap), groups)
-        total = _sums(whole, groups, source.shape.channels).sum(axis=1) * float(conv.contract.zero_point)
+        total = _sums(whole, groups, source.shape.channels).sum(axis=1) * float(conv.input_spec.zero_point)
         return conv, [Offset(total)] if np.any(total != 0) else []
-    if source.values is Values.BITS:
+    if source.type is MapType.BITS:
         if tap is not None and tap not in (-1, 0, 1):
             raise node.refuse(f"pads bits with what would be {float(tap):g}; only -1, 0 and +1 can be padded")
         if isinstance(op, Dense):
@@ -196,23 +196,23 @@ def _accumulation(
         return acc.BinaryConv(source.shape, whole, window, groups, 0 if tap is None else int(tap)), []
     if tap not in (None, 0):
         raise node.refuse(f"pads integers with what would be {float(tap or 0):g}; only 0 can be padded")
-    return acc.IntegerConv(source.shape, source.reach, whole, window, groups), []
+    return acc.IntegerConv(source.shape, source.bound, whole, window, groups), []
 
 
-def _settled(work: _Assembly, node: Node, value: Value, tap: Fraction | None) -> InputContract:
+def _settled(work: _Assembly, node: Node, value: Value, tap: Fraction | None) -> InputSpec:
     """The input, with the zero point that a padded tap asks for, else one near the middle."""
-    low, high = work.contract.pixel_range
+    low, high = work.input_spec.pixel_range
     if tap is not None and (tap.denominator != 1 or not low <= tap <= high):
         raise node.refuse(
             f"pads pixels with {float(tap):g}, which is no pixel of {low}..{high}: without padding, or with a mean "
             "that is a whole pixel value, it can be taken"
         )
     work.settle(None if tap is None else int(tap), _centre(work, value))
-    return work.contract
+    return work.input_spec
 
 
 def _centre(work: _Assembly, value: Value) -> int:
     """The pixel value nearest to what the source makes 0: with it as zero point accumulators are smallest."""
-    low, high = work.contract.pixel_range
+    low, high = work.input_spec.pixel_range
     slope, offset = composed(value.steps, value.shape.channels)
     return low + int(np.argmin(np.abs(np.arange(low, high + 1) * slope[0] + offset[0])))

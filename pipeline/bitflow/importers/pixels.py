@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitflow.errors import InputError
-from bitflow.geometry import ChannelOrder, InputContract, Shape
+from bitflow.geometry import ChannelOrder, InputSpec, Shape
 from bitflow.importers.assemble import Imported, assemble
 from bitflow.importers.graph import Graph
 from bitflow.ir import Divide, Offset, Scale, Step
@@ -98,7 +98,7 @@ def network_of(
     notes: Sequence[str] = (),
 ) -> Imported:
     """The network of a file's graph over pictures of a shape; notes: what else to say. The rest as `assemble`."""
-    contract = InputContract(shape, "uint8", 0, ChannelOrder.usual(shape.channels))
+    input_spec = InputSpec(shape, "uint8", 0, ChannelOrder.usual(shape.channels))
     steps = pixels.steps(shape.channels)
-    imported = assemble(graph, contract, pixel_steps=steps, name=name, labels=labels, sign_zero=sign_zero)
+    imported = assemble(graph, input_spec, pixel_steps=steps, name=name, labels=labels, sign_zero=sign_zero)
     return replace(imported, notes=(f"input: the source got {pixels} for a pixel p", *notes, *imported.notes))

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitflow.errors import ImportRefused, InputError
-from bitflow.geometry import ChannelOrder, InputContract, Shape
+from bitflow.geometry import ChannelOrder, InputSpec, Shape
 from bitflow.importers.assemble import Imported
 from bitflow.importers.graph import Graph
 from bitflow.importers.layout import lengths
@@ -114,15 +114,15 @@ def _torch(path: Path, settings: Settings) -> Source:
     from bitflow.learn.training.evaluate import logits
 
     if settings.module is None:
-        module, contract, name, labels = _own_checkpoint(path)
+        module, input_spec, name, labels = _own_checkpoint(path)
         settings = replace(settings, name=settings.name or name, labels=settings.labels or labels)
     else:
-        module, contract = _state_dict(path, settings)
+        module, input_spec = _state_dict(path, settings)
     pixels = settings.pixels or Pixels.RAW
-    shape = contract.shape
+    shape = input_spec.shape
     imported = import_module(
         module,
-        contract,
+        input_spec,
         pixel_steps=pixels.steps(shape.channels),
         name=settings.name or path.stem,
         labels=settings.labels,
@@ -132,7 +132,7 @@ def _torch(path: Path, settings: Settings) -> Source:
     return Source("torch", imported, lambda images: logits(module, pixels.floats(images)))
 
 
-def _own_checkpoint(path: Path) -> tuple[nn.Module, InputContract, str, tuple[str, ...]]:
+def _own_checkpoint(path: Path) -> tuple[nn.Module, InputSpec, str, tuple[str, ...]]:
     """What bitflow train wrote."""
     from bitflow.learn.training.checkpoint import load_module
 
@@ -145,10 +145,10 @@ def _own_checkpoint(path: Path) -> tuple[nn.Module, InputContract, str, tuple[st
             f"{path} is a torch file, but not a BitFlow model; of a state dict say which class it belongs to: "
             "--module net.py:Net --size HxWxC"
         ) from None
-    return module, facts.contract, facts.name, facts.labels
+    return module, facts.input_spec, facts.name, facts.labels
 
 
-def _state_dict(path: Path, settings: Settings) -> tuple[nn.Module, InputContract]:
+def _state_dict(path: Path, settings: Settings) -> tuple[nn.Module, InputSpec]:
     """The user's own class with the numbers of a file; of the file only numbers are read."""
     import torch
 
@@ -175,7 +175,7 @@ def _state_dict(path: Path, settings: Settings) -> tuple[nn.Module, InputContrac
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{path} does not fit {name}: {reason}") from error
     shape = Shape(*settings.size)
-    return module.eval(), InputContract(shape, "uint8", 0, ChannelOrder.usual(shape.channels))
+    return module.eval(), InputSpec(shape, "uint8", 0, ChannelOrder.usual(shape.channels))
 
 
 def _class(file: Path, name: str) -> Callable[[], nn.Module]:

@@ -54,7 +54,7 @@ def markdown() -> str:
             "## What makes the integers of a layer\n\n",
             _table((f"`{kind.__name__}`", _first_sentence(kind)) for kind in made),
             f"Kinds of layer in a `.bfn`: {kinds}. At most {accumulation.MAX_SOURCES} maps enter one layer. No "
-            f"accumulator may be larger than {accumulation.REACH_LIMIT:,}.\n\n",
+            f"accumulator may be larger than {accumulation.BOUND_LIMIT:,}.\n\n",
             "## What may stand after them\n\n",
             _table((f"`{step.__name__}`", _first_sentence(step)) for step in done),
             f"In any order, at most one max-pool and one sign to a layer (`{steps.__name__}`).\n\n",

@@ -31,7 +31,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitflow.errors import FusionError
-from bitflow.ir import BatchShift, IntegerLayer, IntegerNetwork, Integers, Layer, Network, Scores, Sign, Values
+from bitflow.ir import BatchShift, IntegerLayer, IntegerNetwork, Integers, Layer, MapType, Network, Scores, Sign
 from bitflow.lower import arithmetic, scores
 
 __all__ = ["LayerFusion", "explain", "fuse", "zeros"]
@@ -48,15 +48,15 @@ def fuse(network: Network) -> IntegerNetwork:
     final = IntegerLayer(last.name, last.accumulation, fitted, sources=last.sources)
     logits = scores.logits(last, fitted)
     layers = (*map(_fuse_layer, hidden), final)
-    return IntegerNetwork(network.name, network.contract, layers, network.labels, logits)
+    return IntegerNetwork(network.name, network.input_spec, layers, network.labels, logits)
 
 
 def _check_finite(layer: Layer) -> None:
-    reach = layer.accumulation.reach
+    bound = layer.accumulation.bound
     with np.errstate(over="ignore", invalid="ignore"):
-        ends = arithmetic.value(layer, np.array([[-reach], [reach]]))
+        ends = arithmetic.value(layer, np.array([[-bound], [bound]]))
     if not np.isfinite(ends).all():
-        raise FusionError(f"{layer.name}: float32 overflows on accumulators up to {reach}; check its BatchNorm")
+        raise FusionError(f"{layer.name}: float32 overflows on accumulators up to {bound}; check its BatchNorm")
 
 
 def _fuse_layer(layer: Layer) -> IntegerLayer:
@@ -88,13 +88,13 @@ def _fuse_layer(layer: Layer) -> IntegerLayer:
 
 def _first_positive(layer: Layer, direction: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Per channel the smallest t in [-R, R + 1] with sign(y(direction * t)) = +1; R + 1 where there is none."""
-    reach = layer.accumulation.reach
-    low = np.full(len(direction), -reach, dtype=np.int64)
-    high = np.full(len(direction), reach + 1, dtype=np.int64)
+    bound = layer.accumulation.bound
+    low = np.full(len(direction), -bound, dtype=np.int64)
+    high = np.full(len(direction), bound + 1, dtype=np.int64)
     while (low < high).any():
         middle = (low + high) // 2
         # Where low = high = R + 1, y is asked outside the reachable range; the answer is not used.
-        positive = arithmetic.positive(layer, direction * np.minimum(middle, reach))
+        positive = arithmetic.positive(layer, direction * np.minimum(middle, bound))
         active = low < high
         high = np.where(active & positive, middle, high)
         low = np.where(active & ~positive, middle + 1, low)
@@ -110,7 +110,7 @@ def zeros(layer: Layer) -> int:
     ]  # zeros lie between
     step, parity = 1, np.zeros(len(direction), dtype=np.int64)
     counted = accumulation.pad_value != 0 or not any(accumulation.window.padding)
-    if accumulation.weights is not None and accumulation.takes[0].values is Values.BITS and counted:
+    if accumulation.weights is not None and accumulation.inputs[0].type is MapType.BITS and counted:
         # A sum of weights of +-1 signs has the parity of the sum of all.
         step, parity = 2, accumulation.weights.astype(np.int64).sum(axis=(1, 2, 3)) % 2
     low = ends[0] + (ends[0] + parity) % step
@@ -128,7 +128,7 @@ class LayerFusion:
     name: str
     kind: str
     shape: str
-    reach: int
+    bound: int
     flipped: int = 0
     constant: int = 0
     shift_range: tuple[int, int] | None = None
@@ -143,20 +143,20 @@ def explain(network: Network, fused: IntegerNetwork) -> tuple[LayerFusion, ...]:
 
 def _explain_layer(layer: Layer, fused: IntegerLayer) -> LayerFusion:
     accumulation = layer.accumulation
-    reach = accumulation.reach
+    bound = accumulation.bound
     kind = accumulation.kind.name.lower()
-    takes = " + ".join(str(m.shape) for m in accumulation.takes)
-    shape = f"{takes} -> {layer.target}"
+    inputs = " + ".join(str(m.shape) for m in accumulation.inputs)
+    shape = f"{inputs} -> {layer.target}"
     match fused.output:
         case BatchShift(shift):
-            constant = int(np.count_nonzero((shift == reach) | (shift == -(reach + 1))))
+            constant = int(np.count_nonzero((shift == bound) | (shift == -(bound + 1))))
             ands = 0 if fused.pool_and is None else int(np.count_nonzero(fused.pool_and))
             channels = accumulation.target.channels
             pool = "" if layer.pool is None else f"OR {channels - ands}, AND {ands}"
             flipped = int(np.count_nonzero(arithmetic.trend(layer) < 0))
             limits = (int(shift.min()), int(shift.max()))
-            return LayerFusion(layer.name, kind, shape, reach, flipped, constant, limits, pool)
+            return LayerFusion(layer.name, kind, shape, bound, flipped, constant, limits, pool)
         case Scores() as fitted:
-            return LayerFusion(layer.name, kind, shape, reach, order=scores.differences(layer, fitted))
+            return LayerFusion(layer.name, kind, shape, bound, order=scores.differences(layer, fitted))
         case Integers():
-            return LayerFusion(layer.name, kind, shape, reach)
+            return LayerFusion(layer.name, kind, shape, bound)

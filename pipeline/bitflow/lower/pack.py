@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitflow import bits
-from bitflow.geometry import InputContract
+from bitflow.geometry import InputSpec
 from bitflow.ir import (
     INPUT,
     Accumulation,
@@ -24,13 +24,13 @@ from bitflow.ir import (
     Integers,
     LayerKind,
     Map,
+    MapType,
     Output,
     PackedLayer,
     PackedNetwork,
     Scores,
     Sum,
     Total,
-    Values,
 )
 
 __all__ = ["pack", "unpack", "weights"]
@@ -39,7 +39,7 @@ __all__ = ["pack", "unpack", "weights"]
 def pack(network: IntegerNetwork) -> PackedNetwork:
     """Pack every layer; nothing is decided here."""
     layers = tuple(map(_pack_layer, network.layers))
-    return PackedNetwork(network.name, network.contract, layers, network.labels, network.logits)
+    return PackedNetwork(network.name, network.input_spec, layers, network.labels, network.logits)
 
 
 def _pack_layer(layer: IntegerLayer) -> PackedLayer:
@@ -48,11 +48,11 @@ def _pack_layer(layer: IntegerLayer) -> PackedLayer:
     offset: npt.NDArray[np.int32] | None = None
     match layer.output:
         case BatchShift():
-            gives, shift = Values.BITS, layer.output.shift
+            output_type, shift = MapType.BITS, layer.output.shift
         case Scores():
-            gives, shift, offset = Values.SCORES, layer.output.scale, layer.output.offset
+            output_type, shift, offset = MapType.SCORES, layer.output.scale, layer.output.offset
         case Integers():
-            gives = Values.INTEGERS
+            output_type = MapType.INTEGERS
     return PackedLayer(
         name=layer.name,
         kind=accumulation.kind,
@@ -60,8 +60,8 @@ def _pack_layer(layer: IntegerLayer) -> PackedLayer:
         source=accumulation.source,
         conv=accumulation.target,
         target=layer.target,
-        gives=gives,
-        reach=accumulation.reach,
+        output_type=output_type,
+        bound=accumulation.bound,
         window=accumulation.window,
         groups=accumulation.groups,
         pad_value=accumulation.pad_value,
@@ -95,13 +95,13 @@ def _pack_weights(accumulation: Accumulation) -> npt.NDArray[np.uint32] | None:
 def unpack(network: PackedNetwork) -> IntegerNetwork:
     """The integer network that a packed one came from."""
     layers = tuple(_unpack_layer(layer, network) for layer in network.layers)
-    return IntegerNetwork(network.name, network.contract, layers, network.labels, network.logits)
+    return IntegerNetwork(network.name, network.input_spec, layers, network.labels, network.logits)
 
 
 def _unpack_layer(layer: PackedLayer, network: PackedNetwork) -> IntegerLayer:
     channels = layer.target.channels
     output: Output
-    if layer.gives is Values.INTEGERS:
+    if layer.output_type is MapType.INTEGERS:
         output = Integers()
     elif layer.shift is None:
         output = BatchShift(np.zeros(channels, dtype=np.int32))
@@ -115,29 +115,29 @@ def _unpack_layer(layer: PackedLayer, network: PackedNetwork) -> IntegerLayer:
 
 
 def _unpack_accumulation(layer: PackedLayer, network: PackedNetwork) -> Accumulation:
-    contract: InputContract = network.contract
-    takes = tuple(
-        Map(contract.shape, Values.PIXELS, contract.reach) if source == INPUT else _gives(network.layers[source])
+    input_spec: InputSpec = network.input_spec
+    inputs = tuple(
+        Map(input_spec.shape, MapType.PIXELS, input_spec.bound) if source == INPUT else _gives(network.layers[source])
         for source in layer.sources
     )
     match layer.kind:
         case LayerKind.SUM:
-            return Sum(takes)
+            return Sum(inputs)
         case LayerKind.CONCAT:
-            return Concat(takes)
+            return Concat(inputs)
         case LayerKind.TOTAL:
-            return Total(takes[0])
+            return Total(inputs[0])
         case LayerKind.DENSE:
             return BinaryDense(layer.source, weights(layer))
         case LayerKind.INPUT_CONV | LayerKind.CONV | LayerKind.WIDE_CONV:
             filters = weights(layer)
-    match takes[0].values:
-        case Values.PIXELS:
-            return InputConv(layer.source, filters, layer.window, contract, layer.groups)
-        case Values.BITS:
+    match inputs[0].type:
+        case MapType.PIXELS:
+            return InputConv(layer.source, filters, layer.window, input_spec, layer.groups)
+        case MapType.BITS:
             return BinaryConv(layer.source, filters, layer.window, layer.groups, layer.pad_value)
         case _:
-            return IntegerConv(layer.source, takes[0].reach, filters, layer.window, layer.groups)
+            return IntegerConv(layer.source, inputs[0].bound, filters, layer.window, layer.groups)
 
 
 def weights(layer: PackedLayer) -> npt.NDArray[np.int8]:
@@ -152,4 +152,4 @@ def weights(layer: PackedLayer) -> npt.NDArray[np.int8]:
 
 
 def _gives(layer: PackedLayer) -> Map:
-    return Map(layer.target, layer.gives, 1 if layer.gives is Values.BITS else layer.reach)
+    return Map(layer.target, layer.output_type, 1 if layer.output_type is MapType.BITS else layer.bound)

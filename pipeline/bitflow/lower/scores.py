@@ -56,9 +56,9 @@ def _reachable(layer: Layer, classes: int) -> Integers:
     accumulation = layer.accumulation
     binary = accumulation.kind in (LayerKind.CONV, LayerKind.DENSE)
     whole = not binary or (accumulation.pad_value == 0 and any(accumulation.window.padding))
-    count = 2 * accumulation.reach + 1 if whole else accumulation.reach + 1
+    count = 2 * accumulation.bound + 1 if whole else accumulation.bound + 1
     stride = -(-count * classes // _LOGITS)
-    return np.arange(-accumulation.reach, accumulation.reach + 1, (1 if whole else 2) * stride, dtype=np.int64)
+    return np.arange(-accumulation.bound, accumulation.bound + 1, (1 if whole else 2) * stride, dtype=np.int64)
 
 
 def _same_for_all(layer: Layer) -> bool:
@@ -97,7 +97,7 @@ def logits(layer: Layer, fitted: Scores) -> Logits:
 
 def _candidates(layer: Layer, limit: int) -> Iterator[tuple[Integers, Integers]]:
     """Pairs (A, B) of rising size, all fitting int32."""
-    reach = layer.accumulation.reach
+    bound = layer.accumulation.bound
     # The exact-arithmetic offset, better than L(0) where that lost digits.
     slope, offset = arithmetic.linear(layer)
     offset = offset - (offset.max() + offset.min()) / 2
@@ -111,7 +111,7 @@ def _candidates(layer: Layer, limit: int) -> Iterator[tuple[Integers, Integers]]
     for _ in range(max(limit, 64)):
         scale = np.rint(slope * (size / top)).astype(np.int64)
         shift_float = np.rint(offset * (size / top))
-        if np.max(np.abs(scale) * float(reach) + np.abs(shift_float)) > INT32_MAX:
+        if np.max(np.abs(scale) * float(bound) + np.abs(shift_float)) > INT32_MAX:
             return
         yield scale, shift_float.astype(np.int64)
         size = size + 1 if size < _EXHAUSTIVE else size * 1.01

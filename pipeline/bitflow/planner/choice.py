@@ -1,7 +1,7 @@
-"""PackedNetwork -> Plan for a core and a wish: which kernel runs each layer.
+"""PackedNetwork -> Plan for a core and an objective: which kernel runs each layer.
 
-Each layer is tried with all the kernels that it can have, and again, since neighbours decide how a map lies between
-them, until nothing gets better: first the budgets, then the wish. That begins more than once; the best end is taken.
+Every option of each layer is tried, again and again since neighbours decide how a map lies between them, until nothing
+gets better: first by the budgets, then by the objective. The search starts from several plans and takes the best end.
 """
 
 from __future__ import annotations
@@ -10,77 +10,39 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from bitflow.cores import Core
 from bitflow.ir import PackedNetwork
 from bitflow.packed import PackedLayer
 from bitflow.planner import cost
-from bitflow.planner.cores import Core
-from bitflow.planner.kernels import pattern_lists as class_lists
-from bitflow.planner.kernels import set_bits
-from bitflow.planner.kernels.table import LIST_MEMORY, Job, Kernel, candidates, geometry, share
+from bitflow.planner.kernels.spec import Job, Kernel, Option
+from bitflow.planner.kernels.table import KERNELS, candidates
 from bitflow.planner.plan import Plan, default_plan, layer_jobs, planned
 
-__all__ = ["WISHES", "Wish", "choose"]
+__all__ = ["OBJECTIVES", "Objective", "choose"]
 
-Wish = Literal["speed", "balanced", "flash", "ram"]
-WISHES: tuple[Wish, ...] = ("balanced", "speed", "flash", "ram")
+Objective = Literal["speed", "balanced", "flash", "ram"]
+OBJECTIVES: tuple[Objective, ...] = ("balanced", "speed", "flash", "ram")
 
-_MEMORIES = (0, 4096, 8192, LIST_MEMORY, 32768, 65536)
 # Balanced: a bit more of flash for each weight is worth a sixteenth of a layer's time.
 _BITS_PER_WHOLE = 16
 
 
-@dataclass(frozen=True, slots=True)
-class _Option:
-    """One way to run a layer. data: bytes in flash that the kernel needs."""
-
-    kernel: Kernel
-    memory: int
-    data: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Total:
-    instructions: tuple[int, ...]
-    data: tuple[int, ...]
-    arena: int
-
-
-def _options(layer: PackedLayer, core: Core) -> tuple[_Option, ...]:
+def _options(layer: PackedLayer, core: Core) -> tuple[Option, ...]:
     """All ways that the core has costs for; the plain kernel at least."""
-    found: list[_Option] = []
-    for kernel in candidates(layer, core.lane_words):
-        if not cost.has_costs(core.name, kernel):
-            continue
-        match kernel:
-            case Kernel.PATTERNS_8 if not core.lists8:
-                continue
-            case Kernel.PATTERNS_8 | Kernel.PATTERNS_16:
-                data = class_lists.class_data(
-                    geometry(layer, kernel, core.lane_words), 8 if kernel is Kernel.PATTERNS_8 else 16
-                )
-                if data is not None:
-                    found.append(_Option(kernel, 0, len(data[0])))
-            case Kernel.SET_BITS:
-                found.append(_Option(kernel, 0, set_bits.size(layer, core.lane_words)))
-            case Kernel.PATTERNS_1:
-                g = geometry(layer, kernel, core.lane_words)
-                ways = {share(g, memory): memory for memory in reversed(_MEMORIES)}
-                sizes = class_lists.sizes_bytes(g)
-                found += [_Option(kernel, memory, data) for memory in sorted(ways.values()) for data in (sizes, 0)]
-            case _:
-                found.append(_Option(kernel, 0, 0))
-    return tuple(found) or (_Option(candidates(layer, core.lane_words)[-1], 0, 0),)
+    specs = candidates(layer, core.lane_words)
+    found = [option for spec in specs if cost.has_costs(core, spec) for option in spec.ways(layer, core)]
+    return tuple(found) or (Option(specs[-1].kernel),)
 
 
-def _flash(layer: PackedLayer, option: _Option) -> int:
+def _flash(layer: PackedLayer, option: Option) -> int:
     """Bytes of a layer's weights and lists in generated code: lists take the weights' place."""
-    return option.data + (0 if option.kernel.planned else layer.weights_bytes)
+    return option.data_bytes + (0 if KERNELS[option.kernel].planned else layer.weights_bytes)
 
 
-def _weigh(wish: Wish, layer: PackedLayer, option: _Option, instructions: int, need: int) -> float:
+def _weigh(objective: Objective, layer: PackedLayer, option: Option, instructions: int, need: int) -> float:
     """The smaller, the better. need: bytes of the arena while the layer runs."""
     flash = _flash(layer, option)
-    match wish:
+    match objective:
         case "speed":
             return instructions
         case "flash":
@@ -98,8 +60,8 @@ class _Search:
 
     network: PackedNetwork
     core: Core
-    wish: Wish
-    options: tuple[tuple[_Option, ...], ...]
+    objective: Objective
+    options: tuple[tuple[Option, ...], ...]
     taken: list[int]
     flash_budget: int | None = None
     ram_budget: int | None = None
@@ -107,19 +69,15 @@ class _Search:
 
     def plan(self, taken: Sequence[int] | None = None) -> Plan:
         chosen = [self.options[i][k] for i, k in enumerate(taken or self.taken)]
-        kernels = [option.kernel for option in chosen]
-        memory = [option.memory for option in chosen]
-        plan = planned(self.network, self.core.lane_words, kernels, memory, [""] * len(kernels))
-        layers = [replace(layer, data_bytes=own.data) for layer, own in zip(plan.layers, chosen, strict=True)]
-        return replace(plan, layers=tuple(layers))
+        return planned(self.network, self.core.lane_words, chosen, [""] * len(chosen))
 
     def instructions(self, plan: Plan) -> list[int]:
         return [self._predict(index, job) for index, job in enumerate(layer_jobs(self.network, plan))]
 
     def _predict(self, index: int, job: Job) -> int:
-        key = (index, job.kernel, job.memory, job.sized, job.strings_in, job.strings_out)
+        key = (index, job.kernel, job.memory, job.sized, job.planes_in, job.planes_out)
         if key not in self.predicted:
-            has = cost.has_costs(self.core.name, job.kernel)
+            has = cost.has_costs(self.core, KERNELS[job.kernel])
             self.predicted[key] = cost.predict(job, self.core) if has else 0
         return self.predicted[key]
 
@@ -129,10 +87,10 @@ class _Search:
         total = 0.0
         for i, layer in enumerate(self.network.layers):
             need = plan.layers[i].output_bytes + plan.layers[i].scratch_bytes
-            total += _weigh(self.wish, layer, self.options[i][taken[i]], counts[i], need)
-        if self.wish == "flash":
+            total += _weigh(self.objective, layer, self.options[i][taken[i]], counts[i], need)
+        if self.objective == "flash":
             return total + plan.code_bytes * 2.0**40
-        return total + (plan.arena_bytes * 2.0**50 if self.wish == "ram" else 0)
+        return total + (plan.arena_bytes * 2.0**50 if self.objective == "ram" else 0)
 
     def excess(self, taken: Sequence[int]) -> int:
         """Bytes beyond the budgets."""
@@ -141,7 +99,7 @@ class _Search:
         return max(flash, 0) + max(ram, 0)
 
     def badness(self, taken: Sequence[int]) -> tuple[int, float]:
-        """Budgets first, then the wish."""
+        """Budgets first, then the objective."""
         return self.excess(taken), self.weight(taken)
 
     def settle(self) -> tuple[int, float]:
@@ -162,23 +120,23 @@ class _Search:
 def choose(
     network: PackedNetwork,
     core: Core,
-    wish: Wish = "balanced",
+    objective: Objective = "balanced",
     flash_budget: int | None = None,
     ram_budget: int | None = None,
 ) -> Plan:
     """The plan for a core. Budgets are bytes for weights and lists, and for the arena; None: as many as there are."""
-    if not cost.is_measured(core.name):
-        return replace(default_plan(network, core.lane_words), core=core.name, wish=wish)
+    if not cost.is_measured(core):
+        return replace(default_plan(network, core.lane_words), core=core.name, objective=objective)
     options = tuple(_options(layer, core) for layer in network.layers)
     # Neighbours must change together to gain from strings, or from their lack: more than one beginning.
     starts = [[0] * len(options), [len(own) - 1 for own in options]]
-    thrifty: tuple[tuple[Wish, int | None], ...] = (("ram", ram_budget), ("flash", flash_budget))
+    thrifty: tuple[tuple[Objective, int | None], ...] = (("ram", ram_budget), ("flash", flash_budget))
     for thrift, budget in thrifty:
         if budget is not None:
             least = _Search(network, core, thrift, options, [*starts[1]])
             least.settle()
             starts.append(least.taken)
-    searches = [_Search(network, core, wish, options, start, flash_budget, ram_budget) for start in starts]
+    searches = [_Search(network, core, objective, options, start, flash_budget, ram_budget) for start in starts]
     search = min(searches, key=lambda each: each.settle())
     plan = search.plan()
     counts = search.instructions(plan)
@@ -187,10 +145,10 @@ def choose(
         replace(layer, reason=reason, instructions=count or None)
         for layer, reason, count in zip(plan.layers, reasons, counts, strict=True)
     ]
-    return replace(plan, layers=tuple(layers), core=core.name, wish=wish)
+    return replace(plan, layers=tuple(layers), core=core.name, objective=objective)
 
 
-def _all_flash(network: PackedNetwork, options: tuple[tuple[_Option, ...], ...], taken: Sequence[int]) -> int:
+def _all_flash(network: PackedNetwork, options: tuple[tuple[Option, ...], ...], taken: Sequence[int]) -> int:
     return sum(_flash(layer, options[i][taken[i]]) for i, layer in enumerate(network.layers))
 
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 import struct
 import zlib
 
-from bitflow.image import write as image
+from bitflow.image.bfn import Image
 from bitflow.ir import PackedNetwork
 from bitflow.packed import PackedLayer
-from bitflow.planner.kernels.pattern_lists import class_data, class_sizes
-from bitflow.planner.kernels.set_bits import set_bits_data
-from bitflow.planner.kernels.table import Kernel, geometry
+from bitflow.planner.kernels.table import KERNELS
 from bitflow.planner.plan import LayerPlan, Plan
 
 __all__ = ["MAGIC", "VERSION", "encode", "kernel_data", "size"]
@@ -22,19 +20,9 @@ CHOICE = struct.Struct("<IIII")
 
 
 def kernel_data(layer: PackedLayer, own: LayerPlan, lane_words: int) -> bytes:
-    """What a kernel needs of a plan; empty where it needs nothing."""
-    kernel = own.kernel
-    match kernel:
-        case Kernel.PATTERNS_16 | Kernel.PATTERNS_8:
-            found = class_data(geometry(layer, kernel, lane_words), 8 if kernel is Kernel.PATTERNS_8 else 16)
-            assert found is not None, "a kernel was chosen that cannot hold the layer's lists"
-            return found[0]
-        case Kernel.PATTERNS_1:
-            return class_sizes(geometry(layer, kernel, lane_words)) if own.data_bytes else b""
-        case Kernel.SET_BITS:
-            return set_bits_data(layer, lane_words)
-        case _:
-            return b""
+    """What a plan holds for a kernel; empty where it needs nothing."""
+    spec = KERNELS[own.kernel]
+    return spec.data(layer, lane_words) if own.data_bytes or spec.planned else b""
 
 
 def encode(network: PackedNetwork, plan: Plan) -> bytes:
@@ -46,7 +34,7 @@ def encode(network: PackedNetwork, plan: Plan) -> bytes:
         choices += CHOICE.pack(choice.kernel, choice.memory, at + len(data) if own else 0, len(own))
         data += own
     size = at + len(data) + 4
-    head = HEADER.pack(MAGIC, VERSION, plan.lane_words, size, image.crc32(network), len(plan.layers))
+    head = HEADER.pack(MAGIC, VERSION, plan.lane_words, size, Image.of(network).crc32, len(plan.layers))
     body = head + choices + data
     return body + zlib.crc32(body).to_bytes(4, "little")
 

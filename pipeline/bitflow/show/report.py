@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bitflow.image import write as image
+from bitflow.image.bfn import Image
 from bitflow.ir import PackedLayer, PackedNetwork
 from bitflow.planner import plan_format as plan_image
+from bitflow.planner.kernels.table import KERNELS
 from bitflow.planner.plan import LayerPlan, Plan
 
 __all__ = ["LayerRow", "Report", "report"]
@@ -81,9 +82,9 @@ class Report:
 
 def flash_of(layer: PackedLayer, choice: LayerPlan) -> int:
     """Bytes of a layer in generated code: a kernel with data of its own looks at neither weights nor BatchShift."""
-    assert layer.shift is not None or not choice.kernel.planned
+    assert layer.shift is not None or not KERNELS[choice.kernel].planned
     replaced = layer.weights_bytes + (0 if layer.shift is None else layer.shift.nbytes)
-    return layer.nbytes + choice.data_bytes - (replaced if choice.kernel.planned else 0)
+    return layer.nbytes + choice.data_bytes - (replaced if KERNELS[choice.kernel].planned else 0)
 
 
 def report(
@@ -100,7 +101,7 @@ def report(
             flash_of(layer, choice),
             choice.output_bytes,
             choice.scratch_bytes,
-            choice.kernel.symbol,
+            KERNELS[choice.kernel].symbol,
             choice.reason,
         )
         for layer, choice in zip(network.layers, plan.layers, strict=True)
@@ -109,6 +110,6 @@ def report(
         layer.nbytes + choice.data_bytes - flash_of(layer, choice)
         for layer, choice in zip(network.layers, plan.layers, strict=True)
     )
-    size = image.place(network).size + plan_image.size(network, plan) - replaced
-    ram = plan.arena_bytes + network.contract.shape.size + 4 * network.classes
+    size = Image.of(network).placed.size + plan_image.size(network, plan) - replaced
+    ram = plan.arena_bytes + network.input_spec.shape.size + 4 * network.classes
     return Report(board, size + plan.code_bytes, ram, plan.arena_bytes, size, flash_budget, ram_budget, rows)

@@ -83,7 +83,7 @@ def cells(network: Network) -> set[Cell]:
         if layer.sign is None:
             continue
         of, residual = layer.accumulation, False
-        if isinstance(of, Sum) and len(of.takes) > 1:
+        if isinstance(of, Sum) and len(of.inputs) > 1:
             of, residual = network.layers[(layer.sources or ())[0]].accumulation, True
         padding = str(of.pad_value) if any(of.window.padding) else "none"
         groups = "one" if of.groups == 1 else "depthwise" if of.groups == of.source.channels else "some"

@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from bitflow import bits
 from bitflow.engines.reference import accumulate, float_layer
-from bitflow.geometry import InputContract, Shape, Window
+from bitflow.engines.self_test import random_images
+from bitflow.geometry import InputSpec, Shape, Window
 from bitflow.ir import (
     INPUT,
     Accumulation,
@@ -28,6 +29,7 @@ from bitflow.ir import (
     IntegerConv,
     Layer,
     Map,
+    MapType,
     Network,
     Rounding,
     Scale,
@@ -35,12 +37,11 @@ from bitflow.ir import (
     Step,
     Sum,
     Total,
-    Values,
 )
 from bitflow.synthetic.coverage import CONVS, INPUTS, Plan
 from bitflow.synthetic.steps import random_pool, random_steps
 
-__all__ = ["ENDINGS", "MERGES", "SEEDS", "Recipe", "cook", "random_images", "random_network", "recipe_of"]
+__all__ = ["ENDINGS", "MERGES", "SEEDS", "Recipe", "cook", "random_network", "recipe_of"]
 
 # All combinations of `every_cell` occur in the networks of this many seeds, from 0 (tested).
 SEEDS = 300
@@ -64,7 +65,7 @@ class Recipe:
     """
 
     seed: int
-    contract: InputContract
+    input_spec: InputSpec
     stem: Plan
     blocks: tuple[Plan, ...] = ()
     merge: str = "none"
@@ -80,7 +81,7 @@ def recipe_of(seed: int) -> Recipe:
     shape = Shape(height, width, (2, 1, 11, 3)[seed // 16 % 4])  # with 11, windows of more than a word
     return Recipe(
         seed,
-        InputContract(shape, dtype, int(rng.integers(low, low + 256))),  # type: ignore[arg-type]
+        InputSpec(shape, dtype, int(rng.integers(low, low + 256))),  # type: ignore[arg-type]
         INPUTS[(seed + seed // (len(CONVS) // 2)) % len(INPUTS)],
         tuple(CONVS[(2 * seed + step) % len(CONVS)] for step in range(2)),
         MERGES[(seed + 1) % 4],
@@ -96,9 +97,9 @@ def random_network(seed: int) -> Network:
 
 def cook(recipe: Recipe) -> Network:
     """Pixels -> input convolution -> blocks, residual ones among them -> merge -> dense layer -> scores."""
-    build = _Builder(np.random.default_rng((recipe.seed, 1)), recipe.contract, recipe.plain)
-    pixels = random_images(recipe.contract, _PROBES, recipe.seed + 1).astype(np.int32)
-    build.probes[INPUT] = pixels - recipe.contract.zero_point
+    build = _Builder(np.random.default_rng((recipe.seed, 1)), recipe.input_spec, recipe.plain)
+    pixels = random_images(recipe.input_spec, _PROBES, recipe.seed + 1).astype(np.int32)
+    build.probes[INPUT] = pixels - recipe.input_spec.zero_point
     build.stem(recipe.stem)
     for plan in recipe.blocks:
         build.block(plan)
@@ -113,24 +114,7 @@ def cook(recipe: Recipe) -> Network:
     build.scores(recipe.ending)
     classes = build.layers[-1].target.channels
     labels = tuple(f"class {c}" for c in range(classes))
-    return Network(f"random-{recipe.seed}", build.contract, tuple(build.layers), labels)
-
-
-def random_images(contract: InputContract, count: int, seed: int) -> npt.NDArray[Any]:
-    """Images [count, H, W, C] of the contract's type: noise, then flat ones at both ends and at the zero point.
-
-    Every second noise has a level and a contrast of its own: over uniform noise, one class would win nearly always.
-    """
-    rng = np.random.default_rng(seed)
-    low, high = contract.pixel_range
-    shape = contract.shape
-    images = rng.integers(low, high + 1, (count, shape.height, shape.width, shape.channels))
-    own = images[1::2]
-    level, contrast = rng.integers(low, high + 1, (len(own), 1, 1, shape.channels)), rng.random((len(own), 1, 1, 1))
-    images[1::2] = np.clip(level + contrast * (own - (low + high) / 2), low, high)
-    for index, value in zip(range(max(count - 3, 0), count), (low, high, contract.zero_point), strict=False):
-        images[index] = value
-    return images.astype(contract.dtype)
+    return Network(f"random-{recipe.seed}", build.input_spec, tuple(build.layers), labels)
 
 
 @dataclass(slots=True)
@@ -138,7 +122,7 @@ class _Builder:
     """Appends layers; `at` is the index of the map that the next one takes. probes: the maps of some images."""
 
     rng: np.random.Generator
-    contract: InputContract
+    input_spec: InputSpec
     plain: bool
     layers: list[Layer] = field(default_factory=list)
     probes: dict[int, npt.NDArray[Any]] = field(default_factory=dict)
@@ -150,8 +134,8 @@ class _Builder:
 
     def map_of(self, index: int) -> Map:
         if index == INPUT:
-            return Map(self.contract.shape, Values.PIXELS, self.contract.reach)
-        return self.layers[index].gives(last=False)
+            return Map(self.input_spec.shape, MapType.PIXELS, self.input_spec.bound)
+        return self.layers[index].output_map(last=False)
 
     def taken(self, sources: tuple[int, ...]) -> tuple[npt.NDArray[Any], ...]:
         return tuple(self.probes[source] for source in sources or (self.at,))
@@ -172,10 +156,10 @@ class _Builder:
         return random_steps(self.rng, accumulate(of, self.taken(sources)), place, divisor, self.plain)
 
     def stem(self, plan: Plan) -> None:
-        source = self.contract.shape
+        source = self.input_spec.shape
         groups, count, kernel = self.split(plan.groups, source)
         filters = self.filters(count, kernel, source.channels // groups)
-        conv = InputConv(source, filters, self.window(filters, source, plan), self.contract, groups)
+        conv = InputConv(source, filters, self.window(filters, source, plan), self.input_spec, groups)
         self.add("first", conv, self.steps(conv, plan.place))
 
     def block(self, plan: Plan) -> None:
@@ -226,7 +210,7 @@ class _Builder:
         groups = int(self.rng.choice((1, channels)))
         filters = self.filters(channels, (side, side), channels // groups, 0.5)
         pad = side // 2
-        return IntegerConv(taken.shape, taken.reach, filters, Window((side, side), padding=(pad,) * 4), groups)
+        return IntegerConv(taken.shape, taken.bound, filters, Window((side, side), padding=(pad,) * 4), groups)
 
     def average(self) -> None:
         """The global average of bits, or of a convolution's integers."""
@@ -269,7 +253,7 @@ class _Builder:
             wide = rng.integers(-9, 10, (classes, 1, 1, source.channels)).astype(np.int8)
             if rng.random() < 0.5:
                 wide = bits.sign(wide)
-            of = IntegerConv(source, self.here.reach, wide, Window((1, 1)))
+            of = IntegerConv(source, self.here.bound, wide, Window((1, 1)))
         else:
             of = BinaryDense(source, self.filters(classes, (1, 1), source.channels, float(ending == "bytes")))
         if ending == "norm":

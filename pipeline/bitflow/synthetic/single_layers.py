@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from bitflow import bits
 from bitflow.errors import InputError
-from bitflow.geometry import InputContract, Pool, Shape, Window
-from bitflow.ir import INPUT, LayerKind, PackedLayer, PackedNetwork, Values
+from bitflow.geometry import InputSpec, Pool, Shape, Window
+from bitflow.ir import INPUT, LayerKind, MapType, PackedLayer, PackedNetwork
 
 __all__ = ["MEASURED", "Spec", "parse", "random_spec", "row_of_layers", "single_layer", "typical_spec"]
 
@@ -136,8 +136,8 @@ def single_layer(spec: Spec, seed: int) -> PackedNetwork:
     """Pixels -> bits -> the layer -> a few bits -> scores; a first layer stands for itself."""
     rng = np.random.default_rng((seed, 3))
     if spec.kind is LayerKind.INPUT_CONV:
-        contract = InputContract(spec.source, "uint8", spec.zero_point)
-        layers = [_layer(rng, MEASURED, INPUT, spec, contract)]
+        input_spec = InputSpec(spec.source, "uint8", spec.zero_point)
+        layers = [_layer(rng, MEASURED, INPUT, spec, input_spec)]
     else:
         source = spec.source
         flat = spec.kind is LayerKind.DENSE
@@ -146,24 +146,24 @@ def single_layer(spec: Spec, seed: int) -> PackedNetwork:
             if flat
             else Shape(source.height, source.width, 1)
         )
-        contract = InputContract(pixels, "uint8", spec.zero_point)
+        input_spec = InputSpec(pixels, "uint8", spec.zero_point)
         stem = Spec(LayerKind.INPUT_CONV, pixels, source.channels, *_stem_window(flat))
-        layers = [_layer(rng, _STEM, INPUT, stem, contract), _layer(rng, MEASURED, 0, spec, contract)]
+        layers = [_layer(rng, _STEM, INPUT, stem, input_spec), _layer(rng, MEASURED, 0, spec, input_spec)]
     if layers[-1].target.height * layers[-1].target.width > 1:
         last = Spec(LayerKind.CONV, layers[-1].target, 4, Window((1, 1)))
-        layers.append(_layer(rng, "few", len(layers) - 1, last, contract))
+        layers.append(_layer(rng, "few", len(layers) - 1, last, input_spec))
     source = layers[-1].target
     end = Spec(LayerKind.DENSE, source, 2, Window((source.height, source.width)))
-    layers.append(_scores(_layer(rng, "scores", len(layers) - 1, end, contract)))
-    return PackedNetwork(f"single-{seed}", contract, tuple(layers), ())
+    layers.append(_scores(_layer(rng, "scores", len(layers) - 1, end, input_spec)))
+    return PackedNetwork(f"single-{seed}", input_spec, tuple(layers), ())
 
 
 def row_of_layers(name: str, specs: Sequence[Spec], seed: int) -> PackedNetwork:
     """A network of random layers, each taking what the one before gives; the last, a dense one, gives scores."""
     rng = np.random.default_rng((seed, 5))
-    contract = InputContract(specs[0].source, "uint8", specs[0].zero_point)
-    layers = [_layer(rng, f"{spec.kind.name.lower()}{i}", i - 1, spec, contract) for i, spec in enumerate(specs)]
-    return PackedNetwork(name, contract, (*layers[:-1], _scores(layers[-1])), ())
+    input_spec = InputSpec(specs[0].source, "uint8", specs[0].zero_point)
+    layers = [_layer(rng, f"{spec.kind.name.lower()}{i}", i - 1, spec, input_spec) for i, spec in enumerate(specs)]
+    return PackedNetwork(name, input_spec, (*layers[:-1], _scores(layers[-1])), ())
 
 
 def _stem_window(flat: bool) -> tuple[Window, int, int]:
@@ -171,9 +171,9 @@ def _stem_window(flat: bool) -> tuple[Window, int, int]:
     return (Window((1, 1)), 1, 0) if flat else (Window((3, 3), (1, 1), (1, 1, 1, 1)), 1, 0)
 
 
-def _layer(rng: np.random.Generator, name: str, source: int, spec: Spec, contract: InputContract) -> PackedLayer:
+def _layer(rng: np.random.Generator, name: str, source: int, spec: Spec, input_spec: InputSpec) -> PackedLayer:
     taps = spec.window.kernel[0] * spec.window.kernel[1] * (spec.source.channels // spec.groups)
-    reach = taps * (contract.reach if spec.kind is LayerKind.INPUT_CONV else 1)
+    bound = taps * (input_spec.bound if spec.kind is LayerKind.INPUT_CONV else 1)
     conv = spec.conv_map
     over = spec.pool.window.over(conv.height, conv.width) if spec.pool else (conv.height, conv.width)
     return PackedLayer(
@@ -183,30 +183,30 @@ def _layer(rng: np.random.Generator, name: str, source: int, spec: Spec, contrac
         source=spec.source,
         conv=conv,
         target=Shape(*over, spec.channels),
-        gives=Values.BITS,
-        reach=reach,
+        output_type=MapType.BITS,
+        bound=bound,
         window=spec.window,
         groups=spec.groups,
         pad_value=spec.pad_value if any(spec.window.padding) and spec.kind is LayerKind.CONV else 0,
         pool=spec.pool,
         weight_bits=1,
         weights=bits.pack(rng.random((spec.channels, taps)) < 0.5),
-        shift=_shifts(rng, spec, reach),
+        shift=_shifts(rng, spec, bound),
         pool_and=bits.pack(rng.random(spec.channels) < 0.3) if spec.pool else None,
     )
 
 
-def _shifts(rng: np.random.Generator, spec: Spec, reach: int) -> npt.NDArray[np.int32]:
+def _shifts(rng: np.random.Generator, spec: Spec, bound: int) -> npt.NDArray[np.int32]:
     """Mostly near 0, where bits are as often 1 as 0."""
-    spread = max(1, round(0.5 * reach**0.5))
+    spread = max(1, round(0.5 * bound**0.5))
     near = rng.integers(-spread, spread + 1, spec.channels)
-    far = rng.choice((reach, -(reach + 1), reach - 1, -reach, reach // 2, -(reach // 2)), spec.channels)
+    far = rng.choice((bound, -(bound + 1), bound - 1, -bound, bound // 2, -(bound // 2)), spec.channels)
     return np.where(rng.random(spec.channels) < spec.far / 16, far, near).astype(np.int32)
 
 
 def _scores(layer: PackedLayer) -> PackedLayer:
     ones = np.ones(layer.target.channels, dtype=np.int32)
-    return replace(layer, gives=Values.SCORES, shift=ones, offset=0 * ones)
+    return replace(layer, output_type=MapType.SCORES, shift=ones, offset=0 * ones)
 
 
 def typical_spec(seed: int) -> Spec:

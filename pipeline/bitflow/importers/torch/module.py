@@ -18,7 +18,7 @@ from torch import Tensor, fx, nn
 from bitflow import bits
 from bitflow.engines.reference import Trace
 from bitflow.errors import ImportRefused, InputError
-from bitflow.geometry import ChannelOrder, InputContract, Shape
+from bitflow.geometry import ChannelOrder, InputSpec, Shape
 from bitflow.importers import graph as g
 from bitflow.importers.assemble import Imported, assemble
 from bitflow.importers.torch.operations import (
@@ -34,7 +34,7 @@ from bitflow.importers.torch.operations import (
 from bitflow.ir import Layer, Network, Rounding, Step
 from bitflow.lower.arithmetic import composed
 
-__all__ = ["contract_of", "import_module", "network_from_module", "run_module"]
+__all__ = ["import_module", "input_spec_of", "network_from_module", "run_module"]
 
 _BATCH = 16
 
@@ -48,23 +48,23 @@ def network_from_module(
     channel_order: ChannelOrder | None = None,
 ) -> Network:
     """Read a module as the float network that it computes in eval mode. Arguments and errors as `import_module`."""
-    contract = contract_of(input_shape, dtype, channel_order)
-    return import_module(module, contract, name=name, labels=labels).network
+    input_spec = input_spec_of(input_shape, dtype, channel_order)
+    return import_module(module, input_spec, name=name, labels=labels).network
 
 
-def contract_of(
+def input_spec_of(
     input_shape: tuple[int, int, int], dtype: Literal["uint8", "int8"], order: ChannelOrder | None = None
-) -> InputContract:
+) -> InputSpec:
     """The input of a module: (height, width, channels) of pixels; by default gray for one channel, RGB for three."""
     shape = Shape(*input_shape)
     order = ChannelOrder.usual(shape.channels) if order is None else order
-    return InputContract(shape, dtype, 128 if dtype == "uint8" else 0, order)
+    return InputSpec(shape, dtype, 128 if dtype == "uint8" else 0, order)
 
 
 @np.errstate(all="ignore")  # of hostile numbers: what comes of them is refused
 def import_module(
     module: nn.Module,
-    contract: InputContract,
+    input_spec: InputSpec,
     *,
     pixel_steps: tuple[Step, ...] = (),
     name: str = "model",
@@ -77,11 +77,11 @@ def import_module(
     `assemble` has it. Raises ImportRefused for what cannot be taken, by its dotted name; InputError where torch cannot
     run the module on that shape.
     """
-    exported, axes = _export(module, contract.shape, batch=1)
+    exported, axes = _export(module, input_spec.shape, batch=1)
     source = _read(exported, axes)
     return assemble(
         source,
-        contract,
+        input_spec,
         pixel_steps=pixel_steps,
         name=name,
         labels=labels,
@@ -98,7 +98,7 @@ def run_module(module: nn.Module, images: npt.NDArray[Any]) -> Trace:
     shape = Shape(*images.shape[1:])
     dtype: Literal["uint8", "int8"] = "int8" if images.dtype == np.int8 else "uint8"
     exported, axes = _export(module, shape, batch=1)
-    imported = assemble(_read(exported, axes), contract_of(images.shape[1:], dtype), rounding=Rounding.FLOAT32)
+    imported = assemble(_read(exported, axes), input_spec_of(images.shape[1:], dtype), rounding=Rounding.FLOAT32)
     exported, axes = _export(module, shape, batch=_BATCH)
     recorder = _Recorder(exported.module(), [name for name, _ in imported.tensors])
     parts = []

@@ -37,7 +37,7 @@ def train_variant(
     settings it is taken from there; where a run was cut it goes on. Ctrl-C ends it with KeyboardInterrupt. Errors as
     `learn.train.train` and `learn.architectures.build`.
     """
-    shape = dataset.contract.shape
+    shape = dataset.input_spec.shape
     picture = (shape.height, shape.width, shape.channels)
     settings = {
         "network": name,
@@ -54,7 +54,7 @@ def train_variant(
     if known and done is not None and not done["interrupted"] and (name != "bitflow" or model.exists()):
         return Result(**done)
     torch.manual_seed(recipe.seed)
-    zero_point = dataset.contract.zero_point
+    zero_point = dataset.input_spec.zero_point
     module = architectures.build(architecture, picture, len(dataset.class_names), zero_point, width)
     module = variant(module, name)
     folder.mkdir(parents=True, exist_ok=True)
@@ -68,7 +68,7 @@ def train_variant(
         raise KeyboardInterrupt
     if name == "bitflow":
         facts = checkpoint.ModelFile(
-            dataset.name, architecture, dataset.contract, dataset.class_names, result.metrics(), width
+            dataset.name, architecture, dataset.input_spec, dataset.class_names, result.metrics(), width
         )
         checkpoint.save_module(model, module, facts)
     return result

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from bitflow.geometry import ChannelOrder, InputContract, Shape, require
+from bitflow.geometry import ChannelOrder, InputSpec, Shape, require
 from bitflow.learn.data.image_files import Pictures
 
 __all__ = [
@@ -69,7 +69,7 @@ class Dataset:
     train: Split
     test: Split
     class_names: tuple[str, ...]
-    contract: InputContract
+    input_spec: InputSpec
 
 
 def blocks(images: Images, nbytes: int, most: int) -> Iterator[npt.NDArray[Any]]:
@@ -136,9 +136,7 @@ def assemble(name: str, train: Split, test: Split, class_names: tuple[str, ...])
     dtype: Literal["uint8", "int8"] = "int8" if train.images.dtype == np.int8 else "uint8"
     order = ChannelOrder.usual(channels) if dtype == "uint8" else ChannelOrder.OTHER
     zero_point = 128 if dtype == "uint8" else 0
-    return Dataset(
-        name, train, test, class_names, InputContract(Shape(height, width, channels), dtype, zero_point, order)
-    )
+    return Dataset(name, train, test, class_names, InputSpec(Shape(height, width, channels), dtype, zero_point, order))
 
 
 def hold_out(name: str, whole: Split, class_names: tuple[str, ...]) -> Dataset:

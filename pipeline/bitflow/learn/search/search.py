@@ -35,12 +35,12 @@ from bitflow.learn.data.dataset import Dataset
 from bitflow.learn.networks import architectures
 from bitflow.learn.recipe import Recipe, layers_of
 from bitflow.learn.search.optuna_study import again, agree, is_open, open_study, quiet, result, results, taken
+from bitflow.learn.search.pareto import Costs, Limits, Tried
 from bitflow.learn.search.space import Space
 from bitflow.learn.training.train import train
 from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack
-from bitflow.planner.plan import BASE_BYTES
-from bitflow.show.pareto import Costs, Limits, Tried
+from bitflow.planner.code_size import BASE_BYTES
 
 __all__ = ["Plan", "Search", "Standing"]
 
@@ -113,7 +113,7 @@ class Search:
     _outside: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
-        shape = self.data.contract.shape
+        shape = self.data.input_spec.shape
         self.space = Space((shape.height, shape.width))
         self._build(layers_of(self.plan.base, self._picture))
         text = self.space.smallest()
@@ -159,7 +159,7 @@ class Search:
         # In the first epochs the learning rate is at its highest, and accuracies say little.
         study = open_study(self.storage, self.name, plan.recipe.seed, plan.recipe.epochs // 4, self._text)
         settings = {
-            "data": f"{self.data.name}, {len(self.data.train)} images of {self.data.contract.shape}",
+            "data": f"{self.data.name}, {len(self.data.train)} images of {self.data.input_spec.shape}",
             "base": plan.base,
             "board": plan.board,
             **{f"limit of {name}": value for name, value in asdict(plan.limits).items()},
@@ -269,13 +269,13 @@ class Search:
 
     @property
     def _picture(self) -> tuple[int, int, int]:
-        shape = self.data.contract.shape
+        shape = self.data.input_spec.shape
         return shape.height, shape.width, shape.channels
 
     def _build(self, text: str) -> nn.Sequential:
         torch.manual_seed(self.plan.recipe.seed)
-        contract = self.data.contract
-        return architectures.build(text, self._picture, len(self.data.class_names), contract.zero_point)
+        input_spec = self.data.input_spec
+        return architectures.build(text, self._picture, len(self.data.class_names), input_spec.zero_point)
 
     def _text(self, options: Mapping[str, int]) -> str | None:
         """The network that options stand for; None where its weights alone are too large."""
@@ -287,7 +287,7 @@ class Search:
         return text
 
     def _costs(self, module: nn.Module) -> Costs:
-        network = network_from_module(module, self._picture, dtype=self.data.contract.dtype)
+        network = network_from_module(module, self._picture, dtype=self.data.input_spec.dtype)
         return self.price(pack(fuse(network)))
 
     def _tell(self, epoch: int) -> None:

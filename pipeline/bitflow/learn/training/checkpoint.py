@@ -20,10 +20,10 @@ import torch
 from torch import nn
 
 from bitflow.errors import InputError
-from bitflow.geometry import ChannelOrder, InputContract, Shape
+from bitflow.geometry import ChannelOrder, InputSpec, Shape
 from bitflow.learn.networks import architectures
 
-__all__ = ["ModelFile", "load_module", "read", "save_module", "write"]
+__all__ = ["ModelFile", "image_crc32", "load_module", "note_image", "read", "save_module", "write"]
 
 FORMAT = 1
 
@@ -34,7 +34,7 @@ class ModelFile:
 
     name: str
     architecture: str
-    contract: InputContract
+    input_spec: InputSpec
     labels: tuple[str, ...]
     metrics: Mapping[str, float] = field(default_factory=dict)
     width: float = 1.0
@@ -71,7 +71,7 @@ def read(path: Path, kind: str) -> dict[str, Any]:
 
 def save_module(path: Path, module: nn.Module, model: ModelFile) -> None:
     """Write a trained module and its facts to `path`."""
-    contract = model.contract
+    input_spec = model.input_spec
     facts = {
         "kind": "model",
         "format": FORMAT,
@@ -79,16 +79,27 @@ def save_module(path: Path, module: nn.Module, model: ModelFile) -> None:
         "architecture": model.architecture,
         "width": model.width,
         "input": {
-            "shape": [contract.shape.height, contract.shape.width, contract.shape.channels],
-            "dtype": contract.dtype,
-            "zero_point": contract.zero_point,
-            "channel_order": contract.channel_order.name,
+            "shape": [input_spec.shape.height, input_spec.shape.width, input_spec.shape.channels],
+            "dtype": input_spec.dtype,
+            "zero_point": input_spec.zero_point,
+            "channel_order": input_spec.channel_order.name,
         },
         "labels": list(model.labels),
         "metrics": dict(model.metrics),
         "state_dict": module.state_dict(),
     }
     write(path, facts)
+
+
+def note_image(path: Path, crc32: int) -> None:
+    """Add to a `model.pt` the CRC-32 of the nameless image that it fuses to, so that nobody need fuse it to compare."""
+    write(path, {**read(path, "model"), "image_crc32": crc32})
+
+
+def image_crc32(path: Path) -> int | None:
+    """What note_image() added; None for a file without it."""
+    found = read(path, "model").get("image_crc32")
+    return found if isinstance(found, int) else None
 
 
 def load_module(path: Path) -> tuple[nn.Sequential, ModelFile]:
@@ -99,16 +110,16 @@ def load_module(path: Path) -> tuple[nn.Sequential, ModelFile]:
     content = read(path, "model")
     try:
         given = content["input"]
-        contract = InputContract(
+        input_spec = InputSpec(
             Shape(*given["shape"]), given["dtype"], given["zero_point"], ChannelOrder[given["channel_order"]]
         )
         labels = tuple(str(label) for label in content["labels"])
-        shape = (contract.shape.height, contract.shape.width, contract.shape.channels)
+        shape = (input_spec.shape.height, input_spec.shape.width, input_spec.shape.channels)
         width = float(content.get("width", 1.0))  # files of the first version have none
-        module = architectures.build(content["architecture"], shape, len(labels), contract.zero_point, width)
+        module = architectures.build(content["architecture"], shape, len(labels), input_spec.zero_point, width)
         module.load_state_dict(content["state_dict"])
         metrics = {str(key): float(value) for key, value in content["metrics"].items()}
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         first = str(error).strip().split("\n")[0]
         raise InputError(f"{path} contradicts itself ({first[:120]})") from error
-    return module.eval(), ModelFile(str(content["name"]), content["architecture"], contract, labels, metrics, width)
+    return module.eval(), ModelFile(str(content["name"]), content["architecture"], input_spec, labels, metrics, width)

@@ -49,10 +49,10 @@ def trained_teacher(
         learning_rate=_LEARNING_RATE,
         float_weights=0.0,
     )
-    shape = data.contract.shape
+    shape = data.input_spec.shape
     picture = (shape.height, shape.width, shape.channels)
     torch.manual_seed(recipe.seed)
-    built = architectures.build(recipe.teacher, picture, len(data.class_names), data.contract.zero_point)
+    built = architectures.build(recipe.teacher, picture, len(data.class_names), data.input_spec.zero_point)
     module = variant(built, "float")
     end = time.monotonic() + seconds
     result = train(module, data, own, folder, resume=resume, test=False, seconds=seconds, on_step=on_step)

@@ -1,111 +1,52 @@
-"""The fast first layer: which layers it covers, and its scratch. Repeats firmware/lib/bitflow/src/kernels/input_sums.c."""
+"""input_sums: the first layer on pixels by tables of sums, without multiplication."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from bitflow.accumulation import LayerKind, Values
+from bitflow.accumulation import LayerKind, MapType
+from bitflow.cores import Core
 from bitflow.packed import PackedLayer
-from bitflow.planner.kernels import patterns as classes
+from bitflow.planner import planes
+from bitflow.planner.input_sums.cut import scratch_words
+from bitflow.planner.input_sums.work import input_work
+from bitflow.planner.kernels.spec import Job, Kernel, KernelSpec, Work
+from bitflow.planner.planes import pools_by_two
 
-__all__ = [
-    "BUILT", "Cut", "columns", "covers", "cut", "half_row", "in_pairs", "most_grouped", "outputs", "row_words",
-    "scratch_words",
-]  # fmt: skip
+__all__ = ["SPEC"]
 
 _MOST_TAPS = 128
-_MOST_GROUP = 5
 _MOST_WORDS = 0x4000
-_ROW_OUTPUTS = 32
-_LANE_OUTPUTS = 12
-_SLACK = 8
-BUILT = 4
-"""Words of a table that are made together."""
-_HEAD = 2  # words of a filter before its offsets
 
 
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """How the values of a kernel row are cut into groups. step: words to the next group's sums; 0: tables of their own.
-
-    entries: sums for each x of a row. pointers: places that a filter adds.
-    """
-
-    group: int
-    groups: int
-    step: int
-    entries: int
-    pointers: int
-
-
-def _cut(layer: PackedLayer, group: int) -> Cut:
-    channels, (kh, kw), (_, sw) = layer.source.channels, layer.window.kernel, layer.window.stride
-    values, pixels = kw * channels, group // channels
-    groups = -(-values // group)
-    last = values - (groups - 1) * group
-    shared = group % channels == 0 and pixels % sw == 0 and last == group
-    entries = 1 << group if shared else ((groups - 1) << group) + (1 << last)
-    return Cut(group, groups, pixels // sw if shared else 0, entries, kh * groups)
-
-
-def _cost(layer: PackedLayer, found: Cut) -> int:
-    kh, sh = layer.window.kernel[0], layer.window.stride[0]
-    return 3 * layer.target.channels * found.pointers + (6 * min(sh, kh) + 2 * kh) * found.entries
-
-
-def most_grouped(layer: PackedLayer) -> int:
-    """Values of the largest group that is tried."""
-    return min(layer.window.kernel[1] * layer.source.channels, _MOST_GROUP)
-
-
-def cut(layer: PackedLayer) -> Cut:
-    """The cheapest one, of equally cheap ones that with the smallest groups."""
-    cuts = (_cut(layer, group) for group in range(1, most_grouped(layer) + 1))
-    return min(cuts, key=lambda found: _cost(layer, found))
-
-
-def in_pairs(layer: PackedLayer) -> bool:
-    """Whether the two lanes of a word are rows, since the map is narrow, and not columns."""
-    return layer.conv.width <= _LANE_OUTPUTS and layer.conv.height > 1
-
-
-def outputs(layer: PackedLayer) -> int:
-    """Columns of the parts that rows are cut into."""
-    return -(-layer.conv.width // -(-layer.conv.width // _ROW_OUTPUTS))
-
-
-def half_row(layer: PackedLayer) -> int:
-    """Words of a part of a row: two positions each."""
-    return outputs(layer) if in_pairs(layer) else -(-outputs(layer) // 2)
-
-
-def row_words(layer: PackedLayer, found: Cut) -> int:
-    """Words of a table's entry: those of a part of a row, and what shared tables reach further."""
-    return max(half_row(layer) + (found.groups - 1) * found.step, BUILT)
-
-
-def columns(layer: PackedLayer, found: Cut) -> int:
-    """Columns of pixels, two lanes each, that the tables of a row are made of."""
-    span = found.group // layer.source.channels if found.step else layer.window.kernel[1]
-    return (row_words(layer, found) - 1) * layer.window.stride[1] + span
-
-
-def scratch_words(layer: PackedLayer) -> int:
-    """Of the sums themselves."""
-    found = cut(layer)
-    filter_words = _HEAD + -(-found.pointers // 2)
-    tables = layer.window.kernel[0] * row_words(layer, found) * found.entries
-    pixels = columns(layer, found) * layer.source.channels
-    return tables + _SLACK + pixels + found.pointers + layer.target.channels * filter_words + 1
-
-
-def covers(layer: PackedLayer, lane_words: int) -> bool:
-    """Whether the kernel can run a layer."""
-    if layer.kind is not LayerKind.INPUT_CONV or layer.gives is not Values.BITS or layer.groups != 1:
+def _covers(layer: PackedLayer, lane_words: int) -> bool:
+    if layer.output_type is not MapType.BITS or layer.groups != 1:
         return False
-    if layer.window.dilation != (1, 1) or layer.taps > _MOST_TAPS or layer.reach > 255 * layer.taps:
+    if layer.window.dilation != (1, 1) or layer.taps > _MOST_TAPS or layer.bound > 255 * layer.taps:
         return False
     maps = (layer.conv, layer.target)
     return scratch_words(layer) <= _MOST_WORDS and all(
-        classes.fits(shape.height, shape.width, layer.target.channels, lane_words) for shape in maps
+        planes.fits(shape.height, shape.width, layer.target.channels, lane_words) for shape in maps
     )
+
+
+def _scratch_words(job: Job) -> int:
+    return planes.scratch_words(job, reads_planes=False) + scratch_words(job.layer)
+
+
+def _work(job: Job, core: Core) -> Work:
+    return input_work(job.layer, core) + planes.around(job, reads_planes=False)
+
+
+_CODE = ("division", "bit planes", "sums of pixels")
+
+SPEC = KernelSpec(
+    kernel=Kernel.INPUT_SUMS,
+    symbol="bf_input_sums",
+    kinds=(LayerKind.INPUT_CONV,),
+    covers=_covers,
+    lite=pools_by_two,
+    scratch_words=_scratch_words,
+    work=_work,
+    code=(*_CODE, "pools of any windows"),
+    lite_code=_CODE,
+    writes_planes=True,
+)

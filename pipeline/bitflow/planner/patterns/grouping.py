@@ -1,4 +1,4 @@
-"""Which four filters share a group: the search that makes the classes' sizes fit the adders' steps.
+"""Which four filters share a group: the search that makes the patterns' sizes fit the adders' steps.
 
 Any grouping gives the same bits. But an adder takes the entries of a class in steps of 32, 16 and 8, and what does not
 fill the last one are planes of zeros; so filters change places between groups as long as that makes lists cheaper.

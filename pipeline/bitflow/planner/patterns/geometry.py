@@ -1,8 +1,8 @@
-"""Filter classes: a layer's geometry.
+"""The geometry of a layer that a kernel of filter patterns runs.
 
-Four filters are a group; each input of a layer falls into one of 8 classes by which of the filters 1, 2, 3 have another
-weight there than filter 0. firmware/lib/bitflow/src/patterns/lanes.h says what is added and why the result is exact;
-what stands here repeats its C (geometry.c, border.c), and a test holds the two together.
+Four filters are a group; each input of a layer has one of 8 patterns, by which of the filters 1, 2, 3 have another
+weight there than filter 0. The C library's filter_patterns.h says what is added and why the result is exact; this file
+repeats its arithmetic, and a test holds the two together.
 """
 
 from __future__ import annotations
@@ -13,31 +13,39 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bitflow import bits
-from bitflow.accumulation import LayerKind, Values
+from bitflow.accumulation import MapType
 from bitflow.packed import PackedLayer
+from bitflow.planner.planes import fits, plane_words
 
-__all__ = ["CLASSES", "COUNT_PLANES", "GROUP", "RUN", "Geometry", "covers", "fits", "string_words"]
+__all__ = [
+    "BORDER_PATTERNS",
+    "COUNT_DIGITS",
+    "GROUP",
+    "PATTERNS",
+    "RUN",
+    "Geometry",
+    "covers",
+    "geometry_of",
+    "reads_input",
+]
 
 GROUP = 4
-CLASSES = 8
-COUNT_PLANES = 12
+PATTERNS = 8
+"""Patterns that an input can have."""
+COUNT_DIGITS = 12
+"""Binary digits of the largest count."""
 RUN = 8
-LIST8_CHANNELS = 16
+_LIST8_CHANNELS = 16
 _KERNEL_SIDE = 16
-_PATTERNS = 16
-_SETS = 6
-_PACK_WORDS = 12
+_BORDER_SIDE = 16  # border patterns of rows, and of columns
+BORDER_PATTERNS = 6
+"""Border patterns that one comparison tells apart."""
+_BORDER_TABLE_WORDS = 12
 _GROUP_BYTES = 12
 _OFFSETS = 0x10000  # a list entry is a byte offset of 16 bits
 _MAP_LIMIT = 2**28
 
 Entries = npt.NDArray[np.int64]
-
-
-def string_words(positions: int, lane_words: int) -> int:
-    """Words of a channel's string of bits: whole lanes."""
-    return -(-bits.words_for(positions) // lane_words) * lane_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +77,11 @@ def _axis(source: int, out: int, kernel: int, stride: int, dilation: int, before
 
 @dataclass(frozen=True, eq=False)
 class Geometry:
-    """bf_geometry of a layer. chunk: channels between fillers. lane_words: of the core."""
+    """bf_geometry of a layer.
+
+    chunk: channels between two fillers.
+    lane_words: of the core.
+    """
 
     layer: PackedLayer
     chunk: int
@@ -80,7 +92,8 @@ class Geometry:
         return self.layer.taps
 
     @property
-    def width(self) -> int:
+    def digits(self) -> int:
+        """Binary digits of a count."""
         return max(4, self.inputs.bit_length())
 
     @property
@@ -129,25 +142,25 @@ class Geometry:
 
     @property
     def together(self) -> int:
-        """Patterns of rows in a pack."""
-        return _SETS // self.axes[1].count
+        """Border patterns of rows in one border table."""
+        return BORDER_PATTERNS // self.axes[1].count
 
     @property
-    def packs(self) -> int:
+    def border_tables(self) -> int:
         return max(self.axes[0].count - self.together + 1, 1) if self.exact else 0
 
     @property
-    def passes(self) -> int:
+    def border_passes(self) -> int:
         return -(-self.axes[0].count // self.together) if self.exact else 0
 
     @property
     def record_words(self) -> int:
-        return _GROUP_BYTES // 4 + self.packs * _PACK_WORDS
+        return _GROUP_BYTES // 4 + self.border_tables * _BORDER_TABLE_WORDS
 
     @property
     def list_words(self) -> int:
         """Of a list that is made in RAM, at most."""
-        return (self.inputs + (RUN - 1) * CLASSES + CLASSES + 1) // 2
+        return (self.inputs + (RUN - 1) * PATTERNS + PATTERNS + 1) // 2
 
     def plane_numbers(self) -> Entries:
         """Of each tap in the order of weights, the number of the plane that holds its bit."""
@@ -164,6 +177,11 @@ class Geometry:
         ]
         row = np.array([2 * kw * end + 2 * k for k, end in enumerate(ends)], dtype=np.int64)
         return (np.arange(kh, dtype=np.int64)[:, np.newaxis] * self.row_planes + row).reshape(-1)
+
+
+def geometry_of(layer: PackedLayer, entry_bits: int, lane_words: int) -> Geometry:
+    """The geometry for lists whose entries have so many bits: 8 or 16."""
+    return Geometry(layer, _LIST8_CHANNELS if entry_bits == 8 else layer.source.channels, lane_words)
 
 
 def _copies(layer: PackedLayer) -> int:
@@ -184,32 +202,22 @@ def reads_input(layer: PackedLayer) -> bool:
 
 def _copies_words(layer: PackedLayer, lane_words: int) -> int:
     rows = -(-layer.source.height // layer.window.stride[0])
-    return string_words(rows * layer.conv.width, lane_words) * layer.source.channels * _copies(layer)
+    return plane_words(rows * layer.conv.width, lane_words) * layer.source.channels * _copies(layer)
 
 
-def fits(height: int, width: int, channels: int, lane_words: int) -> bool:
-    """bf_strings_fit: whether the strings of a map are no larger than a map may be."""
-    return string_words(height * width, lane_words) * channels <= _MAP_LIMIT // 16
-
-
-def covers(layer: PackedLayer, chunk: int, lane_words: int) -> bool:
-    """bf_classes_cover: whether filter classes can run a layer. chunk: channels between fillers."""
-    if (
-        layer.kind is not LayerKind.CONV
-        or layer.gives is not Values.BITS
-        or layer.groups != 1
-        or layer.invert is not None
-    ):
+def covers(geometry: Geometry) -> bool:
+    """bf_patterns_cover: whether filter patterns can run a convolution."""
+    layer, lane_words = geometry.layer, geometry.lane_words
+    if layer.output_type is not MapType.BITS or layer.groups != 1 or layer.invert is not None:
         return False
     window, source, padding = layer.window, layer.source, layer.window.padding
     if layer.target.channels % GROUP or max(window.stride) > 2 or max(window.kernel) > _KERNEL_SIDE:
         return False
-    if layer.taps >> COUNT_PLANES:
+    if layer.taps >> COUNT_DIGITS:
         return False
     top, left, bottom, right = padding
-    if any(padding) and layer.pad_value == 0 and (left + right >= _SETS or top + bottom >= _PATTERNS):
+    if any(padding) and layer.pad_value == 0 and (left + right >= BORDER_PATTERNS or top + bottom >= _BORDER_SIDE):
         return False
-    geometry = Geometry(layer, chunk, lane_words)
     return (
         geometry.planes * 4 * lane_words <= _OFFSETS
         and fits(source.height, source.width, source.channels, lane_words)

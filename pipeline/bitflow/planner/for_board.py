@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from bitflow.boards import Board
-from bitflow.image import write as image
+from bitflow.cores import core_of
+from bitflow.image.bfn import Image
 from bitflow.ir import PackedNetwork
-from bitflow.planner.choice import Wish, choose
-from bitflow.planner.cores import core_of
-from bitflow.planner.plan import BASE_BYTES, Plan
+from bitflow.planner.choice import Objective, choose
+from bitflow.planner.code_size import BASE_BYTES
+from bitflow.planner.plan import Plan
 
 __all__ = ["plan_for"]
 
@@ -17,7 +18,7 @@ _FIRMWARE_RAM = 5 * 1024
 
 
 def plan_for(
-    network: PackedNetwork, board: Board, wish: Wish = "balanced", flash_budget: int = 0, ram_budget: int = 0
+    network: PackedNetwork, board: Board, objective: Objective = "balanced", flash_budget: int = 0, ram_budget: int = 0
 ) -> Plan:
     """Which kernel runs each layer on a board. Budgets are bytes, 0: what the board has.
 
@@ -25,12 +26,12 @@ def plan_for(
     """
     flash, ram = flash_budget or board.flash, ram_budget or board.ram
     weights = sum(layer.weights_bytes for layer in network.layers)
-    others = image.place(network).size - weights + BASE_BYTES
-    inputs = 2 * (network.contract.shape.size + 4 * network.classes)
+    others = Image.of(network).placed.size - weights + BASE_BYTES
+    inputs = 2 * (network.input_spec.shape.size + 4 * network.classes)
     return choose(
         network,
         core_of(board.cpu),
-        wish,
+        objective,
         None if flash is None else flash - others - _FIRMWARE_FLASH,
         None if ram is None else ram - inputs - _FIRMWARE_RAM,
     )

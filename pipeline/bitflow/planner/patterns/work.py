@@ -1,4 +1,4 @@
-"""What the kernels of filter classes do (conv_patterns.c, src/patterns), loop by loop."""
+"""What the kernels of filter patterns do, loop by loop."""
 
 from __future__ import annotations
 
@@ -9,39 +9,29 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from bitflow import bits
-from bitflow.planner.kernels import pattern_lists as class_lists
-from bitflow.planner.kernels.patterns import GROUP, Geometry
-from bitflow.planner.kernels.table import Job, Kernel, geometry, share
+from bitflow.planner.patterns.geometry import BORDER_PATTERNS, GROUP, Geometry
+from bitflow.planner.patterns.lists import Steps
 
-__all__ = ["class_work"]
+__all__ = ["lists_work", "making_work"]
 
 _WORD = bits.WORD
-_SETS = 6  # of lanes that bf_compare_each() tells apart
 _PAIR_PLANES = 10  # that bf_look_up() of v7m finds in two words
 
 
-def class_work(job: Job) -> Counter[str]:
-    """The things that a kernel of filter classes does for one picture, without its pool and changes of layout."""
-    g = geometry(job.layer, job.kernel, job.lane_words)
-    width = 8 if job.kernel is Kernel.PATTERNS_8 else 16
-    steps = class_lists.class_steps(g, width, job.kernel is not Kernel.PATTERNS_1 or job.sized)
-    if steps is None:
-        return Counter()
-    turns, kept = 1, False
-    if job.kernel is Kernel.PATTERNS_1:
-        used = share(g, job.memory)
-        turns, kept = -(-g.groups // used.part), used.blocks > 1
-    found = _groups(g, steps, f"lists{width}")
+def lists_work(g: Geometry, steps: Steps, entry_bits: int, turns: int = 1, planes_kept: bool = False) -> Counter[str]:
+    """The things that a kernel does for one picture, without its pool and changes of layout.
+
+    entry_bits: of a list's entry. turns: over the blocks. planes_kept: whether the planes of all blocks are kept from
+    one turn to the next.
+    """
+    found = _groups(g, steps, f"lists{entry_bits}")
     found["blocks"] = g.blocks * turns
     if g.exact:
         found += _exact_groups(g, steps, turns)
     for thing, count in _planes(_Place.of(g)).items():
-        found[thing] += count * (1 if kept else turns)
-    found["filled"] = (g.blocks if kept else 1) * g.layer.window.kernel[0] * _chunks(g)
-    found += _copies(g)
-    if job.kernel is Kernel.PATTERNS_1:
-        found += _made(g, steps, job.sized)
-    return found
+        found[thing] += count * (1 if planes_kept else turns)
+    found["filled"] = (g.blocks if planes_kept else 1) * g.layer.window.kernel[0] * _chunks(g)
+    return found + _copies(g)
 
 
 def _chunks(g: Geometry) -> int:
@@ -51,7 +41,7 @@ def _chunks(g: Geometry) -> int:
 # ---- Groups: adding and comparing. ----
 
 
-def _groups(g: Geometry, steps: class_lists.Steps, adder: str) -> Counter[str]:
+def _groups(g: Geometry, steps: Steps, adder: str) -> Counter[str]:
     """Of all blocks. A comparison takes planes by twos; the sign is left over where the width is odd."""
     groups = g.groups * g.blocks
     found = Counter(
@@ -68,10 +58,10 @@ def _groups(g: Geometry, steps: class_lists.Steps, adder: str) -> Counter[str]:
         }
     )
     if not g.exact:
-        found["compared"] = groups * (g.width // 2)
-        found["compared_odd"] = groups * (g.width % 2)
+        found["compared"] = groups * (g.digits // 2)
+        found["compared_odd"] = groups * (g.digits % 2)
         found["undecided"] = steps.undecided * g.blocks
-        found["undecided_planes"] = steps.undecided * g.blocks * g.width
+        found["undecided_planes"] = steps.undecided * g.blocks * g.digits
     return found
 
 
@@ -82,7 +72,7 @@ def _ripples(g: Geometry) -> float:
     pass one within about four deviations of a count of random bits, and each block of 32 inputs that any lane passes
     one in carries.
     """
-    end = 1 << (g.width - 1)
+    end = 1 << (g.digits - 1)
     at = [2 * (multiple - end) + g.inputs for multiple in range(256, end + 1, 256)]
     return sum(1 + math.sqrt(inputs) / 8 for inputs in at if inputs > 0)
 
@@ -113,7 +103,7 @@ def _packs(g: Geometry) -> tuple[_Packs, _Packs]:
         whole = at if block % width == 0 and last < y.start[at + 1] else None
         found = 0
         while at < y.count and y.start[at] <= last:
-            at = min(at, g.packs - 1) + g.together
+            at = min(at, g.border_tables - 1) + g.together
             found += 1
         turn.single += found == 1
         turn.several += found > 1
@@ -125,7 +115,7 @@ def _packs(g: Geometry) -> tuple[_Packs, _Packs]:
     return turns
 
 
-def _exact_groups(g: Geometry, steps: class_lists.Steps, turns: int) -> Counter[str]:
+def _exact_groups(g: Geometry, steps: Steps, turns: int) -> Counter[str]:
     """Where lanes have limits of their own: a block with one pack takes a short way, unless filter 0 is undecided."""
     packs, again = _packs(g)
     decided = g.groups - steps.undecided
@@ -142,16 +132,16 @@ def _exact_groups(g: Geometry, steps: class_lists.Steps, turns: int) -> Counter[
         packs_blocks=g.blocks * turns,
         exact_slow=slow,
         exact_passes=passes,
-        exact_merged=decided * (packs.passes - packs.several) * g.width,
+        exact_merged=decided * (packs.passes - packs.several) * g.digits,
         exact_undecided=undecided,
-        exact_undecided_planes=undecided * g.width,
+        exact_undecided_planes=undecided * g.digits,
         exact_compared=compared,
-        exact_planes=compared * (g.width // 2),
-        exact_odd=compared * (g.width % 2),
-        exact_fours=compared * (g.width // 4),
+        exact_planes=compared * (g.digits // 2),
+        exact_odd=compared * (g.digits % 2),
+        exact_fours=compared * (g.digits // 4),
         looked_up=looked_up,
-        looked_up_planes=looked_up * g.width,
-        looked_up_wide=looked_up * (g.width > _PAIR_PLANES),
+        looked_up_planes=looked_up * g.digits,
+        looked_up_wide=looked_up * (g.digits > _PAIR_PLANES),
     )
 
 
@@ -252,7 +242,8 @@ def _copies(g: Geometry) -> Counter[str]:
 # ---- Lists that are made in RAM. ----
 
 
-def _made(g: Geometry, steps: class_lists.Steps, sized: bool) -> Counter[str]:
+def making_work(g: Geometry, steps: Steps, sized: bool) -> Counter[str]:
+    """Lists that are made in RAM. sized: whether a plan has the sizes of the patterns."""
     layer = g.layer
     (kh, kw), channels = layer.window.kernel, layer.source.channels
     words = bits.words_for(channels)
@@ -273,7 +264,9 @@ def _made(g: Geometry, steps: class_lists.Steps, sized: bool) -> Counter[str]:
     y, x = g.axes
     filters, patterns = GROUP * g.groups, y.count * x.count
     packed = sum(
-        m * x.count <= i < m * x.count + _SETS // x.count * x.count for i in range(patterns) for m in range(g.packs)
+        m * x.count <= i < m * x.count + BORDER_PATTERNS // x.count * x.count
+        for i in range(patterns)
+        for m in range(g.border_tables)
     )
     found += Counter(
         limit_words=0 if not whole else filters * kh * kw * words,
@@ -284,6 +277,6 @@ def _made(g: Geometry, steps: class_lists.Steps, sized: bool) -> Counter[str]:
         limit_patterns=filters * kh * patterns,
         limits=filters * patterns,
         packed=filters * packed,
-        made_packs=g.groups * g.packs,
+        made_packs=g.groups * g.border_tables,
     )
     return found

@@ -7,11 +7,11 @@ from collections import Counter
 from dataclasses import dataclass
 
 from bitflow import bits
+from bitflow.cores import Core
 from bitflow.geometry import Shape, Window
 from bitflow.packed import PackedLayer
-from bitflow.planner.cores import Core
-from bitflow.planner.kernels import input_sums
-from bitflow.planner.kernels.patterns import string_words
+from bitflow.planner.input_sums import cut as cutting
+from bitflow.planner.planes import plane_words
 
 __all__ = ["input_work"]
 
@@ -44,16 +44,16 @@ class _Rows:
 
 def input_work(layer: PackedLayer, core: Core) -> Counter[str]:
     """The things that INPUT_SUMS does for one picture, without its pool and changes of layout."""
-    cut, filters = input_sums.cut(layer), layer.target.channels
+    cut, filters = cutting.cut(layer), layer.target.channels
     rows = _Rows(
-        layer.source, layer.conv, layer.window, input_sums.columns(layer, cut), input_sums.half_row(layer),
-        input_sums.outputs(layer), input_sums.in_pairs(layer),
+        layer.source, layer.conv, layer.window, cutting.columns(layer, cut), cutting.half_row(layer),
+        cutting.outputs(layer), cutting.in_pairs(layer),
     )  # fmt: skip
     turns = rows.parts * rows.turns
     strips = _strips(rows)
     work = Counter(
-        cuts=input_sums.most_grouped(layer),
-        cleared=filters * string_words(layer.conv.height * layer.conv.width, core.lane_words),
+        cuts=cutting.most_grouped(layer),
+        cleared=filters * plane_words(layer.conv.height * layer.conv.width, core.lane_words),
         made_filters=filters,
         made_words=filters * bits.words_for(layer.taps),
         made_groups=cut.pointers,
@@ -94,9 +94,9 @@ def _strips(rows: _Rows) -> Counter[str]:
     return found
 
 
-def _tables(layer: PackedLayer, cut: input_sums.Cut, strips: int) -> Counter[str]:
+def _tables(layer: PackedLayer, cut: cutting.Cut, strips: int) -> Counter[str]:
     """Tables of the input's rows: of each, four words at a time, the sums of all codes."""
-    blocks = -(-input_sums.row_words(layer, cut) // input_sums.BUILT)
+    blocks = -(-cutting.row_words(layer, cut) // cutting.BUILT)
     last = layer.window.kernel[1] * layer.source.channels - (cut.groups - 1) * cut.group
     sizes = [cut.group] if cut.step else [cut.group] * (cut.groups - 1) + [last]
     found: Counter[str] = Counter(tables=strips * len(sizes), table_blocks=strips * blocks * len(sizes))
@@ -108,7 +108,7 @@ def _tables(layer: PackedLayer, cut: input_sums.Cut, strips: int) -> Counter[str
     return found
 
 
-def _sums(cut: input_sums.Cut, half: int, turns: int, filters: int, core: Core) -> Counter[str]:
+def _sums(cut: cutting.Cut, half: int, turns: int, filters: int, core: Core) -> Counter[str]:
     """The loops that add a row's sums, by the way that the core and the pointers of a filter take."""
     pointers = cut.pointers
     if core.name == "v7m" and pointers == 3:
@@ -128,7 +128,7 @@ def _sums(cut: input_sums.Cut, half: int, turns: int, filters: int, core: Core) 
 
 @functools.lru_cache(maxsize=64)
 def _put(rows: _Rows) -> Counter[str]:
-    """For each filter: bits of a row to its string, which may go on in the next word."""
+    """For each filter: bits of a row to its bit plane, which may go on in the next word."""
     found: Counter[str] = Counter()
     for part in range(rows.parts):
         x = part * rows.outputs

@@ -1,0 +1,23 @@
+"""concat: maps of bits, joined channel after channel."""
+
+from __future__ import annotations
+
+from bitflow.accumulation import LayerKind
+from bitflow.planner.kernels.spec import Job, Kernel, KernelSpec
+from bitflow.planner.windows import merge_work
+
+__all__ = ["SPEC"]
+
+
+def _scratch_words(job: Job) -> int:
+    return 0
+
+
+SPEC = KernelSpec(
+    kernel=Kernel.CONCAT,
+    symbol="bf_concat",
+    kinds=(LayerKind.CONCAT,),
+    scratch_words=_scratch_words,
+    work=merge_work,
+    code=("bits put together", "concatenation"),
+)

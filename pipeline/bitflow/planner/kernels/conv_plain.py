@@ -1,0 +1,87 @@
+"""conv_plain: bits tap by tap; it covers every binary convolution and dense layer, and stays the reference."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+
+from bitflow import bits
+from bitflow.accumulation import LayerKind
+from bitflow.cores import Core
+from bitflow.packed import PackedLayer
+from bitflow.planner.kernels.spec import Job, Kernel, KernelSpec, Work
+from bitflow.planner.windows import inside, positions, unpooled_words
+
+__all__ = ["SPEC"]
+
+
+def _is_lite(layer: PackedLayer) -> bool:
+    return layer.kind is LayerKind.DENSE and layer.pool is None
+
+
+def _scratch_words(job: Job) -> int:
+    return unpooled_words(job.layer) + 2 * bits.words_for(job.layer.taps)  # the bits under the window and their mask
+
+
+def _work(job: Job, core: Core) -> Work:
+    return _dense(job.layer) if _is_lite(job.layer) else _conv_plain(job.layer)
+
+
+def _dense(layer: PackedLayer) -> Work:
+    """All of the map is the window: as it lies, or where channels do not fill words brought together by bf_append()."""
+    channels, words = layer.source.channels, layer.filter_words
+    found: Work = Counter(
+        dense=1, dense_words=words, outputs=layer.target.channels, words=layer.target.channels * words
+    )
+    if channels % 32:
+        taps = layer.source.height * layer.source.width
+        found["dense_filled"] = words
+        found["dense_taps"] = taps
+        found["copied"] = sum(_pieces(channels, 0, tap * channels) for tap in range(taps))
+    return found
+
+
+def _conv_plain(layer: PackedLayer) -> Work:
+    """bf_append() copies bits of a tap, and marks them in the mask, piece by piece between the ends of words."""
+    channels, words = layer.source.channels // layer.groups, layer.filter_words
+    windows = positions(layer) * layer.groups
+    # Of each row and each column of the window: outputs for which it lies inside the map.
+    rows, columns = (taps.sum(axis=0).tolist() for taps in inside(layer.window, layer.source, layer.conv))
+    within = sum(rows) * sum(columns)
+    taps = layer.window.kernel[0] * layer.window.kernel[1] * positions(layer)
+    found: Work = Counter(
+        positions=positions(layer),
+        windows=windows,
+        window_rows=windows * layer.window.kernel[0],
+        window_words=windows * words,
+        taps=within * layer.groups,
+        outside=(taps - within) * layer.groups,
+        outputs=positions(layer) * layer.target.channels,
+        words=positions(layer) * layer.target.channels * words,
+    )
+    for tap, (high, wide) in enumerate(itertools.product(rows, columns)):
+        seen, at = high * wide, tap * channels
+        found["copied"] += seen * sum(_pieces(channels, g * channels, at) for g in range(layer.groups))
+        marked = seen if layer.pad_value == 0 else positions(layer)
+        marked += positions(layer) - seen if layer.pad_value > 0 else 0
+        found["marked"] += marked * layer.groups * _pieces(channels, at)
+    return found
+
+
+def _pieces(n: int, *begins: int) -> int:
+    """That n bits are cut into by the ends of words, where they begin at these bits of what is read or written."""
+    return len({0} | {end for begin in begins for end in range(-begin % bits.WORD, n, bits.WORD)})
+
+
+_LITE_CODE = ("division", "bits before a pool", "bits of a position", "bits put together", "plain dense layer")
+
+SPEC = KernelSpec(
+    kernel=Kernel.CONV_PLAIN,
+    symbol="bf_conv_plain",
+    kinds=(LayerKind.CONV, LayerKind.DENSE),
+    lite=_is_lite,
+    scratch_words=_scratch_words,
+    work=_work,
+    code=(*_LITE_CODE, "pool of positions", "plain convolution"),
+    lite_code=_LITE_CODE,
+)

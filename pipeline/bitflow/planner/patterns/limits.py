@@ -1,0 +1,94 @@
+"""The limits of counts, up to which an output bit is 1; with exact zero padding, of each border pattern.
+
+Repeats border.c of the C library in NumPy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from bitflow.planner.patterns.geometry import COUNT_DIGITS, GROUP, Geometry
+
+__all__ = ["Group", "limit_code", "most_disagreements", "record", "starts"]
+
+_FIRST_LIMIT = 0x8000
+
+
+def limit_code(limit: npt.NDArray[np.int64], digits: int) -> npt.NDArray[np.int64]:
+    """BF_LIMIT() of the C library."""
+    return (limit + (1 << digits)) & ((2 << digits) - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Four filters.
+
+    rows: their numbers.
+    most: [4, border patterns], the largest count of disagreements that still gives a 1.
+    other: [4], inputs whose weight differs from that of filter 0.
+    """
+
+    rows: npt.NDArray[np.int64]
+    most: npt.NDArray[np.int64]
+    other: npt.NDArray[np.int64]
+
+
+def most_disagreements(
+    geometry: Geometry, weights: npt.NDArray[np.bool_], shift: npt.NDArray[np.int32]
+) -> npt.NDArray[np.int64]:
+    """[filters, border patterns]: largest count of disagreements that still gives a 1; -1: never, `inputs`: always."""
+    layer = geometry.layer
+    kh, kw = layer.window.kernel
+    taps = weights.reshape(len(weights), kh, kw, -1)
+    columns = []
+    if not geometry.exact:
+        columns.append((geometry.inputs + shift.astype(np.int64)) // 2)
+    else:
+        y, x = geometry.axes
+        total = taps.sum(axis=(1, 2, 3))
+        for py in range(y.count):
+            for px in range(x.count):
+                seen = taps[:, y.first[py] : y.end[py], x.first[px] : x.end[px]]
+                valid = seen[0].size
+                columns.append((valid + shift.astype(np.int64)) // 2 + total - seen.sum(axis=(1, 2, 3)))
+    return np.clip(np.stack(columns, axis=1), -1, geometry.inputs)
+
+
+def starts(geometry: Geometry, most: npt.NDArray[np.int64]) -> npt.NDArray[np.int64] | None:
+    """The start value of each border pattern with which the top digit decides for filter 0; None: some have none."""
+    half = 1 << (geometry.digits - 1)
+    if geometry.exact and geometry.digits >= COUNT_DIGITS:
+        return None
+    if np.any(most >= half) or np.any(most < geometry.inputs - half):
+        return None
+    return half - 1 - most
+
+
+def record(geometry: Geometry, group: Group, numbers: bytes) -> bytes:
+    """The record of a group. numbers: of its filters, as a plan has them."""
+    begin = starts(geometry, group.most[0])
+    base = np.zeros_like(group.most[0]) if begin is None else begin
+    limits = [limit_code(group.most[j] + base - group.other[j], geometry.digits) for j in range(1, GROUP)]
+    if not geometry.exact:
+        first = _FIRST_LIMIT | int(group.most[0, 0] + 1) if begin is None else int(begin[0])
+        return numbers + np.array([first, *(int(limit[0]) for limit in limits)], dtype="<u2").tobytes()
+    head = numbers + np.array([_FIRST_LIMIT if begin is None else 0, 0, 0, 0], dtype="<u2").tobytes()
+    coded = [group.most[0] + 1 if begin is None else begin, *limits]
+    return head + b"".join(_border_table(geometry, coded, number) for number in range(geometry.border_tables))
+
+
+def _border_table(geometry: Geometry, coded: list[npt.NDArray[np.int64]], number: int) -> bytes:
+    """Of each filter three words: digit by digit the border patterns whose bit is 1, six bits each, five a word."""
+    y, x = geometry.axes
+    words = np.zeros((GROUP, 3), dtype=np.uint32)
+    for row in range(min(geometry.together, y.count - number)):
+        for px in range(x.count):
+            pattern, bit = (number + row) * x.count + px, row * x.count + px
+            for j in range(GROUP):
+                value = int(coded[j][pattern])
+                for digit in range(geometry.digits + 1):
+                    words[j, digit // 5] |= np.uint32((value >> digit & 1) << (6 * (digit % 5) + bit))
+    return words.astype("<u4").tobytes()
