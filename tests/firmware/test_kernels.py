@@ -24,9 +24,9 @@ from bitflow.deploy.build import Built
 from bitflow.engines.reference import run_packed
 from bitflow.engines.self_test import random_images
 from bitflow.image.bfn import Image
-from bitflow.planner.patterns import grouping
 from bitflow.planner import plan_format as plan_image
 from bitflow.planner.kernels.spec import Kernel
+from bitflow.planner.patterns import grouping
 from bitflow.synthetic.layer_plans import every_plan, measured
 from bitflow.synthetic.single_layers import random_spec, single_layer
 from bitflow_hil.devices.device import Device

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bitflow import __version__
+from bitflow._version import __version__
 from bitflow.errors import InputError
 
 __all__ = ["append", "last", "read", "surroundings"]
