@@ -19,6 +19,7 @@ PACKAGES = {"bitflow": ROOT / "pipeline" / "bitflow", "bitflow_hil": ROOT / "hil
 FLOORS = (
     ("_version", "errors"),
     ("bits", "resources"),
+    ("files",),
     ("geometry",),
     ("accumulation",),
     ("steps", "packed"),

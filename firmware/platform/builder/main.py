@@ -8,6 +8,8 @@ env = DefaultEnvironment()
 board = env.BoardConfig()
 platform = Path(env.PioPlatform().get_dir())
 prefix = "arm-none-eabi-"
+# The same bytes wherever the project is: debuggers find its sources from there.
+anywhere = f"-ffile-prefix-map={env['PROJECT_DIR']}=."
 cpu = [f"-mcpu={board.get('build.cpu')}", "-mthumb", f"-mfloat-abi={board.get('build.float_abi', 'soft')}"]
 
 env.Replace(
@@ -28,9 +30,9 @@ env.Replace(
     SIZEPRINTCMD="$SIZETOOL -B -d $SOURCES",
 )
 env.Append(
-    ASFLAGS=cpu,
+    ASFLAGS=[*cpu, anywhere],
     ASPPFLAGS=["-x", "assembler-with-cpp"],
-    CCFLAGS=cpu,
+    CCFLAGS=[*cpu, anywhere],
     LINKFLAGS=[
         *cpu,
         "-nostartfiles",
