@@ -41,7 +41,7 @@ RECORD = {
     "pool_stride_w": (31, "B"), "pool_top": (32, "B"), "pool_left": (33, "B"), "pool_bottom": (34, "B"),
     "pool_right": (35, "B"), "out_h": (36, "H"), "out_w": (38, "H"), "out_c": (40, "H"), "source_count": (42, "B"),
     "reserved0": (43, "B"), "source0": (44, "H"), "source1": (46, "H"), "source2": (48, "H"), "source3": (50, "H"),
-    "last": (52, "H"), "reserved1": (54, "H"), "keep": (56, "I"), "reach": (60, "I"), "weights": (64, "I"),
+    "last": (52, "H"), "reserved1": (54, "H"), "keep": (56, "I"), "bound": (60, "I"), "weights": (64, "I"),
     "shift": (68, "I"), "offset": (72, "I"), "pool_and": (76, "I"), "invert": (80, "I"), "name": (84, "I"),
     "reserved2": (88, "I"), "reserved3": (92, "I"),
 }  # fmt: skip
@@ -245,7 +245,7 @@ CHANGES: list[tuple[str, Change, str]] = [
     ("shift too large", array("first", "shift", 0, 0x7FFFFFFF), "RANGE"),
     ("score too large", array("scores", "shift", 0, 0x7FFFFFFF), "RANGE"),
     ("reach beyond all", layer("wide", bound=1 << 30), "RANGE"),
-    *((f"reach of {name}", more(name, "reach", 1), "RANGE") for name in _AT),
+    *((f"bound of {name}", more(name, "bound", 1), "RANGE") for name in _AT),
 ]
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from tests.c.compiling import WARNINGS, arm_sources
+from tests.c.compiling import WARNINGS, library_objects
 from tests.c.every_kind import every_kind
 from tests.c.planned import plan_of, planned_network
 
@@ -39,9 +39,7 @@ class Linker:
         self.folder = folder
         flags = ("-mthumb", f"-mcpu={cpu}", *HARD[cpu == "cortex-m55"], "-O2", "-ffunction-sections", "-fdata-sections")
         self.command = ("arm-none-eabi-gcc", *flags, *WARNINGS, f"-I{resources.c_library() / 'include'}", f"-I{folder}")
-        sources = arm_sources()
-        subprocess.run([*self.command, "-c", *sources], check=True, cwd=folder)
-        self.objects = [folder / f"{Path(source).stem}.o" for source in sources]
+        self.objects = [Path(path) for path in library_objects(("arm-none-eabi-gcc", *flags))]
         self.empty = self._size(EMPTY, [])
 
     def _size(self, main: str, objects: list[Path], *files: str) -> int:

@@ -18,9 +18,9 @@ from tests.synthetic.specs import specs
 from bitflow.cores import CORES
 from bitflow.engines.reference import run_packed
 from bitflow.image import write as image
-from bitflow.planner import grouping
 from bitflow.planner import plan_format as plan_image
 from bitflow.planner.kernels.spec import Kernel
+from bitflow.planner.patterns import grouping
 from bitflow.synthetic.layer_plans import every_plan
 from bitflow.synthetic.networks import random_images
 from bitflow.synthetic.single_layers import Spec, random_spec, single_layer, typical_spec

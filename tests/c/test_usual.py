@@ -18,9 +18,9 @@ from bitflow.emit.text import rows
 from bitflow.engines.reference import run_packed
 from bitflow.geometry import Pool, Window
 from bitflow.ir import LayerKind, PackedNetwork
-from bitflow.planner import grouping
 from bitflow.planner import plan_format as plan_image
 from bitflow.planner.kernels.table import KERNELS
+from bitflow.planner.patterns import grouping
 from bitflow.planner.plan import Plan, default_plan
 from bitflow.synthetic.layer_plans import every_plan
 from bitflow.synthetic.networks import random_images

@@ -24,11 +24,11 @@ from bitflow.image import write as image
 from bitflow.ir import LayerKind, PackedLayer, PackedNetwork
 from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack
-from bitflow.planner import grouping
 from bitflow.planner import plan_format as plan_image
 from bitflow.planner.choice import choose
 from bitflow.planner.kernels.spec import Kernel
 from bitflow.planner.kernels.table import KERNELS, candidates
+from bitflow.planner.patterns import grouping
 from bitflow.planner.plan import Plan, default_plan
 from bitflow.synthetic.layer_plans import every_plan
 from bitflow.synthetic.networks import random_images, random_network
