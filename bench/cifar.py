@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bitflow.geometry import Pool, Window
-from bitflow.image import write as image
+from bitflow.image.bfn import save
 from bitflow.ir import LayerKind, PackedNetwork
 from bitflow.synthetic.single_layers import Spec, parse, row_of_layers
 
@@ -34,4 +34,4 @@ def cifar() -> PackedNetwork:
 
 
 if __name__ == "__main__":
-    image.save(cifar(), Path(sys.argv[1]))
+    save(cifar(), Path(sys.argv[1]))

@@ -16,9 +16,9 @@ from bitflow.boards import Board, board
 from bitflow.cores import core_of
 from bitflow.deploy import platformio
 from bitflow.deploy.build import build
-from bitflow.deploy.planning import plan_for
-from bitflow.image import write as image
+from bitflow.image.bfn import load
 from bitflow.ir import PackedNetwork
+from bitflow.planner.for_board import plan_for
 from bitflow.planner.kernels.spec import Kernel
 from bitflow.planner.kernels.table import KERNELS
 from bitflow.planner.plan import Plan
@@ -46,7 +46,7 @@ def compiler() -> str:
 def running(target: Board, folder: Path) -> Iterator[Device]:
     """A firmware for the board in QEMU, with any network: others are sent to it."""
     machine = board(target.roomy) if target.roomy else target
-    built = build(image.load(resources.builtin_model("digits")), machine, folder)
+    built = build(load(resources.builtin_model("digits")), machine, folder)
     with Emulator(machine, built.elf) as emulator, Device(SerialTransport(emulator.port)) as device:
         device.info()
         yield device
@@ -86,7 +86,7 @@ def counts(targets: Sequence[Target], done: Callable[[Target], None] = lambda _:
 def _network(name: str) -> PackedNetwork:
     if name == CIFAR:
         return cifar()
-    return image.load(resources.builtin_model("digits") if name == "builtin:digits" else ROOT / name)
+    return load(resources.builtin_model("digits") if name == "builtin:digits" else ROOT / name)
 
 
 def networks(names: Sequence[str], board_name: str = "qemu-m4") -> dict[str, list[dict[str, str | int]]]:

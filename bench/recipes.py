@@ -28,7 +28,7 @@ import torch
 from bitflow import project
 from bitflow.cli.model import host_scores
 from bitflow.cli.train import load_network
-from bitflow.image import write as image
+from bitflow.image.bfn import Image
 from bitflow.learn.baselines.train_variants import train_variant
 from bitflow.learn.data.sources import load_data
 from bitflow.learn.recipe import Recipe, recipe_for
@@ -109,7 +109,7 @@ def measure(network: str, source: str, size: Size, recipe: Recipe, seconds: floa
         return None
     data = load_data(source, size)
     packed = pack(fuse(load_network(folder / "model.pt")))
-    content = image.encode(packed)
+    content = Image.of(packed).data
     (folder / "model.bfn").write_bytes(content)
     labels = np.argmax(host_scores(packed, data.test.images, "c"), axis=1)
     unfused = predict(load_module(folder / "model.pt")[0], data.test.images)

@@ -11,14 +11,14 @@ import time
 from pathlib import Path
 
 from bitflow.engines.host import HostEngine
-from bitflow.image import write as image
-from bitflow.synthetic.networks import random_images
+from bitflow.engines.self_test import random_images
+from bitflow.image.bfn import load
 
 IMAGES = 10_000
 
 
 def main() -> None:
-    network = image.load(Path(sys.argv[1]))
+    network = load(Path(sys.argv[1]))
     images = random_images(network.input_spec, IMAGES, seed=0)
     engine = HostEngine(network)
     engine.predict(images[:500])

@@ -115,9 +115,9 @@ def bitflow_board(request: pytest.FixtureRequest) -> Board:
 def bitflow_network(pytestconfig: pytest.Config) -> PackedNetwork:
     """The network of --bitflow-model."""
     from bitflow import project
-    from bitflow.image import write as image
+    from bitflow.image.bfn import load
 
-    return image.load(project.resolve_model(pytestconfig.getoption("--bitflow-model")))
+    return load(project.resolve_model(pytestconfig.getoption("--bitflow-model")))
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,9 @@ import pytest
 
 from bitflow.boards import Board
 from bitflow.engines.host import HostEngine
-from bitflow.image import write as image
+from bitflow.engines.self_test import random_images
+from bitflow.image.bfn import Image
 from bitflow.ir import PackedNetwork
-from bitflow.synthetic.networks import random_images
 from bitflow_hil.devices.device import Device
 
 
@@ -18,7 +18,7 @@ def test_device_has_the_core_of_the_board(device: Device, bitflow_board: Board) 
 
 
 def test_device_runs_the_network(device: Device, bitflow_network: PackedNetwork) -> None:
-    assert device.info().crc32 == image.crc32(bitflow_network)
+    assert device.info().crc32 == Image.of(bitflow_network).crc32
 
 
 def test_self_test_passes(device: Device) -> None:

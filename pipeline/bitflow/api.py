@@ -12,15 +12,16 @@ import numpy as np
 import numpy.typing as npt
 
 from bitflow import boards, resources
-from bitflow.deploy.planning import plan_for
 from bitflow.engines.host import HostEngine
 from bitflow.engines.reference import run_packed
 from bitflow.errors import InputError
-from bitflow.image import write as image
+from bitflow.image import bfn
+from bitflow.importers.graph import SIGN_OF_ZERO
 from bitflow.ir import Network, PackedNetwork
 from bitflow.lower import fuse as lowering
 from bitflow.lower.pack import pack
 from bitflow.planner.choice import Objective
+from bitflow.planner.for_board import plan_for
 from bitflow.show import report as reporting
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["Model", "fuse", "import_keras", "import_onnx", "load", "report"]
 
 Engine = Literal["c", "numpy"]
-_ZEROS = {"plus": 1, "minus": -1, None: None}
 
 
 class Model(PackedNetwork):
@@ -80,13 +80,13 @@ class Model(PackedNetwork):
 
     def save(self, path: str | Path) -> None:
         """Write the `.bfn`; the file appears whole or not at all."""
-        image.save(self, path)
+        bfn.save(self, path)
 
 
 def load(path: str | Path) -> Model:
     """Read a `.bfn` file, or "builtin:NAME". Raises ImageError if it is damaged or of another version."""
     name = str(path).removeprefix("builtin:")
-    return Model.of(image.load(resources.builtin_model(name) if name != str(path) else path))
+    return Model.of(bfn.load(resources.builtin_model(name) if name != str(path) else path))
 
 
 def fuse(
@@ -119,7 +119,7 @@ def fuse(
         pixel_steps=Pixels.parse(pixels).steps(input_shape[2]),
         name=name,
         labels=labels,
-        sign_zero=_ZEROS[sign_zero],
+        sign_zero=SIGN_OF_ZERO[sign_zero],
     )
     return _fused(imported.network)
 

@@ -14,7 +14,7 @@ from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from bitflow import project, resources
+from bitflow import resources
 from bitflow.errors import InputError
 
 __all__ = ["DEFAULT_BOARD", "Bare", "Board", "Method", "MicroPython", "Platform", "Status", "Upload", "board", "boards"]
@@ -127,8 +127,7 @@ class Board:
 
 def boards() -> tuple[Board, ...]:
     """All boards, in the table's order; the user's come last. Raises InputError for a table that cannot be read."""
-    settings = project.find_project()
-    own = (settings.folder if settings else Path.cwd()) / FILE_NAME
+    own = (resources.project_folder() or Path.cwd()) / FILE_NAME
     if not own.is_file():
         return _read(resources.board_table())
     return _merged(_read(resources.board_table()), _read(own), own)

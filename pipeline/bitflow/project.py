@@ -30,7 +30,7 @@ __all__ = [
 
 T = TypeVar("T", str, int, float)
 
-FILE_NAME = "bitflow.toml"
+FILE_NAME = resources.PROJECT_FILE
 BUILTIN = "builtin:"
 MLPERF = ("", "ic01", "kws01", "vww01", "ad01")
 
@@ -120,11 +120,8 @@ class Project:
 
 def find_project(start: Path | None = None) -> Project | None:
     """The project of a folder (by default the current one) or of the nearest folder above it; None: there is none."""
-    start = (start or Path.cwd()).resolve()
-    for folder in (start, *start.parents):
-        if (folder / FILE_NAME).is_file():
-            return load_project(folder / FILE_NAME)
-    return None
+    folder = resources.project_folder(start)
+    return None if folder is None else load_project(folder / FILE_NAME)
 
 
 def load_project(path: Path) -> Project:
@@ -165,11 +162,13 @@ def write_project(folder: Path, text: str, overwrite: bool) -> Path:
     return path
 
 
-def parse_size(text: str) -> tuple[int, ...]:
-    """ "32x32" or "32x32x1" -> (height, width[, channels])."""
+def parse_size(text: str, any_channels: bool = False) -> tuple[int, ...]:
+    """ "32x32" or "32x32x1" -> (height, width[, channels]). any_channels: not only the 1 or 3 of a picture."""
     parts = text.lower().split("x")
     good = len(parts) in (2, 3) and all(part.isdecimal() and 1 <= int(part) <= 4096 for part in parts)
-    require(good and (len(parts) < 3 or parts[2] in "13"), f"size {text!r} is not HEIGHTxWIDTH or HEIGHTxWIDTHx<1|3>")
+    good = good and (any_channels or len(parts) < 3 or parts[2] in "13")
+    channels = "CHANNELS" if any_channels else "<1|3>"
+    require(good, f"size {text!r} is not HEIGHTxWIDTH or HEIGHTxWIDTHx{channels}")
     return tuple(int(part) for part in parts)
 
 

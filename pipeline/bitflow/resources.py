@@ -1,4 +1,6 @@
-"""Where the C library, the firmware project, the board table and the built-in network are: in a wheel or a checkout."""
+"""Where files are: the C library, the firmware project, the board table and the built-in network, in a wheel or a
+checkout; the user's project and cache.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,20 @@ import platformdirs
 
 from bitflow.errors import MissingError
 
-__all__ = ["board_table", "builtin_model", "c_library", "cache_folder", "firmware", "mpy_module", "templates"]
+__all__ = [
+    "PROJECT_FILE",
+    "board_table",
+    "builtin_model",
+    "c_library",
+    "cache_folder",
+    "firmware",
+    "mpy_module",
+    "project_folder",
+    "templates",
+]
+
+PROJECT_FILE = "bitflow.toml"
+"""The file that makes a folder a project."""
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -49,6 +64,12 @@ def builtin_model(name: str) -> Path:
 def templates() -> Path:
     """The Jinja2 templates of the code generator."""
     return _PACKAGE / "emit" / "templates"
+
+
+def project_folder(start: Path | None = None) -> Path | None:
+    """The nearest folder with a bitflow.toml, from `start` (or the current folder) upwards; None without one."""
+    start = (start or Path.cwd()).resolve()
+    return next((folder for folder in (start, *start.parents) if (folder / PROJECT_FILE).is_file()), None)
 
 
 def cache_folder() -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench import recipes, training_page
-from bitflow.image import write as image
+from bitflow.image.bfn import load
 from bitflow.learn.recipe import recipe_names
 
 ROOT = Path(__file__).parents[2]
@@ -32,4 +32,4 @@ def test_a_network_that_is_kept_must_be_the_one_of_the_figure(name: str) -> None
     run = recipes.known()[name]["runs"][str(KEPT[name]["seed"])]
     assert hashlib.sha256(path.read_bytes()).hexdigest() == run["sha256"]
     assert path.stat().st_size == run["bytes"] <= 200_000
-    assert image.load(path).name == name.split()[0]
+    assert load(path).name == name.split()[0]

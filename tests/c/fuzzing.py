@@ -21,7 +21,7 @@ from tests.c.planned import plan_of, planned_network
 
 from bitflow.cores import CORES
 from bitflow.geometry import Pool, Shape, Window
-from bitflow.image import write as image
+from bitflow.image.bfn import Image
 from bitflow.ir import LayerKind
 from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack
@@ -49,14 +49,14 @@ def planned_seeds(lane_words: int) -> Iterator[bytes]:
     """Images with plans: small layers, each by every kernel that it can have."""
     grouping.TRIES = 20
     network = planned_network()
-    yield image.encode(network) + plan_image.encode(network, plan_of(network, lane_words))
+    yield Image.of(network).data + plan_image.encode(network, plan_of(network, lane_words))
     core = replace(CORES["mve" if lane_words == 4 else "v7m"], lists8=True)
     for seed in range(LAYERS):
         spec = random_spec(seed)
         if spec.conv_map.size * spec.source.channels * spec.window.kernel[0] * spec.window.kernel[1] > 100_000:
             continue
         network = single_layer(spec, seed)
-        own = image.encode(network)
+        own = Image.of(network).data
         for _, plan in every_plan(network, core):
             yield own + plan_image.encode(network, plan)
 
@@ -66,7 +66,7 @@ def corner_seeds(lane_words: int) -> Iterator[bytes]:
     not for all lists, with inputs of which nearly all are 1.
     """
     borders = Window((7, 7), (1, 1), (3, 3, 3, 3))  # more patterns of columns than filter classes tell apart
-    yield image.encode(single_layer(Spec(LayerKind.CONV, Shape(8, 8, 1), 4, borders, pad_value=0), 0))
+    yield Image.of(single_layer(Spec(LayerKind.CONV, Shape(8, 8, 1), 4, borders, pad_value=0), 0)).data
     same = (1, 1, 1, 1)
     specs = (
         (Spec(LayerKind.CONV, Shape(3, 19, 3), 4, Window((3, 3), (2, 2), same)), Kernel.PATTERNS_16),
@@ -80,7 +80,7 @@ def corner_seeds(lane_words: int) -> Iterator[bytes]:
         ones = replace(stem, shift=np.full(stem.target.channels, stem.bound, dtype=np.int32))
         network = replace(network, layers=(ones, *network.layers[1:]))
         plan = plan_of(network, lane_words, {MEASURED: kernel}, 800 * lane_words)
-        yield image.encode(network) + plan_image.encode(network, plan)
+        yield Image.of(network).data + plan_image.encode(network, plan)
 
 
 def write_seeds(folder: Path, lane_words: int = 1) -> None:
@@ -88,7 +88,7 @@ def write_seeds(folder: Path, lane_words: int = 1) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     networks = [pack(fuse(random_network(seed))) for seed in range(0, SEEDS, 5)]
     networks += [every_kind(seed, channels) for seed, channels in enumerate((2, 4, 6, 6))]
-    found = [image.encode(network) for network in networks]
+    found = [Image.of(network).data for network in networks]
     found += [*planned_seeds(lane_words), *corner_seeds(lane_words)]
     for index, data in enumerate(found):
         if len(data) <= LARGEST:

@@ -13,7 +13,7 @@ from tests.c.hostile_plans import plan_cases
 
 from bitflow import bits
 from bitflow.geometry import InputSpec, Shape, Window
-from bitflow.image import write as image
+from bitflow.image.bfn import Image
 from bitflow.image.format import HEADER as HEADER_STRUCT
 from bitflow.image.format import RECORD as RECORD_STRUCT
 from bitflow.image.format import Record
@@ -251,7 +251,7 @@ CHANGES: list[tuple[str, Change, str]] = [
 
 def sharing_names() -> bytes:
     """Each layer has the network's name, which is long."""
-    data = bytearray(image.encode(dataclasses.replace(_GOOD, name="n" * 500)))
+    data = bytearray(Image.of(dataclasses.replace(_GOOD, name="n" * 500)).data)
     name = struct.unpack_from("<I", data, HEADER["name"][0])[0]
     for each in _AT:
         layer(each, name=name)(data)
@@ -267,8 +267,8 @@ def sharing_weights(layers: int = 4) -> bytes:
     middle = IntegerLayer("", BinaryConv(shape, signs, window), zeros)
     last = IntegerLayer("", BinaryDense(shape, signs), Scores(zeros.shift + 1, zeros.shift))
     network = pack(IntegerNetwork("", input_spec, (first, *(middle,) * layers, last)))
-    data = image.encode(network)
-    weights = [a for a in image.place(network).arrays if a.role == "weights"]
+    data = Image.of(network).data
+    weights = [a for a in Image.of(network).placed.arrays if a.role == "weights"]
     spare = sum(a.values.nbytes for a in weights[1:])
 
     def moved(offset: int) -> int:
@@ -286,13 +286,13 @@ def sharing_weights(layers: int = 4) -> bytes:
         data = data[: a.offset] + data[a.offset + a.values.nbytes :]
     small = bytearray(data)
     header(size=len(small), name=moved(struct.unpack_from("<I", data, HEADER["name"][0])[0]))(small)
-    assert len(small) + spare == image.place(network).size
+    assert len(small) + spare == Image.of(network).placed.size
     return with_crc(small)
 
 
 def cases() -> Iterator[tuple[str, bytes, str]]:
     """(name, image, name of the status without BF_ERR_)."""
-    good = image.encode(_GOOD)
+    good = Image.of(_GOOD).data
     for name, change, status in CHANGES:
         data = bytearray(good)
         change(data)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 from tests.c.planned import KERNELS, plan_of, planned_network, wide_network
 
-from bitflow.image import write as image
+from bitflow.image.bfn import Image
 from bitflow.planner import plan_format as plan_image
 from bitflow.planner.kernels.spec import Kernel
 
@@ -203,7 +203,7 @@ def _with(found: bytes, change: Change) -> bytes:
 def plan_cases() -> Iterator[tuple[str, bytes, str]]:
     """(name, image with a plan, name of the status without BF_ERR_)."""
     network = planned_network()
-    own, plan = image.encode(network), plan_image.encode(network, plan_of(network, 1))
+    own, plan = Image.of(network).data, plan_image.encode(network, plan_of(network, 1))
     for name, change in CHANGES:
         yield name, own + _with(plan, change), "PLAN"
     yield "damaged plan", own + plan[:-1] + bytes([plan[-1] ^ 1]), "PLAN"
@@ -213,7 +213,7 @@ def plan_cases() -> Iterator[tuple[str, bytes, str]]:
     yield "damaged image before a plan", own[:-1] + bytes([own[-1] ^ 1]) + plan, "CRC"
     wide = wide_network()
     plan = plan_image.encode(wide, plan_of(wide, 1, {"exact": Kernel.PATTERNS_16}))
-    yield "lanes that start where they overflow", image.encode(wide) + _with(plan, starts_below(0)), "PLAN"
+    yield "lanes that start where they overflow", Image.of(wide).data + _with(plan, starts_below(0)), "PLAN"
 
 
 def ignored() -> Iterator[tuple[str, bytes]]:
@@ -225,5 +225,5 @@ def ignored() -> Iterator[tuple[str, bytes]]:
         ("other lanes", header(lane_words=2)),
         ("other lanes and other kernels", both(header(lane_words=3), choice("exact", kernel=99))),
     ):
-        yield name, image.encode(network) + _with(plan, change)
-    yield "lanes of 128 bits", image.encode(network) + plan_image.encode(network, plan_of(network, 4))
+        yield name, Image.of(network).data + _with(plan, change)
+    yield "lanes of 128 bits", Image.of(network).data + plan_image.encode(network, plan_of(network, 4))

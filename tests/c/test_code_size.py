@@ -16,7 +16,7 @@ from tests.c.planned import plan_of, planned_network
 from bitflow import resources
 from bitflow.cores import core_of
 from bitflow.emit.codegen import render_model
-from bitflow.image import write as image
+from bitflow.image.bfn import load
 from bitflow.ir import PackedNetwork
 from bitflow.planner import plan_format as plan_image
 from bitflow.planner.code_size import CODE_PARTS, code_bytes
@@ -153,7 +153,7 @@ def generated(linker: Linker, network: PackedNetwork, plan: Plan | None) -> int:
     return size - data - (plan_image.size(network, plan) if plan else 0)
 
 
-NETWORKS = {"digits": image.load(resources.builtin_model("digits")), "every kind": every_kind(1)}
+NETWORKS = {"digits": load(resources.builtin_model("digits")), "every kind": every_kind(1)}
 
 
 @pytest.mark.parametrize("which", NETWORKS)

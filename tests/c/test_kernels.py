@@ -17,12 +17,12 @@ from tests.synthetic.specs import specs
 
 from bitflow.cores import CORES
 from bitflow.engines.reference import run_packed
-from bitflow.image import write as image
+from bitflow.engines.self_test import random_images
+from bitflow.image.bfn import Image
 from bitflow.planner import plan_format as plan_image
 from bitflow.planner.kernels.spec import Kernel
 from bitflow.planner.patterns import grouping
 from bitflow.synthetic.layer_plans import every_plan
-from bitflow.synthetic.networks import random_images
 from bitflow.synthetic.single_layers import Spec, random_spec, single_layer, typical_spec
 
 LAYERS = 300
@@ -50,7 +50,7 @@ def cases(spec: Spec, seed: int, lane_words: int) -> tuple[bytes, list[Kernel]]:
     expected = images.tobytes() + np.concatenate(rows, axis=1).tobytes()
     data, kernels = b"", []
     for kernel, plan in every_plan(network, replace(CORES[WIDTHS[lane_words]], lists8=True)):
-        own = image.encode(network) + plan_image.encode(network, plan)
+        own = Image.of(network).data + plan_image.encode(network, plan)
         data += struct.pack("<II", len(own), IMAGES) + own + expected
         kernels.append(kernel)
     return data, kernels

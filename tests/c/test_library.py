@@ -21,10 +21,10 @@ from bitflow.emit.codegen import render_model
 from bitflow.emit.text import rows
 from bitflow.engines.host import library
 from bitflow.engines.reference import run_packed
+from bitflow.engines.self_test import random_images
 from bitflow.errors import ImageError
-from bitflow.image import write as image
+from bitflow.image.read import decode
 from bitflow.ir import PackedNetwork
-from bitflow.synthetic.networks import random_images
 
 ARM = ("arm-none-eabi-gcc", "-mthumb", "-O2", "--specs=rdimon.specs", "-Wl,--section-start=.vectors=0")
 LIBGCC = ("__aeabi_", "__gnu_thumb1_case_")
@@ -122,7 +122,7 @@ def opened(data: bytes) -> int:
 def test_hostile_image_must_be_refused_with_its_reason(data, status):
     assert opened(data) == int(STATUS[status])
     with pytest.raises(ImageError):
-        image.decode(data)
+        decode(data)
 
 
 @pytest.fixture(scope="module")

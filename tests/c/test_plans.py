@@ -15,12 +15,12 @@ from tests.c.test_library import opened
 
 from bitflow.emit.text import rows
 from bitflow.engines.reference import run_packed
-from bitflow.image import write as image
+from bitflow.engines.self_test import random_images
+from bitflow.image.bfn import Image
 from bitflow.planner import plan_format as plan_image
 from bitflow.planner.kernels.spec import Kernel
 from bitflow.planner.patterns.geometry import PATTERNS, geometry_of
 from bitflow.planner.plan import default_plan
-from bitflow.synthetic.networks import random_images
 
 INPUTS = 3
 
@@ -30,7 +30,7 @@ def written(folder: Path) -> Path:
     network = planned_network()
     inputs = random_images(network.input_spec, INPUTS, 5)
     trace = run_packed(network, inputs)
-    own = image.encode(network)
+    own = Image.of(network).data
     hidden = np.concatenate([h.view(np.uint32).reshape(INPUTS, -1) for h in trace.hidden], axis=1)
     text = ["#include <stdint.h>\n"]
     for number, lane_words in enumerate((1, 4)):

@@ -15,11 +15,12 @@ from tests.c.compiling import HERE, SANITIZERS, compile_c, sources
 from tests.synthetic.recipes import recipes
 
 from bitflow.engines.reference import run_packed
-from bitflow.image import write as image
+from bitflow.engines.self_test import random_images
+from bitflow.image.bfn import Image
 from bitflow.ir import PackedNetwork
 from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack
-from bitflow.synthetic.networks import Recipe, cook, random_images, recipe_of
+from bitflow.synthetic.networks import Recipe, cook, recipe_of
 
 NETWORKS = 2000
 STREAM = 250  # networks that one process of the library takes
@@ -38,7 +39,7 @@ def framed(network: PackedNetwork, seed: int, plan: bytes = b"") -> bytes:
     """A network with inputs and what they must give, as stream.c reads it."""
     images = random_images(network.input_spec, IMAGES, seed)
     trace = run_packed(network, images)
-    data = image.encode(network) + plan
+    data = Image.of(network).data + plan
     rows = [np.ascontiguousarray(a).view(np.uint32).reshape(IMAGES, -1) for a in (*trace.hidden, trace.scores)]
     return struct.pack("<II", len(data), IMAGES) + data + images.tobytes() + np.concatenate(rows, axis=1).tobytes()
 

@@ -16,6 +16,7 @@ from bitflow.cores import CORES, Core
 from bitflow.emit.codegen import render_model
 from bitflow.emit.text import rows
 from bitflow.engines.reference import run_packed
+from bitflow.engines.self_test import random_images
 from bitflow.geometry import Pool, Window
 from bitflow.ir import LayerKind, PackedNetwork
 from bitflow.planner import plan_format as plan_image
@@ -23,7 +24,6 @@ from bitflow.planner.kernels.table import KERNELS
 from bitflow.planner.patterns import grouping
 from bitflow.planner.plan import Plan, default_plan
 from bitflow.synthetic.layer_plans import every_plan
-from bitflow.synthetic.networks import random_images
 from bitflow.synthetic.single_layers import Spec, parse, random_spec, single_layer
 
 LAYERS = 60

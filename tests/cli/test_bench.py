@@ -13,7 +13,7 @@ import pytest
 
 from bitflow.deploy import micropython_source as sources
 from bitflow.geometry import InputSpec, Shape, Window
-from bitflow.image import write as image
+from bitflow.image.bfn import save
 from bitflow.ir import BinaryDense, InputConv, Layer, Network, Sign
 from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack
@@ -38,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     first = InputConv(input_spec.shape, np.ones((4, 2, 2, 1), np.int8), Window((2, 2)), input_spec)
     last = BinaryDense(Shape(1, 1, 4), np.ones((2, 1, 1, 4), np.int8))
     layers = (Layer("first", first, (Sign(),)), Layer("last", last))
-    image.save(pack(fuse(Network("tiny", input_spec, layers))), place / "tiny.bfn")
+    save(pack(fuse(Network("tiny", input_spec, layers))), place / "tiny.bfn")
     return place
 
 

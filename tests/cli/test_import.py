@@ -15,7 +15,7 @@ import torch
 from tests.importers.onnx_models import Model, binary_network
 from torch import nn
 
-from bitflow.image import write as image
+from bitflow.image.bfn import Image, load
 
 COMMAND = [sys.executable, "-c", "from bitflow.cli.app import main; main()", "import"]
 NET = """
@@ -58,7 +58,7 @@ def test_onnx_must_be_checked_against_its_runtime(exported: Path) -> None:
     facts = json.loads(found.stdout)
     assert (facts["checked"], facts["images"], facts["label_mismatches"]) == (True, 50, 0)
     assert facts["max_score_difference"] <= 1e-4 * facts["largest_score"]
-    assert facts["crc32"] == f"{image.crc32(image.load(exported / 'net.bfn')):08x}"
+    assert facts["crc32"] == f"{Image.of(load(exported / 'net.bfn')).crc32:08x}"
     assert any("(p-128)/128" in note for note in facts["notes"])
     text = run(exported, "net.onnx", "--input", "signed", "--check", "npz:data.npz", "--limit", "7")
     assert text.returncode == 0 and "7 images against onnxruntime" in text.stdout
@@ -84,7 +84,7 @@ def test_state_dict_must_need_its_class_and_be_checked(tmp_path: Path) -> None:
     assert found.returncode == 0, found.stderr
     facts = json.loads(found.stdout)
     assert (facts["name"], facts["images"], facts["label_mismatches"]) == ("mine", 360, 0)
-    assert image.load(tmp_path / "model.bfn").labels == ("a", "b", "c", "d")
+    assert load(tmp_path / "model.bfn").labels == ("a", "b", "c", "d")
 
 
 class Evil:

@@ -6,7 +6,7 @@ import pytest
 
 from bitflow.cli import output
 from bitflow.cli.model import inspect
-from bitflow.image import write as image
+from bitflow.image.bfn import save
 from bitflow.ir import PackedNetwork
 from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack
@@ -17,7 +17,7 @@ def test_hostile_names_must_be_shown_as_plain_text(tmp_path: Path, capsys: pytes
     random = pack(fuse(random_network(0)))
     labels = ("\x1b[31mred", "[/bold]", *(str(c) for c in range(2, random.classes)))
     path = tmp_path / "hostile.bfn"
-    image.save(PackedNetwork("a\nb\x07", random.input_spec, random.layers, labels), path)
+    save(PackedNetwork("a\nb\x07", random.input_spec, random.layers, labels), path)
     inspect(str(path))
     shown = capsys.readouterr().out
     assert "\x1b" not in shown

@@ -17,7 +17,7 @@ from bitflow.deploy import flash, platformio, upload
 from bitflow.deploy.build import Built, build
 from bitflow.deploy.upload import Target
 from bitflow.errors import BitflowError, DeviceError, InputError, MissingError
-from bitflow.image import write as image
+from bitflow.image.bfn import load
 from bitflow.resources import builtin_model
 from bitflow_hil.devices import ports
 from bitflow_hil.devices.emulator import Emulator
@@ -51,7 +51,7 @@ def tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str]
 def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Built]:
     """Firmware of a real board, and of the emulated one with the same chip family."""
     folder = tmp_path_factory.mktemp("project")
-    network = image.load(builtin_model("digits"))
+    network = load(builtin_model("digits"))
     return {name: build(network, board(name), folder) for name in ("stm32f4", "qemu-stm32f4")}
 
 

@@ -9,7 +9,7 @@ from tests.c.every_kind import every_kind
 from bitflow.emit.codegen import generate, render_model
 from bitflow.emit.text import comment, identifier
 from bitflow.errors import InputError
-from bitflow.image import write as image
+from bitflow.image.bfn import Image
 from bitflow.ir import PackedNetwork
 from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack
@@ -43,21 +43,21 @@ def dumped(network: PackedNetwork, folder: Path, compiler: str) -> bytes:
 def test_generated_c_must_hold_every_kind_of_layer(tmp_path, compiler):
     network = every_kind(0)
     assert network.logits is not None
-    assert dumped(network, tmp_path, compiler) == image.encode(network)
+    assert dumped(network, tmp_path, compiler) == Image.of(network).data
 
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
 def test_generated_c_must_be_the_image_byte_for_byte(tmp_path, seed, compiler):
     network = pack(fuse(random_network(seed)))
-    assert dumped(network, tmp_path, compiler) == image.encode(network)
+    assert dumped(network, tmp_path, compiler) == Image.of(network).data
 
 
 def test_generated_c_must_survive_names_that_are_no_c(tmp_path):
     random = pack(fuse(random_network(0)))
     labels = tuple('*/ "\\0 %s \n Köln ??/'[: 4 + c] for c in range(random.classes))
     network = PackedNetwork('while "*/ 9', random.input_spec, random.layers, labels)
-    assert dumped(network, tmp_path, "gcc") == image.encode(network)
+    assert dumped(network, tmp_path, "gcc") == Image.of(network).data
 
 
 def test_render_must_give_equal_bytes_for_equal_networks():

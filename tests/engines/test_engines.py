@@ -10,6 +10,7 @@ from tests.synthetic.recipes import recipes
 
 from bitflow.engines.host import HostEngine
 from bitflow.engines.reference import Trace, run_packed
+from bitflow.engines.self_test import random_images
 from bitflow.engines.verify import climb, first_difference, ladder
 from bitflow.errors import InputError
 from bitflow.ir import Network, PackedNetwork
@@ -17,7 +18,7 @@ from bitflow.lower.fuse import explain, fuse
 from bitflow.lower.pack import pack
 from bitflow.planner.plan import default_plan
 from bitflow.synthetic.coverage import GAMMAS, PLACES, Cell, cells, every_cell
-from bitflow.synthetic.networks import SEEDS, cook, random_images, random_network
+from bitflow.synthetic.networks import SEEDS, cook, random_network
 
 
 def climbs(network: Network, seed: int) -> PackedNetwork:

@@ -25,7 +25,7 @@ from bitflow.boards import board
 from bitflow.deploy import micropython_build as builder
 from bitflow.deploy import micropython_source as sources
 from bitflow.emit.codegen import generate
-from bitflow.image import write as image
+from bitflow.image.bfn import save
 from bitflow.ir import PackedNetwork
 from bitflow.nn import BinaryLinear, InputConv2d, Sign
 from bitflow_hil.devices.emulator import Emulator
@@ -95,8 +95,8 @@ def host(folder: Path) -> list[str]:
 @pytest.fixture(scope="module")
 def networks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("networks")
-    image.save(bitflow.load("builtin:digits"), folder / "digits.bfn")
-    image.save(scene(), folder / "scene.bfn")
+    save(bitflow.load("builtin:digits"), folder / "digits.bfn")
+    save(scene(), folder / "scene.bfn")
     return folder
 
 

@@ -12,11 +12,11 @@ from tests.c.every_kind import every_kind
 from bitflow.boards import board
 from bitflow.deploy.build import build
 from bitflow.engines.host import HostEngine
-from bitflow.image import write as image
+from bitflow.engines.self_test import random_images
+from bitflow.image.bfn import Image, load
 from bitflow.ir import PackedNetwork
 from bitflow.learn.data.sources import load_data
 from bitflow.resources import builtin_model
-from bitflow.synthetic.networks import random_images
 from bitflow_hil.devices.device import Device
 from bitflow_hil.devices.emulator import Emulator
 from bitflow_hil.link.transport import SerialTransport
@@ -27,8 +27,8 @@ def test_hello_tells_core_board_and_network(device: Device, emulator: Emulator, 
     info = device.info()
     assert emulator.board.is_core(info.cpuid)
     assert (info.board, info.name, info.labels) == (emulator.board.name, network.name, network.labels)
-    assert info.crc32 == image.crc32(network)
-    assert info.model_bytes == len(image.encode(network))
+    assert info.crc32 == Image.of(network).crc32
+    assert info.model_bytes == len(Image.of(network).data)
     assert not info.loaded
     assert info.input_bytes == network.input_spec.shape.size
 
@@ -65,7 +65,7 @@ def test_every_kind_of_layer_equals_the_host(device: Device) -> None:
     for seed in range(3):
         network = every_kind(seed, 4)
         images = random_images(network.input_spec, 3, seed)
-        device.load(image.encode(network))
+        device.load(Image.of(network).data)
         engine = HostEngine(network)
         assert np.array_equal([run.scores for run in device.run(images)], engine.scores(images)), network.name
         for got, want in zip(device.hidden(images[0]), engine.hidden(images[:1]), strict=True):
@@ -73,7 +73,7 @@ def test_every_kind_of_layer_equals_the_host(device: Device) -> None:
 
 
 def test_trained_network_equals_the_host(emulator: Emulator, tmp_path: Path) -> None:
-    network = image.load(builtin_model("digits"))
+    network = load(builtin_model("digits"))
     images = load_data("digits").test.images[:12]
     engine = HostEngine(network)
     built = build(network, emulator.board, tmp_path)
@@ -91,6 +91,6 @@ def test_flipped_weight_bit_is_caught(device: Device, emulator: Emulator, networ
     spoiled = dataclasses.replace(network, layers=(*network.layers[:-1], dataclasses.replace(last, weights=weights)))
     images = random_images(network.input_spec, 20, 3)
     right = HostEngine(network).scores(images)
-    device.load(image.encode(spoiled))
+    device.load(Image.of(spoiled).data)
     result = runner.check(device, board(emulator.board.name), spoiled, images, right.argmax(axis=1), right)
     assert result.mismatches == 20

@@ -13,18 +13,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bitflow.planner.for_board import plan_for
 
 from bitflow.boards import board
 from bitflow.deploy import environments, flash, platformio
 from bitflow.deploy.build import Built, build
-from bitflow.deploy.planning import plan_for
 from bitflow.emit import codegen
 from bitflow.engines.host import HostEngine
+from bitflow.engines.self_test import random_images
 from bitflow.errors import CheckFailed, InputError, MissingError
 from bitflow.geometry import InputSpec, Shape, Window
 from bitflow.ir import BatchShift, BinaryDense, InputConv, IntegerLayer, IntegerNetwork, PackedNetwork, Scores
 from bitflow.lower.pack import pack
-from bitflow.synthetic.networks import random_images
 from bitflow_hil.devices.device import Device
 from bitflow_hil.devices.emulator import Emulator
 from bitflow_hil.link.transport import SerialTransport

@@ -22,12 +22,12 @@ from bitflow.boards import board
 from bitflow.cores import CORES, core_of
 from bitflow.deploy.build import Built
 from bitflow.engines.reference import run_packed
-from bitflow.image import write as image
+from bitflow.engines.self_test import random_images
+from bitflow.image.bfn import Image
 from bitflow.planner import plan_format as plan_image
 from bitflow.planner.kernels.spec import Kernel
 from bitflow.planner.patterns import grouping
 from bitflow.synthetic.layer_plans import every_plan, measured
-from bitflow.synthetic.networks import random_images
 from bitflow.synthetic.single_layers import random_spec, single_layer
 from bitflow_hil.devices.device import Device
 from bitflow_hil.devices.emulator import Emulator
@@ -59,7 +59,7 @@ def case(seed: int, lane_words: int) -> Case:
     words = run_packed(network, picture[np.newaxis]).hidden[index]
     core = replace(CORES["v7m" if lane_words == 1 else "mve"], lists8=True)
     plans = tuple((kernel, plan_image.encode(network, plan)) for kernel, plan in every_plan(network, core))
-    return Case(image.encode(network), plans, picture, index, words.view(np.uint32).reshape(-1))
+    return Case(Image.of(network).data, plans, picture, index, words.view(np.uint32).reshape(-1))
 
 
 def ran(name: str, elf: Path, cases: list[Case]) -> Counter[Kernel]:

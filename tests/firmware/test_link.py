@@ -13,12 +13,13 @@ import pytest
 
 from bitflow.boards import board
 from bitflow.engines.host import HostEngine
+from bitflow.engines.self_test import random_images
 from bitflow.errors import DeviceError
-from bitflow.image import write as image
+from bitflow.image.bfn import Image
 from bitflow.ir import PackedNetwork
 from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack
-from bitflow.synthetic.networks import random_images, random_network
+from bitflow.synthetic.networks import random_network
 from bitflow_hil.devices.device import Device
 from bitflow_hil.devices.emulator import Emulator
 from bitflow_hil.link import mlperf_text as text
@@ -77,7 +78,7 @@ def test_damaged_line_loads_a_whole_network(running: Emulator) -> None:
     images = random_images(other.input_spec, 3, 0)
     with SerialTransport(running.port) as line:
         device = Device(DamagedTransport(line, spoiler(9, 0.001)))
-        assert device.load(image.encode(other)).crc32 == image.crc32(other)
+        assert device.load(Image.of(other).data).crc32 == Image.of(other).crc32
         assert np.array_equal([run.scores for run in device.run(images)], HostEngine(other).scores(images))
         device.reset()
 
@@ -135,12 +136,12 @@ def test_request_without_a_session_is_refused(line: SerialTransport) -> None:
 
 
 def test_spoiled_network_is_refused_and_the_device_lives(running: Emulator, network: PackedNetwork) -> None:
-    data = bytearray(image.encode(pack(fuse(random_network(5)))))
+    data = bytearray(Image.of(pack(fuse(random_network(5)))).data)
     data[100] ^= 1
     with Device(SerialTransport(running.port)) as device:
         with pytest.raises(DeviceError, match="refuses LOAD"):
             device.load(bytes(data))
-        assert device.info().crc32 == image.crc32(network)
+        assert device.info().crc32 == Image.of(network).crc32
         device.reset()
 
 

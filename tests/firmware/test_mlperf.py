@@ -17,7 +17,7 @@ from tests.hil.soaking import SOAK
 from bitflow.boards import board
 from bitflow.deploy.build import build
 from bitflow.engines.host import HostEngine
-from bitflow.image import write as image
+from bitflow.image.bfn import load
 from bitflow.ir import PackedNetwork
 from bitflow.learn.data.sources import load_data
 from bitflow.resources import builtin_model
@@ -86,12 +86,12 @@ def running(network: PackedNetwork, folder: Path, mlperf: str = "") -> Iterator[
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    yield from running(image.load(builtin_model("digits")), tmp_path_factory.mktemp("digits"))
+    yield from running(load(builtin_model("digits")), tmp_path_factory.mktemp("digits"))
 
 
 def test_accuracy_mode(digits: str) -> None:
     images = load_data("digits").test.images[: 360 if SOAK else 30]
-    want = HostEngine(image.load(builtin_model("digits"))).predict(images)
+    want = HostEngine(load(builtin_model("digits"))).predict(images)
     client = Client(digits)
     assert client.tell("name") == ["m-name-dut-[qemu-m4]"]
     assert client.model() == "none"  # not a shape of the benchmark

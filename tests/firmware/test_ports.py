@@ -18,9 +18,9 @@ from bitflow.boards import board, boards
 from bitflow.deploy.build import Built, build
 from bitflow.emit import codegen
 from bitflow.engines.host import HostEngine
-from bitflow.image import write as image
+from bitflow.engines.self_test import random_images
+from bitflow.image.bfn import Image
 from bitflow.ir import PackedNetwork
-from bitflow.synthetic.networks import random_images
 from bitflow.synthetic.single_layers import parse, single_layer
 from bitflow_hil.devices import emulator as emulator_module
 from bitflow_hil.devices.device import Device
@@ -89,7 +89,7 @@ def test_stm32_port_runs_on_an_emulated_stm32(
         equals_the_host(device, network)
         # Inputs that are longer than what the port keeps of received bytes: the next one comes in during a run.
         other = single_layer(parse("first3x3:32x32x3-8"), 0)
-        device.load(image.encode(other))
+        device.load(Image.of(other).data)
         images = random_images(other.input_spec, 12, 5)
         assert np.array_equal([run.scores for run in device.run(images)], HostEngine(other).scores(images))
 

@@ -21,12 +21,13 @@ from tests.firmware.conftest import EMULATED, V6M
 from bitflow.boards import Board, board
 from bitflow.deploy.build import Built
 from bitflow.engines.host import HostEngine
-from bitflow.image import write as image
+from bitflow.engines.self_test import random_images
+from bitflow.image.bfn import Image
 from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack
 from bitflow.planner.plan import default_plan
 from bitflow.synthetic.coverage import Cell, cells, every_cell
-from bitflow.synthetic.networks import SEEDS, random_images, random_network
+from bitflow.synthetic.networks import SEEDS, random_network
 from bitflow_hil.devices.device import Device
 from bitflow_hil.devices.emulator import Emulator
 from bitflow_hil.link.transport import SerialTransport
@@ -59,7 +60,7 @@ def case(seed: int) -> Case:
     floats = random_network(seed)
     network = pack(fuse(floats))
     data, images, engine = (
-        image.encode(network),
+        Image.of(network).data,
         random_images(network.input_spec, IMAGES + 1, seed),
         HostEngine(network),
     )

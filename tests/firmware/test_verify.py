@@ -14,9 +14,9 @@ from tests.c.every_kind import every_kind
 from bitflow.boards import board
 from bitflow.deploy.build import build
 from bitflow.engines.host import HostEngine
-from bitflow.image import write as image
+from bitflow.engines.self_test import random_images
+from bitflow.image.bfn import save
 from bitflow.ir import MapType
-from bitflow.synthetic.networks import random_images
 
 
 @pytest.mark.parametrize("name", ["qemu-m3", "qemu-m0"])
@@ -27,7 +27,7 @@ def test_verify_must_compare_the_maps_of_bits_and_integers_of_a_board(name: str,
     images = random_images(network.input_spec, 4, 0)
     labels = HostEngine(network).predict(images)
     np.savez(tmp_path / "data.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
-    image.save(network, tmp_path / "net.bfn")
+    save(network, tmp_path / "net.bfn")
     build(network, board(name), tmp_path)
     code = "from bitflow.cli.app import main; main()"
     words = ("verify", "net.bfn", "--data", "npz:data.npz", "--board", name, "--json")

@@ -19,11 +19,12 @@ import pytest
 from bitflow.boards import board
 from bitflow.deploy.build import build
 from bitflow.engines.host import HostEngine
-from bitflow.image import write as image
+from bitflow.engines.self_test import random_images
+from bitflow.image.bfn import load, save
 from bitflow.ir import PackedNetwork
 from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack
-from bitflow.synthetic.networks import random_images, random_network
+from bitflow.synthetic.networks import random_network
 
 pytestmark = pytest.mark.skipif(
     not (shutil.which("arm-none-eabi-gcc") and shutil.which("qemu-system-arm")),
@@ -42,8 +43,8 @@ def network() -> PackedNetwork:
 def project(network: PackedNetwork, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a network, test images and a firmware of qemu-m4."""
     folder = tmp_path_factory.mktemp("a project")
-    image.save(network, folder / "net.bfn")
-    image.save(pack(fuse(random_network(4))), folder / "other.bfn")
+    save(network, folder / "net.bfn")
+    save(pack(fuse(random_network(4))), folder / "other.bfn")
     images = random_images(network.input_spec, 30, 0)
     labels = HostEngine(network).predict(images)
     np.savez(folder / "data.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
@@ -186,8 +187,8 @@ def test_other_network_on_the_board_is_named(project: Path) -> None:
     """Before anything else is compared."""
     from bitflow_hil.devices.emulator import Emulator
 
-    elf = build(image.load(project / "net.bfn"), board("qemu-m4"), project).elf
-    other = image.load(project / "other.bfn")
+    elf = build(load(project / "net.bfn"), board("qemu-m4"), project).elf
+    other = load(project / "other.bfn")
     images = random_images(other.input_spec, 5, 0)
     labels = HostEngine(other).predict(images)
     np.savez(project / "other.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)

@@ -9,12 +9,13 @@ import pytest
 
 from bitflow.boards import board
 from bitflow.engines.reference import run_packed
+from bitflow.engines.self_test import random_images
 from bitflow.errors import DeviceError, InputError
-from bitflow.image import write as image
+from bitflow.image.bfn import Image
 from bitflow.ir import PackedNetwork
 from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack
-from bitflow.synthetic.networks import random_images, random_network
+from bitflow.synthetic.networks import random_network
 from bitflow_hil.devices.device import Device
 from bitflow_hil.devices.mock import MockDevice
 from bitflow_hil.link.retry_timer import Pace
@@ -68,7 +69,7 @@ def test_device_gives_scores_hidden_maps_and_profile(network: PackedNetwork) -> 
 
 def test_info_says_what_runs(network: PackedNetwork) -> None:
     info = Device(MockDevice(network).line()).info()
-    assert (info.name, info.crc32, info.labels) == (network.name, image.crc32(network), network.labels)
+    assert (info.name, info.crc32, info.labels) == (network.name, Image.of(network).crc32, network.labels)
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -85,11 +86,11 @@ def test_damaged_line_changes_no_score_and_runs_nothing_twice(network: PackedNet
 def test_damaged_line_loads_a_whole_network(network: PackedNetwork, seed: int) -> None:
     other = packed(10 + seed)
     device = quick(DamagedTransport(MockDevice(network).line(), spoiler(seed, 0.002)))
-    info = device.load(image.encode(other))
-    assert (info.crc32, info.loaded, info.name) == (image.crc32(other), True, other.name)
+    info = device.load(Image.of(other).data)
+    assert (info.crc32, info.loaded, info.name) == (Image.of(other).crc32, True, other.name)
     images = random_images(other.input_spec, 3, seed)
     assert np.array_equal([run.scores for run in device.run(images)], run_packed(other, images).scores)
-    assert device.load(b"").crc32 == image.crc32(network)
+    assert device.load(b"").crc32 == Image.of(network).crc32
 
 
 def test_silent_device_is_given_up() -> None:

@@ -14,17 +14,17 @@ from tests.hil.test_device import packed, quick
 
 from bitflow.boards import board
 from bitflow.engines.reference import run_packed
+from bitflow.engines.self_test import random_images
 from bitflow.errors import CheckFailed, DeviceError, InputError
-from bitflow.synthetic.networks import random_images
 from bitflow_hil.devices import connect as bound
 from bitflow_hil.devices import lock
 from bitflow_hil.devices.mock import MockDevice
+from bitflow_hil.devices.resuming import ResumingDevice
 from bitflow_hil.report import history
 from bitflow_hil.report import live_table as live
 from bitflow_hil.run import runner
 from bitflow_hil.run.farm import Farm, Station, Task
 from bitflow_hil.run.results import Demands, HilResult, shortfalls
-from bitflow_hil.run.resume import ResumingDevice
 from bitflow_hil.run.soak import SoakResult, duration, soak
 
 NETWORK = packed(1)

@@ -19,15 +19,15 @@ from bitflow.boards import board
 from bitflow.deploy.build import Built, build
 from bitflow.engines.host import HostEngine
 from bitflow.errors import DeviceError, InputError
-from bitflow.image import write as image
+from bitflow.image.bfn import load
 from bitflow.ir import PackedNetwork
 from bitflow.learn.data.sources import load_data
 from bitflow.resources import builtin_model
 from bitflow_hil.devices.device import Device
 from bitflow_hil.devices.emulator import Emulator
+from bitflow_hil.devices.resuming import ResumingDevice
 from bitflow_hil.link.transport import SerialTransport
 from bitflow_hil.run import runner
-from bitflow_hil.run.resume import ResumingDevice
 
 IMAGES = 10_000 if SOAK else 120
 RESTART_S = 20.0 if SOAK else 2.0
@@ -37,7 +37,7 @@ QEMU_M4 = board("qemu-m4")
 
 @pytest.fixture(scope="module")
 def network() -> PackedNetwork:
-    return image.load(builtin_model("digits"))
+    return load(builtin_model("digits"))
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from tests.hil.soaking import SOAK, digits_file
 from bitflow.boards import board
 from bitflow.deploy.build import build
 from bitflow.errors import DeviceError, InputError, MissingError
-from bitflow.image import write as image
+from bitflow.image.bfn import load
 from bitflow.resources import builtin_model
 from bitflow_hil.devices import labgrid
 from bitflow_hil.devices.emulator import Emulator
@@ -49,7 +49,7 @@ def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("farm")
     address = f"127.0.0.1:{free_port()}"
     target = board("qemu-m4")
-    elf = build(image.load(builtin_model("digits")), target, folder).elf
+    elf = build(load(builtin_model("digits")), target, folder).elf
     with ExitStack() as stack:
         emulators = [stack.enter_context(Emulator(target, elf)) for _ in range(BOARDS)]
         lines = [stack.enter_context(HostileLine(lambda e=e: e.port, 0, 0)) for e in emulators]

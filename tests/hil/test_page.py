@@ -14,7 +14,7 @@ import pytest
 from tests.hil.test_farm import NETWORK, checked
 
 from bitflow.engines.reference import run_packed
-from bitflow.synthetic.networks import random_images
+from bitflow.engines.self_test import random_images
 from bitflow_hil.report.page import Part, render
 from bitflow_hil.run.farm import Task
 

@@ -12,17 +12,19 @@ from tests.c.every_kind import every_kind
 
 from bitflow.engines.host import HostEngine, library
 from bitflow.engines.reference import run_packed
+from bitflow.engines.self_test import random_images
 from bitflow.errors import ImageError, InputError
 from bitflow.geometry import InputSpec, Shape, Window
-from bitflow.image import write as image
 from bitflow.image.arena import arrange
+from bitflow.image.bfn import Image, load, save
 from bitflow.image.format import HEADER, RECORD
+from bitflow.image.read import decode
 from bitflow.ir import BatchShift, BinaryConv, InputConv, IntegerLayer, IntegerNetwork, Integers, Map, Scores, Sum
 from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack, unpack
 from bitflow.packed import PackedNetwork
 from bitflow.planner.plan import default_plan
-from bitflow.synthetic.networks import random_images, random_network
+from bitflow.synthetic.networks import random_network
 
 
 def packed(seed: int) -> PackedNetwork:
@@ -45,7 +47,7 @@ def c_accepts(data: bytes) -> bool:
 
 def python_accepts(data: bytes) -> bool:
     try:
-        image.decode(data)
+        decode(data)
     except ImageError:
         return False
     return True
@@ -54,25 +56,25 @@ def python_accepts(data: bytes) -> bool:
 @pytest.mark.parametrize("seed", range(12))
 def test_decode_must_undo_encode_and_unpack_must_undo_pack(seed):
     network = packed(seed)
-    data = image.encode(network)
-    back = image.decode(data)
-    assert image.encode(back) == data
-    assert image.encode(pack(unpack(back))) == data
+    data = Image.of(network).data
+    back = decode(data)
+    assert Image.of(back).data == data
+    assert Image.of(pack(unpack(back))).data == data
     if network.logits is not None:
         assert np.array_equal(back.logits.scale, network.logits.scale)
         assert np.array_equal(back.logits.offset, network.logits.offset)
     assert (back.name, back.labels, back.input_spec) == (network.name, network.labels, network.input_spec)
-    assert image.crc32(back) == zlib.crc32(data[:-4])
+    assert Image.of(back).crc32 == zlib.crc32(data[:-4])
 
 
 def test_save_must_leave_nothing_half_written(tmp_path):
     network = packed(0)
     path = tmp_path / "a model.bfn"
-    image.save(network, path)
-    assert image.encode(image.load(path)) == path.read_bytes()
+    save(network, path)
+    assert Image.of(load(path)).data == path.read_bytes()
     assert [p.name for p in tmp_path.iterdir()] == ["a model.bfn"]
     with pytest.raises(InputError, match="cannot write"):
-        image.save(network, tmp_path / "absent" / "x.bfn")
+        save(network, tmp_path / "absent" / "x.bfn")
 
 
 @pytest.mark.parametrize(
@@ -88,9 +90,9 @@ def test_save_must_leave_nothing_half_written(tmp_path):
 )
 def test_load_must_name_the_file_and_the_reason(tmp_path, change, reason):
     path = tmp_path / "x.bfn"
-    path.write_bytes(change(image.encode(packed(1))))
+    path.write_bytes(change(Image.of(packed(1)).data))
     with pytest.raises(ImageError, match=reason) as caught:
-        image.load(path)
+        load(path)
     assert str(path) in str(caught.value)
 
 
@@ -98,7 +100,7 @@ def test_load_must_name_the_file_and_the_reason(tmp_path, change, reason):
 @given(st.integers(0, 5), st.data())
 def test_decode_and_bf_open_must_accept_and_refuse_the_same(seed, data):
     """Bytes are changed, most of them in header and records, and the CRC repaired: only the checks stand in the way."""
-    original = image.encode(packed(seed))
+    original = Image.of(packed(seed)).data
     changed = bytearray(original)
     records = HEADER.size + RECORD.size * len(packed(seed).layers)
     limit = data.draw(st.sampled_from([records, records, len(original) - 4]))
@@ -112,7 +114,7 @@ def test_decode_and_bf_open_must_accept_and_refuse_the_same(seed, data):
 def test_bytes_that_a_loader_may_ignore_must_be_ignored():
     """Other extra bytes, or what is no such table of logits, change nothing for either reader."""
     network = every_kind(0)
-    original = image.encode(network)
+    original = Image.of(network).data
     at, size = struct.unpack_from("<II", original, 44)
     assert original[at : at + 4] == b"LGT1" and size == 8 + 16 * network.classes
     infinite = bytearray(original)
@@ -120,9 +122,9 @@ def test_bytes_that_a_loader_may_ignore_must_be_ignored():
     for change in (infinite, original[:at] + b"NONE" + original[at + 4 :], original[:48] + b"\7\0" + original[50:]):
         changed = with_crc(bytearray(change))
         assert c_accepts(changed)
-        back = image.decode(changed)
+        back = decode(changed)
         assert back.logits is None
-        assert image.encode(back) == image.encode(PackedNetwork(*(getattr(network, f) for f in FIELDS)))
+        assert Image.of(back).data == Image.of(PackedNetwork(*(getattr(network, f) for f in FIELDS))).data
 
 
 FIELDS = ("name", "input_spec", "layers", "labels")
@@ -169,14 +171,14 @@ def long_residual(blocks: int) -> PackedNetwork:
 def test_largest_number_of_layers_must_be_read_and_run():
     network = long_residual(511)
     assert len(network.layers) == 1024
-    assert image.encode(image.decode(image.encode(network))) == image.encode(network)
+    assert Image.of(decode(Image.of(network).data)).data == Image.of(network).data
     images = random_images(network.input_spec, 2, 0)
     assert np.array_equal(HostEngine(network).scores(images), run_packed(network, images).scores)
     with pytest.raises(InputError, match="1026 layers, more than"):
-        image.encode(long_residual(512))
+        Image.of(long_residual(512))
 
 
 @pytest.mark.parametrize("count", [0, 1, 64, 67, 68, 400])
 def test_decode_must_refuse_noise(count):
     with pytest.raises(ImageError):
-        image.decode(np.random.default_rng(count).bytes(count))
+        decode(np.random.default_rng(count).bytes(count))

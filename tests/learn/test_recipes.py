@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from bitflow.engines.reference import run_packed
-from bitflow.image import write as image
+from bitflow.image.bfn import Image
 from bitflow.importers.torch.module import network_from_module
 from bitflow.learn.networks import architectures
 from bitflow.learn.recipe import recipe_for, recipe_names
@@ -43,7 +43,7 @@ def test_a_recipe_must_build_fuse_and_fit(name: str) -> None:
     images = np.random.default_rng(0).integers(0, 256, (3, *picture), np.uint8)
     network = network_from_module(module, picture)
     packed = pack(fuse(network))
-    assert 0.6 * most < len(image.encode(packed)) <= most
+    assert 0.6 * most < len(Image.of(packed).data) <= most
     assert np.array_equal(np.argmax(run_packed(packed, images).scores, 1), predict(module, images))
     if recipe.teacher:
         assert architectures.build(recipe.teacher, picture, classes)

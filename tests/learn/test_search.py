@@ -15,16 +15,16 @@ import optuna
 import pytest
 
 from bitflow.boards import board
-from bitflow.deploy.planning import plan_for
 from bitflow.errors import CheckFailed, InputError
 from bitflow.ir import PackedNetwork
 from bitflow.learn.data.dataset import Dataset, Split, assemble
 from bitflow.learn.recipe import Recipe
 from bitflow.learn.search import optuna_study as study
 from bitflow.learn.search import search as searching
+from bitflow.learn.search.pareto import Costs, Limits, winner
 from bitflow.learn.search.search import Plan, Search, Standing
 from bitflow.learn.training.train import Result
-from bitflow.show.pareto import Costs, Limits, winner
+from bitflow.planner.for_board import plan_for
 from bitflow.show.report import report
 
 BASE = "conv3x3:8/stride2 conv3x3:8"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from bitflow.errors import InputError
 from bitflow.learn.data.sources import Dataset, load_data
@@ -19,6 +21,7 @@ from bitflow.learn.recipe import Recipe, recipe_for
 from bitflow.learn.training.checkpoint import load_module
 from bitflow.learn.training.run import run
 from bitflow.learn.training.train import Result, train
+from bitflow.show.training_run import draw
 
 QUICK = Recipe(epochs=3, batch=128)
 
@@ -182,9 +185,14 @@ def test_the_test_part_must_not_be_judged_unasked(tmp_path: Path, small: str) ->
     assert json.loads((tmp_path / "metrics.json").read_text())["test_accuracy"] is None
 
 
+def drawn(folder: Path, said: list[str]) -> Callable[[Dataset, nn.Module, Result], None]:
+    """What draws the page of a run when its model is saved."""
+    return lambda dataset, module, result: draw(folder / "training", dataset, module, result, said.append)
+
+
 def test_page_and_events_must_be_written(tmp_path: Path, small: str) -> None:
     said: list[str] = []
-    result = run(small, "bitflow-tiny", QUICK, tmp_path, tensorboard=True, page=True, on_remark=said.append)[2]
+    result = run(small, "bitflow-tiny", QUICK, tmp_path, tensorboard=True, on_saved=drawn(tmp_path, said))[2]
     assert list((tmp_path / "training" / "tensorboard").glob("events.*"))
     page = tmp_path / "training" / "training.html"
     assert said[-1] == f"wrote {page}"
@@ -197,7 +205,7 @@ def test_without_matplotlib_the_model_must_be_whole(
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     said: list[str] = []
-    _, facts, result = run(small, "bitflow-tiny", QUICK, tmp_path, page=True, on_remark=said.append)
+    _, facts, result = run(small, "bitflow-tiny", QUICK, tmp_path, on_saved=drawn(tmp_path, said))
     assert said[-1].startswith("no page of the run: matplotlib is not installed")
     assert result.epochs == QUICK.epochs
     assert load_module(tmp_path / "model.pt")[1] == facts
@@ -212,7 +220,7 @@ def test_a_page_must_not_load_the_data_again(tmp_path: Path, small: str, monkeyp
         return load_data(data, size)
 
     monkeypatch.setattr("bitflow.learn.training.run.load_data", load)
-    run(small, "bitflow-tiny", replace(QUICK, epochs=1), tmp_path, page=True)
+    run(small, "bitflow-tiny", replace(QUICK, epochs=1), tmp_path, on_saved=drawn(tmp_path, []))
     assert loaded == [small]
 
 

@@ -9,7 +9,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from bitflow.errors import ImportRefused, InputError
-from bitflow.image import write as image
+from bitflow.image.bfn import Image
 from bitflow.importers.torch.module import network_from_module
 from bitflow.ir import MapType
 from bitflow.learn.baselines.costs import cost, total
@@ -112,7 +112,7 @@ def test_counted_bytes_must_be_those_of_the_packed_network() -> None:
         masks = 0 if layer.pool_and is None else layer.pool_and.nbytes
         assert one.bytes == layer.nbytes - masks
         assert one.binary_operations + one.integer_additions == layer.macs + layer.conv.size
-    assert total(counted).bytes < len(image.encode(packed))
+    assert total(counted).bytes < len(Image.of(packed).data)
 
 
 def test_counted_multiplications_must_be_those_that_torch_counts() -> None:

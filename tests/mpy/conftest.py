@@ -20,7 +20,7 @@ from bitflow.boards import board
 from bitflow.deploy import micropython_build as builder
 from bitflow.deploy import micropython_source as sources
 from bitflow.engines.host import HostEngine
-from bitflow.image import write as image
+from bitflow.image.bfn import save
 from bitflow.ir import PackedNetwork
 from bitflow.learn.data.sources import load_data
 from bitflow.learn.networks.architectures import build as architecture
@@ -114,10 +114,10 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         mnist = bitflow.fuse(architecture("bitflow-lenet", (28, 28, 1), 10).eval(), input_shape=(28, 28, 1))
         cases.append(("mnist", mnist, load_data(f"idx:{shared}").test.images[:20]))
     for name, network, images in cases:
-        image.save(network, folder / f"{name}.bfn")
+        save(network, folder / f"{name}.bfn")
         (folder / f"{name}.images").write_bytes(np.ascontiguousarray(images).tobytes())
         (folder / f"{name}.scores").write_bytes(HostEngine(network).scores(images).astype("<i4").tobytes())
-    image.save(large_network(), folder / "large.bfn")
+    save(large_network(), folder / "large.bfn")
     return folder
 
 

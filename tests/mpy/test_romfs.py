@@ -11,7 +11,7 @@ from bitflow.deploy import micropython_build as builder
 from bitflow.deploy.micropython_source import Source
 from bitflow.emit.codegen import generate
 from bitflow.emit.romfs import romfs
-from bitflow.image import write as image
+from bitflow.image.bfn import Image
 
 IN_PLACE = """\
 import bitflow, gc, vfs
@@ -26,7 +26,7 @@ print(model.info()["name"], taken - model.info()["arena_bytes"] < 1024 < len(con
 
 
 def test_network_in_romfs_is_used_in_place(toolchain: Source, tmp_path: Path) -> None:
-    (tmp_path / "d.romfs").write_bytes(romfs({"a": b"x", "digits.bfn": image.encode(bitflow.load("builtin:digits"))}))
+    (tmp_path / "d.romfs").write_bytes(romfs({"a": b"x", "digits.bfn": Image.of(bitflow.load("builtin:digits")).data}))
     (tmp_path / "script.py").write_text(IN_PLACE)
     path = {**os.environ, "MICROPYPATH": str(builder.module("x64").path.parent)}
     command = [toolchain.unix, "script.py"]

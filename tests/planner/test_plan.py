@@ -19,8 +19,9 @@ from bitflow import resources
 from bitflow.cores import CORES
 from bitflow.engines.host import HostEngine
 from bitflow.engines.reference import run_packed
+from bitflow.engines.self_test import random_images
 from bitflow.geometry import Pool, Shape, Window
-from bitflow.image import write as image
+from bitflow.image.bfn import Image
 from bitflow.ir import LayerKind, PackedLayer, PackedNetwork
 from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack
@@ -31,7 +32,7 @@ from bitflow.planner.kernels.table import KERNELS, candidates
 from bitflow.planner.patterns import grouping
 from bitflow.planner.plan import Plan, default_plan
 from bitflow.synthetic.layer_plans import every_plan
-from bitflow.synthetic.networks import random_images, random_network
+from bitflow.synthetic.networks import random_network
 from bitflow.synthetic.single_layers import Spec, random_spec, single_layer, typical_spec
 
 NETWORKS = 150
@@ -54,7 +55,7 @@ class Library:
 
     def open(self, network: PackedNetwork, plan: bytes = b"") -> int:
         """Bytes of the arena, or a negative status."""
-        words = np.frombuffer(image.encode(network) + plan, dtype=np.uint32).copy()
+        words = np.frombuffer(Image.of(network).data + plan, dtype=np.uint32).copy()
         self.bytes = words  # a model points into its image
         return int(self.code.plan_library_open(*map(_pointer, (self.model, words)), ctypes.c_size_t(words.nbytes)))
 

@@ -6,13 +6,14 @@ from tests.c.every_kind import every_kind
 
 from bitflow.engines.host import HostEngine
 from bitflow.engines.reference import Trace, run_packed
+from bitflow.engines.self_test import random_images
 from bitflow.engines.verify import Rung, climb, first_difference, ladder
 from bitflow.geometry import InputSpec, Shape, Window
 from bitflow.ir import BatchShift, BinaryConv, BinaryDense, InputConv, IntegerLayer, IntegerNetwork, MapType, Scores
 from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack
 from bitflow.synthetic.coverage import CONVS, INPUTS
-from bitflow.synthetic.networks import Recipe, cook, random_images, random_network
+from bitflow.synthetic.networks import Recipe, cook, random_network
 
 
 def test_one_layer_must_stand_in_two_places_of_a_network():

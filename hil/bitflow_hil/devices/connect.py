@@ -11,16 +11,13 @@ from pathlib import Path
 
 from bitflow.boards import Board
 from bitflow.errors import InputError
-from bitflow_hil.devices import ports
+from bitflow_hil.devices import labgrid, ports
 from bitflow_hil.devices.device import Device
 from bitflow_hil.devices.emulator import Emulator
+from bitflow_hil.devices.resuming import ResumingDevice
 from bitflow_hil.link.transport import SerialTransport
-from bitflow_hil.run.resume import ResumingDevice
 
-__all__ = ["LABGRID", "open_port", "resuming"]
-
-LABGRID = "labgrid:"
-"""What a port begins with that is a place of a farm: labgrid:KEY=VALUE[,KEY=VALUE...], its tags."""
+__all__ = ["open_port", "resuming"]
 
 _BUILDING = threading.Lock()
 
@@ -32,9 +29,7 @@ def open_port(board: Board, port: str | None, build: Callable[[], Path]) -> Iter
     build: makes the firmware of an emulated board and says where its ELF is. Raises DeviceError where no such board is
     plugged in, InputError for what is no device.
     """
-    if port is not None and port.startswith(LABGRID):
-        from bitflow_hil.devices import labgrid
-
+    if port is not None and port.startswith(labgrid.PREFIX):
         with labgrid.place(port) as url:
             yield url
     elif port is not None:

@@ -12,12 +12,12 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 
-import yaml
-
 from bitflow.errors import DeviceError, InputError, MissingError
-from bitflow_hil.devices.connect import LABGRID
 
-__all__ = ["place"]
+__all__ = ["PREFIX", "place"]
+
+PREFIX = "labgrid:"
+"""What a port begins with that is a place of a farm: labgrid:KEY=VALUE[,KEY=VALUE...], its tags."""
 
 _CLIENT = "labgrid-client"
 _ANSWER_S = 60.0
@@ -31,9 +31,9 @@ def place(port: str) -> Iterator[str]:
     Raises InputError for tags of no form, MissingError without labgrid's client, DeviceError where the coordinator does
     not answer, no place has the tags, or none comes free within an hour.
     """
-    tags = [tag for tag in port.removeprefix(LABGRID).split(",") if tag]
+    tags = [tag for tag in port.removeprefix(PREFIX).split(",") if tag]
     if not tags or not all(key and value for key, _, value in (tag.partition("=") for tag in tags)):
-        raise InputError(f"--port {port}: say {LABGRID}KEY=VALUE, tags of a place of the farm")
+        raise InputError(f"--port {port}: say {PREFIX}KEY=VALUE, tags of a place of the farm")
     said = _run(["reserve", "--wait", "--shell", *tags], _QUEUE_S)
     token = said.strip().removeprefix("export LG_TOKEN=")
     with contextlib.ExitStack() as stack:
@@ -45,6 +45,8 @@ def place(port: str) -> Iterator[str]:
 
 def _url(environment: str) -> str:
     """Of the serial port in the environment file that labgrid writes for a place."""
+    import yaml  # of the extra `labgrid`
+
     (target,) = yaml.safe_load(environment)["targets"].values()
     for resource in target["resources"]:
         for kind, serial in resource.items():

@@ -14,7 +14,8 @@ import numpy as np
 from bitflow import __version__
 from bitflow.engines.reference import Trace, run_packed
 from bitflow.errors import ImageError
-from bitflow.image import write as image
+from bitflow.image.bfn import Image
+from bitflow.image.read import decode
 from bitflow.ir import PackedNetwork
 from bitflow_hil.link.frames import CHUNK, Decoder, Frame, Kind, encode
 from bitflow_hil.link.transport import MemoryTransport
@@ -131,7 +132,7 @@ class MockDevice:
             self.sessions += 1
             self._slots.clear()
             self._stored.clear()
-        network, data = self._network, image.encode(self._network)
+        network, data = self._network, Image.of(self._network).data
         head = struct.pack(
             "<HHIIIIHHIIIHHII", 1, 48, 0, int.from_bytes(data[-4:], "little"), len(data), network.input_spec.shape.size,
             network.classes, len(network.layers), 0, 15_625_000, 1 << 20, 2, self._loaded, 4096, 1024,
@@ -200,8 +201,8 @@ class MockDevice:
             if self._incoming.missing:
                 return self._incoming.report()
             try:
-                network = image.decode(bytes(self._incoming.data))
+                network = decode(bytes(self._incoming.data))
             except ImageError:
                 return self._error(-6)
         self._use(network)
-        return Kind.LOAD.answer, struct.pack("<HI", number, image.crc32(network))
+        return Kind.LOAD.answer, struct.pack("<HI", number, Image.of(network).crc32)

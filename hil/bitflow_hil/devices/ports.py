@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-
-from serial.tools import list_ports
-from serial.tools.list_ports_common import ListPortInfo
+from typing import TYPE_CHECKING
 
 from bitflow.boards import Board
 from bitflow.errors import DeviceError, InputError
+
+if TYPE_CHECKING:
+    from serial.tools.list_ports_common import ListPortInfo
 
 __all__ = ["find", "serial_number", "wait_for"]
 
@@ -42,14 +43,20 @@ def wait_for(board: Board, probe: str | None, seconds: float) -> ListPortInfo:
 
 def serial_number(device: str) -> str | None:
     """Of the programmer or board behind a port; None for what is no USB port."""
-    return next((port.serial_number for port in list_ports.comports() if port.device == device), None)
+    return next((port.serial_number for port in _plugged_in() if port.device == device), None)
+
+
+def _plugged_in() -> list[ListPortInfo]:
+    from serial.tools import list_ports  # of the extra `hil`
+
+    return list(list_ports.comports())
 
 
 def _matching(board: Board, probe: str | None) -> list[ListPortInfo]:
     known = set(board.upload.usb) if board.upload else set()
     return [
         port
-        for port in list_ports.comports()
+        for port in _plugged_in()
         if port.vid is not None
         and f"{port.vid:04x}:{port.pid or 0:04x}" in known
         and (probe is None or port.serial_number == probe)

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
+import ast
 import binascii
 import contextlib
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-import serial
-from mpremote.transport import TransportError
-from mpremote.transport_serial import SerialTransport
 
-from bitflow.boards import Board
-from bitflow.errors import DeviceError, InputError
-from bitflow.image import write as image
+from bitflow.errors import DeviceError
 from bitflow.ir import PackedNetwork
-from bitflow_hil.run.results import HilResult
-from bitflow_hil.run.runner import compare
 
-__all__ = ["INSTRUCTIONS_PER_TICK", "Implementation", "Repl", "check", "run_scores"]
+__all__ = ["INSTRUCTIONS_PER_TICK", "Implementation", "Repl", "run_scores"]
 
 _PATIENCE_S = 120  # without a character: a large network on a small core may take that long
 _CHUNK = 1024  # bytes of a file in one command: a small board has room for its text
@@ -60,10 +54,15 @@ class Repl:
     """
 
     def __init__(self, port: str, baud: int = 115200) -> None:
+        import serial
+        from mpremote.transport import TransportError
+        from mpremote.transport_serial import SerialTransport
+
         self.port = port
         self.round_trips = 0
+        self._lost: tuple[type[Exception], ...] = (TransportError, OSError, serial.SerialException)
         with self._errors():
-            self._transport = SerialTransport(port, baudrate=baud)
+            self._transport: Any = SerialTransport(port, baudrate=baud)
         try:
             self.reset()
         except BaseException:
@@ -88,8 +87,6 @@ class Repl:
 
     def value(self, expression: str) -> Any:
         """The value of an expression of numbers, texts, tuples, lists."""
-        import ast
-
         return ast.literal_eval(self.run(f"print(repr({expression}))").strip())
 
     def implementation(self) -> Implementation:
@@ -129,7 +126,7 @@ class Repl:
 
     def close(self) -> None:
         """Leave the raw REPL, so that a person finds a prompt, and close the port."""
-        with contextlib.suppress(OSError, serial.SerialException):
+        with contextlib.suppress(*self._lost):
             self._transport.exit_raw_repl()
         self._transport.close()
 
@@ -139,7 +136,7 @@ class Repl:
         try:
             with contextlib.redirect_stdout(io.StringIO()):
                 yield
-        except (TransportError, OSError, serial.SerialException) as error:
+        except self._lost as error:
             raise DeviceError(f"no MicroPython REPL at {self.port}: {error}; check the cable and --port") from None
 
     def __enter__(self) -> Self:
@@ -194,46 +191,3 @@ def run_scores(
         for line in lines:
             ticks, *scores = map(int, line.split())
             yield np.array(scores, np.int32), ticks
-
-
-def check(
-    repl: Repl,
-    board: Board,
-    network: PackedNetwork,
-    images: npt.NDArray[Any],
-    labels: npt.NDArray[np.int64],
-    host_scores: npt.NDArray[np.int32],
-    float_accuracy: float | None = None,
-    progress: Callable[[Iterable[Any]], Iterable[Any]] = lambda images: images,
-    model: str = "'model.bfn'",
-) -> HilResult:
-    """Run images [N, H, W, C] through the REPL and compare the scores with the host's [N, classes], bit for bit.
-
-    Raises InputError if the board holds another network. See bitflow_hil.run.runner.check() for the arguments.
-    """
-    found = repl.implementation()
-    got = repl.value(f"(lambda m: m.info()['crc32'])(__import__('bitflow').Model({model}))")
-    wanted = image.crc32(network)
-    if got != wanted:
-        raise InputError(f"board has {got:08x}, you asked for {wanted:08x}: bitflow flash --runtime micropython")
-    scores = np.empty_like(host_scores)
-    ticks = 0
-    for index, (row, taken) in enumerate(progress(run_scores(repl, network, model, images))):
-        scores[index] = row
-        ticks += taken
-    return compare(
-        scores,
-        host_scores,
-        labels,
-        board=board.name,
-        runtime="micropython",
-        float_accuracy=float_accuracy,
-        retries=0,
-        interruptions=0,
-        round_trips=repl.round_trips,
-        instructions_per_image=round(ticks * INSTRUCTIONS_PER_TICK / len(images)) if board.emulated else None,
-        stack_bytes=None,
-        crc32=f"{wanted:08x}",
-        build_id=found.name,
-        cpuid=None,
-    )

@@ -5,14 +5,15 @@ A frame is 0x00, COBS of a payload, 0x00; a payload is kind, sequence number, bo
 
 from __future__ import annotations
 
+import functools
+import re
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
-from cobs import cobs
-
+from bitflow import resources
 from bitflow.errors import DeviceError
 from bitflow_hil.link.mlperf_text import READY
 
@@ -59,8 +60,15 @@ STATUS_SESSION = -64
 
 
 def status_text(status: int) -> str:
-    """English text of a status: of the link, or of the C library by its number."""
-    return _STATUS.get(status, f"status {status} of bitflow.h")
+    """English text of a status: of the link, or of the C library, as bitflow.h has it."""
+    return _STATUS.get(status) or _library_statuses().get(status, f"unknown status {status}")
+
+
+@functools.cache
+def _library_statuses() -> dict[int, str]:
+    """The list BF_STATUS_LIST of bitflow.h: it alone says what the numbers mean."""
+    header = (resources.c_library() / "include" / "bitflow.h").read_text(encoding="utf-8")
+    return {int(number): text for number, text in re.findall(r'X\(BF_\w+, (-?\d+), "([^"]*)"\)', header)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +83,8 @@ class Frame:
 def encode(frame: Frame) -> bytes:
     """The bytes of a frame on the line, with the 0x00 at both ends."""
     payload = bytes((frame.kind, frame.sequence)) + frame.body
+    from cobs import cobs  # of the extra `hil`
+
     code: bytes = cobs.encode(payload + struct.pack("<I", zlib.crc32(payload)))
     return b"\0" + code + b"\0"
 
@@ -97,6 +107,8 @@ class Decoder:
         return list(self._decode(part for part in whole if part))
 
     def _decode(self, parts: Iterable[bytes]) -> Iterator[Frame]:
+        from cobs import cobs
+
         for part in parts:
             try:
                 payload = cobs.decode(part)

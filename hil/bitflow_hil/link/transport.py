@@ -6,9 +6,7 @@ import errno
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Protocol, Self
-
-import serial
+from typing import Any, Protocol, Self
 
 from bitflow.errors import DeviceError, InputError
 
@@ -35,9 +33,12 @@ class SerialTransport:
 
     def __init__(self, url: str, baud: int = 115200) -> None:
         """Open the port; InputError for a URL of no kind, DeviceError for a port that cannot be opened."""
+        import serial  # of the extra `hil`
+
         self.name = url
+        self._lost: tuple[type[Exception], ...] = (OSError, serial.SerialException)
         try:
-            self._port = serial.serial_for_url(url, baudrate=baud, timeout=0, write_timeout=_WRITE_TIMEOUT_S)
+            self._port: Any = serial.serial_for_url(url, baudrate=baud, timeout=0, write_timeout=_WRITE_TIMEOUT_S)
         except ValueError as error:
             raise InputError(f"--port {url}: {error}") from None
         except OSError as error:
@@ -47,14 +48,14 @@ class SerialTransport:
     def write(self, data: bytes) -> None:
         try:
             self._port.write(data)
-        except (OSError, serial.SerialException) as error:
+        except self._lost as error:
             raise self._gone(error) from None
 
     def read(self, timeout: float) -> bytes:
         try:
             self._port.timeout = timeout
             return bytes(self._port.read(max(1, self._port.in_waiting)))
-        except (OSError, serial.SerialException) as error:
+        except self._lost as error:
             raise self._gone(error) from None
 
     def close(self) -> None:

@@ -9,14 +9,15 @@ from typing import Any
 
 from bitflow.errors import InputError
 from bitflow_hil.report import history, page
-from bitflow_hil.run.farm import Station, Task
+from bitflow_hil.run.farm import Station
 from bitflow_hil.run.results import Demands, write_junit, write_text
+from bitflow_hil.run.task import Task
 
-__all__ = ["Files"]
+__all__ = ["Artifacts"]
 
 
 @dataclass(frozen=True, slots=True)
-class Files:
+class Artifacts:
     """Where they go; None: nobody asked. earlier: the runs that the history already had."""
 
     junit: Path | None
@@ -25,7 +26,7 @@ class Files:
     earlier: Sequence[Mapping[str, Any]]
 
     @classmethod
-    def asked(cls, junit: Path | None, report: Path | None, log: Path | None) -> Files:
+    def asked(cls, junit: Path | None, report: Path | None, log: Path | None) -> Artifacts:
         """Checks them before the run, which may take long. Raises InputError."""
         for file in (junit, report, log):
             if file is not None and (file.is_dir() or not file.parent.is_dir()):
@@ -34,15 +35,17 @@ class Files:
                 )
         return cls(junit, report, log, history.read(log) if log else ())
 
-    def write(self, task: Task, stations: Sequence[Station], demands: Demands) -> None:
-        """Write those that were asked for."""
+    def write(
+        self, task: Task, stations: Sequence[Station], demands: Demands, versions: Mapping[str, str | None]
+    ) -> None:
+        """Write those that were asked for. versions: of the tools that the run used."""
         errors = [(station.board.name, str(station.error)) for station in stations if station.error is not None]
         if self.junit is not None:
             results = [(station.result, station.seconds) for station in stations if station.result is not None]
             write_junit(results, self.junit, errors)
         if self.report is None and self.log is None:
             return
-        around = history.surroundings()
+        around = history.surroundings(versions)
         if self.report is not None:
             parts = [self._part(task, station, demands) for station in stations if station.result is not None]
             write_text(page.render(task.network, task.images, parts, around, errors), self.report)

@@ -12,17 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from bitflow import __version__
-from bitflow.deploy import doctor, platformio
 from bitflow.errors import InputError
 
 __all__ = ["append", "last", "read", "surroundings"]
 
-_TOOLS = {platformio.COMPILER: "gcc", "qemu-system-arm": "qemu"}
 
+def surroundings(tools: Mapping[str, str | None]) -> dict[str, Any]:
+    """When and with what a run was made: date, commit of the folder's repository (None: there is none), versions.
 
-def surroundings() -> dict[str, Any]:
-    """When and with what a run was made: date, commit of the folder's repository (None: there is none), versions."""
-    tools = {_TOOLS[tool.name]: tool.found for tool in doctor.examine() if tool.name in _TOOLS}
+    tools: the versions of other programs, by name; None: not found.
+    """
     versions = {"bitflow": __version__, "python": platform.python_version(), **tools}
     return {"date": datetime.now(UTC).isoformat(timespec="seconds"), "commit": _commit(), "versions": versions}
 

@@ -21,11 +21,11 @@ _LATEST = 1000  # images whose latency a row shows: over hours, what happens now
 
 def row(station: Station) -> tuple[str, ...]:
     """How far a board is, in the cells of COLUMNS. On the device: instructions of an image, or its microseconds."""
-    tally = station.tally
-    latencies, ticks = tally.latencies_ms[-_LATEST:], tally.ticks[-_LATEST:]
+    so_far = station.progress
+    latencies, ticks = so_far.latencies_ms[-_LATEST:], so_far.ticks[-_LATEST:]
     device = station.device
     if not latencies or not ticks or device is None:
-        return (station.board.name, station.state, f"0/{tally.total}", *[""] * (len(COLUMNS) - 3))
+        return (station.board.name, station.state, f"0/{so_far.total}", *[""] * (len(COLUMNS) - 3))
     median = float(np.median(ticks))
     if station.board.emulated:
         cost = f"{device.instructions(round(median)):,} instr"
@@ -34,9 +34,9 @@ def row(station: Station) -> tuple[str, ...]:
     return (
         station.board.name,
         station.state,
-        f"{tally.done}/{tally.total}",
-        f"{tally.accuracy:.2%}",
-        str(tally.mismatches),
+        f"{so_far.done}/{so_far.total}",
+        f"{so_far.accuracy:.2%}",
+        str(so_far.mismatches),
         f"{np.median(latencies):.1f} ms",
         f"{np.percentile(latencies, 99):.1f} ms",
         cost,

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from bitflow.engines.reference import run_packed
-from bitflow.image import write as image
+from bitflow.engines.self_test import random_images
+from bitflow.image.bfn import Image
 from bitflow.ir import PackedNetwork
 from bitflow.planner import plan_format as plan_image
 from bitflow.planner.plan import Plan
-from bitflow.synthetic.networks import random_images
 from bitflow_hil.devices.device import Device
 
 __all__ = ["Count", "count_firmware", "count_micropython", "count_planned"]
@@ -67,7 +67,7 @@ def count_firmware(device: Device, network: PackedNetwork, pictures: int = 1) ->
 
 def count_planned(device: Device, network: PackedNetwork, plan: Plan | None, pictures: int = 1) -> Count:
     """The same of a network that is sent to the board first, with a plan or without one."""
-    device.load(image.encode(network), b"" if plan is None else plan_image.encode(network, plan))
+    device.load(Image.of(network).data, b"" if plan is None else plan_image.encode(network, plan))
     return count_firmware(device, network, pictures)
 
 

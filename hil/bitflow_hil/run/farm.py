@@ -6,23 +6,20 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
-
-import numpy as np
-import numpy.typing as npt
+from pathlib import Path
+from typing import Any, Literal, Protocol
 
 from bitflow.boards import Board
-from bitflow.deploy.build import Built
 from bitflow.errors import BitflowError, CheckFailed, DeviceError
-from bitflow.ir import PackedNetwork
-from bitflow_hil.devices import connect as bound
+from bitflow_hil.devices import connect
+from bitflow_hil.devices.resuming import ResumingDevice
 from bitflow_hil.run import runner, soak
-from bitflow_hil.run.progress import Tally
+from bitflow_hil.run.progress import Progress
 from bitflow_hil.run.results import Demands, HilResult, shortfalls
-from bitflow_hil.run.resume import ResumingDevice
 from bitflow_hil.run.soak import SoakResult
+from bitflow_hil.run.task import Task
 
-__all__ = ["Farm", "Station", "Task"]
+__all__ = ["Farm", "Firmware", "Station"]
 
 _LOOK_S = 0.25
 _END_S = 10.0  # for boards to end after Ctrl-C
@@ -30,34 +27,32 @@ _END_S = 10.0  # for boards to end after Ctrl-C
 State = Literal["waits", "builds", "runs", "done", "failed"]
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
-    """What each board is asked: images [N, H, W, C] with their true labels [N] and the host's scores [N, classes]."""
+class Firmware(Protocol):
+    """A firmware that was built for a board: its ELF and its size."""
 
-    network: PackedNetwork
-    images: npt.NDArray[Any]
-    labels: npt.NDArray[np.int64]
-    host_scores: npt.NDArray[np.int32]
-    float_accuracy: float | None = None
+    @property
+    def elf(self) -> Path: ...
 
-    def station(self, board: Board, port: str | None = None) -> Station:
-        """A place for a board."""
-        return Station(board, port, Tally(self.host_scores, self.labels))
+    @property
+    def flash_bytes(self) -> int: ...
+
+    @property
+    def ram_bytes(self) -> int: ...
 
 
 @dataclass(slots=True)
 class Station:
     """A board and how far it is; its thread writes, others may read. seconds: that its images took.
 
-    In the end it has a result (a soaked one if it was soaked), or the error that ended it.
+    In the end it has a result (of a long run: `soaked`), or the error that ended it.
     """
 
     board: Board
     port: str | None
-    tally: Tally
+    progress: Progress
     state: State = "waits"
     device: ResumingDevice | None = None
-    built: Built | None = None
+    built: Firmware | None = None
     seconds: float = 0.0
     result: HilResult | None = None
     soaked: SoakResult | None = None
@@ -91,7 +86,7 @@ class Farm:
     build: makes the firmware of an emulated board; one at a time is built.
     """
 
-    def __init__(self, task: Task, stations: Sequence[Station], build: Callable[[Board], Built]) -> None:
+    def __init__(self, task: Task, stations: Sequence[Station], build: Callable[[Board], Firmware]) -> None:
         self.stations = tuple(stations)
         self._task, self._build = task, build
         self._stop = threading.Event()
@@ -112,18 +107,14 @@ class Farm:
     def _check(self, station: Station, device: ResumingDevice) -> None:
         task, start = self._task, time.monotonic()
         station.result = runner.check(
-            device, station.board, task.network, task.images, task.labels, task.host_scores, task.float_accuracy,
-            self._until_stopped, station.tally,
+            device, station.board, task, self._until_stopped, station.progress
         )  # fmt: skip
         station.seconds = time.monotonic() - start
         if station.built is None and station.port is None:
             self._firmware(station)  # what is on a board that is plugged in, for its size
 
     def _soak(self, station: Station, device: ResumingDevice, seconds: float, say: Callable[[str], None]) -> None:
-        task = self._task
-        station.soaked = soak.soak(
-            device, station.board, task.network, task.images, station.tally, seconds, self._stop.is_set, say
-        )
+        station.soaked = soak.soak(device, station.board, self._task, station.progress, seconds, self._stop.is_set, say)
 
     def _until_stopped(self, images: Iterable[Any]) -> Iterator[Any]:
         for image in images:
@@ -165,7 +156,7 @@ class Farm:
     def _live(self, station: Station, work: Callable[[Station, ResumingDevice], None]) -> None:
         try:
             station.state = "builds" if station.port is None and station.board.emulated else "waits"
-            with bound.resuming(station.board, station.port, lambda: self._firmware(station)) as device:
+            with connect.resuming(station.board, station.port, lambda: self._firmware(station)) as device:
                 station.device, station.state = device, "runs"
                 work(station, device)
             station.state = "done"
@@ -176,6 +167,6 @@ class Farm:
         finally:
             station.ended.set()
 
-    def _firmware(self, station: Station) -> Any:
+    def _firmware(self, station: Station) -> Path:
         station.built = self._build(station.board)
         return station.built.elf

@@ -1,28 +1,27 @@
-"""What a board gave so far, image by image: one thread adds to it, others may look at it meanwhile."""
+"""How far a board is, image by image: one thread adds to it, others may read it meanwhile."""
 
 from __future__ import annotations
 
 from array import array
 
 import numpy as np
-import numpy.typing as npt
 
 from bitflow_hil.devices.device import Run
+from bitflow_hil.run.task import Task
 
-__all__ = ["Tally"]
+__all__ = ["Progress"]
 
 
-class Tally:
+class Progress:
     """The scores of a board beside the host's. The images may be sent again and again; the last scores of each stay.
 
     done, right, mismatches: images so far, those with the true label, those whose scores differ. latencies_ms: of each
     image as the host saw it. ticks: of each image, of the board's timer.
     """
 
-    def __init__(self, host_scores: npt.NDArray[np.int32], labels: npt.NDArray[np.int64]) -> None:
-        """host_scores: int32 [N, classes]. labels: the true ones, [N]."""
-        self._host_scores, self._labels = host_scores, labels
-        self.scores = np.zeros_like(host_scores)
+    def __init__(self, task: Task) -> None:
+        self._host_scores, self._labels = task.host_scores, task.labels
+        self.scores = np.zeros_like(task.host_scores)
         self.done = self.right = self.mismatches = 0
         self.latencies_ms = array("d")
         self.ticks = array("Q")

@@ -10,13 +10,14 @@ import numpy.typing as npt
 
 from bitflow.boards import Board
 from bitflow.errors import CheckFailed, InputError
-from bitflow.image import write as image
+from bitflow.image.bfn import Image
 from bitflow.ir import PackedNetwork
 from bitflow_hil.devices.device import Device
+from bitflow_hil.devices.resuming import ResumingDevice
 from bitflow_hil.link.frames import Info
-from bitflow_hil.run.progress import Tally
+from bitflow_hil.run.progress import Progress
 from bitflow_hil.run.results import HilResult, Mismatch, Samples
-from bitflow_hil.run.resume import ResumingDevice
+from bitflow_hil.run.task import Task
 
 __all__ = ["check", "compare", "require_network", "require_stack"]
 
@@ -27,33 +28,27 @@ _NONE = np.empty(0)
 def check(
     device: Device | ResumingDevice,
     board: Board,
-    network: PackedNetwork,
-    images: npt.NDArray[Any],
-    labels: npt.NDArray[np.int64],
-    host_scores: npt.NDArray[np.int32],
-    float_accuracy: float | None = None,
+    task: Task,
     progress: Callable[[Iterable[Any]], Iterable[Any]] = lambda images: images,
-    tally: Tally | None = None,
+    so_far: Progress | None = None,
 ) -> HilResult:
-    """Run images [N, H, W, C] on a device and compare its scores with the host's [N, classes], bit for bit.
+    """Run the images of a task on a device and compare its scores with the host's, bit for bit.
 
-    progress: wraps the images. tally: is filled while they run, for whoever shows how far they are. Raises InputError
+    progress: wraps the images. so_far: is filled while they run, for whoever shows how far they are. Raises InputError
     if the device runs another network, CheckFailed if its stack was full.
     """
-    require_network(device.info(), network)
-    tally = tally or Tally(host_scores, labels)
-    for run in device.run(progress(images)):
-        tally.add(run)
+    require_network(device.info(), task.network)
+    so_far = so_far or Progress(task)
+    for run in device.run(progress(task.images)):
+        so_far.add(run)
     info = device.info()
     require_stack(info, board)
-    layers = device.profile(images[0])  # after the stack was read: a profile takes a little more of it
+    layers = device.profile(task.images[0])  # after the stack was read: a profile takes a little more of it
     return compare(
-        tally.scores,
-        host_scores,
-        labels,
+        so_far.scores,
+        task,
         board=board.name,
         runtime="firmware",
-        float_accuracy=float_accuracy,
         retries=device.retries,
         interruptions=device.interruptions,
         round_trips=device.round_trips,
@@ -61,14 +56,14 @@ def check(
         crc32=f"{info.crc32:08x}",
         build_id=info.build_id,
         cpuid=f"{info.cpuid:08x}",
-        latencies_ms=np.array(tally.latencies_ms),
-        **_counted(device, tally, layers) if board.emulated else _timed(info.timer_hz, tally, layers),
+        latencies_ms=np.array(so_far.latencies_ms),
+        **_counted(device, so_far, layers) if board.emulated else _timed(info.timer_hz, so_far, layers),
     )
 
 
 def require_network(info: Info, network: PackedNetwork) -> None:
     """InputError if a device runs another network."""
-    wanted = image.crc32(network)
+    wanted = Image.of(network).crc32
     if info.crc32 != wanted:
         raise InputError(f"board has {info.crc32:08x} ({info.name}), you asked for {wanted:08x}: bitflow flash")
 
@@ -79,9 +74,9 @@ def require_stack(info: Info, board: Board) -> None:
         raise CheckFailed(f"the stack of {board.name} was full: {info.stack_bytes} bytes are too few")
 
 
-def _counted(device: Device | ResumingDevice, tally: Tally, layers: list[int]) -> dict[str, Any]:
+def _counted(device: Device | ResumingDevice, so_far: Progress, layers: list[int]) -> dict[str, Any]:
     """What an emulated board took: instructions, since nothing says how many cycles each would take."""
-    counts = [device.instructions(ticks) for ticks in tally.ticks]
+    counts = [device.instructions(ticks) for ticks in so_far.ticks]
     return {
         "instructions_per_image": round(sum(counts) / len(counts)),
         "instructions_median": round(np.median(counts)),
@@ -90,9 +85,9 @@ def _counted(device: Device | ResumingDevice, tally: Tally, layers: list[int]) -
     }
 
 
-def _timed(timer_hz: int, tally: Tally, layers: list[int]) -> dict[str, Any]:
+def _timed(timer_hz: int, so_far: Progress, layers: list[int]) -> dict[str, Any]:
     """What a real board took, by its own timer."""
-    milliseconds = np.array(tally.ticks) * 1000 / timer_hz
+    milliseconds = np.array(so_far.ticks) * 1000 / timer_hz
     return {
         "instructions_per_image": None,
         "device_ms_median": round(float(np.median(milliseconds)), 4),
@@ -103,12 +98,12 @@ def _timed(timer_hz: int, tally: Tally, layers: list[int]) -> dict[str, Any]:
 
 def compare(
     scores: npt.NDArray[np.int32],
-    host_scores: npt.NDArray[np.int32],
-    labels: npt.NDArray[np.int64],
+    task: Task,
     latencies_ms: npt.NDArray[np.float64] = _NONE,
     **facts: Any,
 ) -> HilResult:
-    """The result of a run that gave scores [N, classes] where the host gave host_scores; facts: what else is known."""
+    """The result of a run that gave scores [N, classes]. facts: what else is known of it."""
+    host_scores, labels = task.host_scores, task.labels
     different = np.flatnonzero((scores != host_scores).any(axis=1))
     if latencies_ms.size:
         facts["latency_ms_median"] = round(float(np.median(latencies_ms)), 3)
@@ -117,6 +112,7 @@ def compare(
         images=len(scores),
         accuracy=_accuracy(scores, labels),
         host_accuracy=_accuracy(host_scores, labels),
+        float_accuracy=task.float_accuracy,
         mismatches=len(different),
         examples=tuple(
             Mismatch(int(i), tuple(host_scores[i].tolist()), tuple(scores[i].tolist())) for i in different[:_NAMED]

@@ -12,10 +12,10 @@ import numpy.typing as npt
 
 from bitflow.boards import Board
 from bitflow.errors import InputError
-from bitflow.ir import PackedNetwork
-from bitflow_hil.run.progress import Tally
-from bitflow_hil.run.resume import ResumingDevice
+from bitflow_hil.devices.resuming import ResumingDevice
+from bitflow_hil.run.progress import Progress
 from bitflow_hil.run.runner import require_network, require_stack
+from bitflow_hil.run.task import Task
 
 __all__ = ["SoakResult", "duration", "soak"]
 
@@ -74,44 +74,43 @@ def duration(text: str) -> float:
 def soak(
     device: ResumingDevice,
     board: Board,
-    network: PackedNetwork,
-    images: npt.NDArray[Any],
-    tally: Tally,
+    task: Task,
+    so_far: Progress,
     seconds: float,
     stopped: Callable[[], bool],
     say: Callable[[str], None],
     clock: Callable[[], float] = time.monotonic,
 ) -> SoakResult:
-    """Send images [N, H, W, C] again and again for so many seconds, or until stopped() is true; at least one image.
+    """Send the images of a task again and again for so many seconds, or until stopped() is true; at least one image.
 
     say: gets a line a minute. Raises InputError if the device runs another network, CheckFailed if its stack was full.
     """
-    require_network(device.info(), network)
+    require_network(device.info(), task.network)
     start = clock()
     end, next_line = start + seconds, start + _SUMMARY_S
 
     def over() -> bool:
-        return tally.done > 0 and (stopped() or clock() >= end)
+        return so_far.done > 0 and (stopped() or clock() >= end)
 
     def a_pass() -> Iterator[npt.NDArray[Any]]:
-        for index, image in enumerate(images):
-            # The images of a pass that was cut short are the first ones: the tally counts them off one by one.
+        for index, image in enumerate(task.images):
+            # The images of a pass that was cut short are the first ones: they are counted one by one.
             if index and over():
                 return
             yield image
 
     def result() -> SoakResult:
-        tenth = max(1, len(tally.latencies_ms) // 10)
-        first, last = (float(np.median(part)) for part in (tally.latencies_ms[:tenth], tally.latencies_ms[-tenth:]))
+        tenth = max(1, len(so_far.latencies_ms) // 10)
+        first, last = (float(np.median(part)) for part in (so_far.latencies_ms[:tenth], so_far.latencies_ms[-tenth:]))
         return SoakResult(
-            board.name, round(clock() - start, 3), tally.done, tally.accuracy, tally.mismatches, device.retries,
+            board.name, round(clock() - start, 3), so_far.done, so_far.accuracy, so_far.mismatches, device.retries,
             device.interruptions, stack, round(first, 3), round(last, 3), round(last / first - 1, 4),
         )  # fmt: skip
 
     stack = 0
     while not over():
         for run in device.run(a_pass()):
-            tally.add(run)
+            so_far.add(run)
             if clock() >= next_line:
                 next_line += _SUMMARY_S
                 say(result().line())

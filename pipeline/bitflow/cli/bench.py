@@ -11,21 +11,22 @@ import typer
 
 from bitflow import boards
 from bitflow.boards import Board
-from bitflow.cli import device, options, output
+from bitflow.cli import device, micropython, options, output
+from bitflow.cli.context import Context
 from bitflow.cores import core_of
-from bitflow.deploy.planning import plan_for
 from bitflow.errors import CheckFailed, DeviceError, InputError
-from bitflow.image import write as image
+from bitflow.image.bfn import load
 from bitflow.ir import PackedNetwork
 from bitflow.planner.choice import Objective
 from bitflow.planner.kernels.spec import Kernel
 from bitflow.planner.kernels.table import KERNELS
 from bitflow.planner.plan import Plan, default_plan
-from bitflow.project import find_project, resolve_model
+from bitflow.project import resolve_model
 from bitflow.show.bench import BenchRow, check_plot, int8_instructions, plot
 from bitflow.show.report import flash_of
 from bitflow.synthetic.layer_plans import plain_plan, singled_out
 from bitflow.synthetic.single_layers import MEASURED, parse, single_layer
+from bitflow_hil.run.count import count_firmware, count_micropython, count_planned
 
 __all__ = ["bench"]
 
@@ -90,12 +91,10 @@ def _count_layer(
     target: Board, text: str, objective: Objective, kernel: Kernel | None, plot_file: Path | None, as_json: bool
 ) -> None:
     """The layer is sent to a firmware that runs: RAM instead of flash, the same instructions."""
-    from bitflow_hil.run.count import count_planned
-
     network = single_layer(parse(text), seed=1)
     plan = singled_out(network, core_of(target.cpu), objective, kernel)
     machine = boards.board(target.roomy) if target.roomy else target
-    with device.connected(image.load(resolve_model("builtin:digits")), machine, None) as found:
+    with device.connected(load(resolve_model("builtin:digits")), machine, None) as found:
         own = count_planned(found, network, plan)
         plain = count_planned(found, network, plain_plan(network, plan))
     rows = [row for row in _rows(network, plan, own.layers, plain.layers) if row.name == MEASURED]
@@ -107,11 +106,7 @@ def _count_network(
     target: Board, network: PackedNetwork, objective: Objective, plot_file: Path | None, as_json: bool
 ) -> None:
     """The network is compiled in; what the plain kernels take is counted where there is room to send it again."""
-    from bitflow_hil.run.count import count_firmware, count_planned
-
-    settings = find_project()
-    budgets = (settings.flash_budget, settings.ram_budget) if settings else (0, 0)
-    plan = plan_for(network, target, objective, *budgets)
+    plan = Context.here().plan(network, target, objective)
     with device.connected(network, target, None, objective) as found:
         own = count_firmware(found, network)
         plain = None
@@ -150,9 +145,6 @@ def _rows(network: PackedNetwork, plan: Plan, own: Sequence[int], plain: Sequenc
 
 
 def _count_micropython(target: Board, network: PackedNetwork, objective: Objective, as_json: bool) -> None:
-    from bitflow.cli import micropython
-    from bitflow_hil.run.count import count_micropython, count_planned
-
     # The module gets a .bfn without a plan: so does the firmware that it is compared with.
     with device.connected(network, target, None) as found:
         count = count_planned(found, network, None)

@@ -9,13 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import typer
 
-from bitflow import boards, project
-from bitflow.cli import device, model, options, output
-from bitflow.cli.train import load_network
+from bitflow import boards
+from bitflow.cli import device, options, output
+from bitflow.cli.context import Context, load_float_network
 from bitflow.engines.reference import Trace
 from bitflow.engines.verify import Rung, Step, climb, ladder
 from bitflow.errors import CheckFailed, MissingError
-from bitflow.image import write as image
 from bitflow.ir import MapType, PackedNetwork
 
 __all__ = ["verify"]
@@ -38,10 +37,10 @@ def verify(
 
     Compares hidden bits, labels and scores. Examples: bitflow verify; bitflow verify builtin:digits --board qemu-m0
     """
-    settings = project.find_project()
-    network = image.load(project.resolve_model(network_file, settings))
-    images = model.load_test(network, data, settings).images[:limit]
-    steps = climb(_rungs(network, model.trained(network, against, settings)), network, images)
+    here = Context.here()
+    network = here.network(network_file)
+    images = here.test_images(network, data).images[:limit]
+    steps = climb(_rungs(network, here.trained_module(network, against)), network, images)
     if board is not None:
         steps += _on_board(network, board, port, images)
     _show(steps, as_json)
@@ -52,7 +51,7 @@ def verify(
 
 def _rungs(network: PackedNetwork, module: Path | None) -> list[Rung]:
     """What can run here; says what is left out."""
-    known = None if module is None else load_network(module, network.name)
+    known = None if module is None else load_float_network(module, network.name)
     torch = [] if module is None else [Rung("torch", lambda images: _torch_trace(module, images), integer=False)]
     if module is None:
         output.note("no float network is known, so the ladder starts at the integers: --against model.pt")

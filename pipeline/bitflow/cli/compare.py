@@ -11,11 +11,11 @@ import typer
 
 from bitflow import project
 from bitflow.cli import options, output
+from bitflow.cli.context import load_float_network
 from bitflow.cli.model import host_scores
-from bitflow.cli.train import load_network
 from bitflow.errors import CheckFailed, InputError
 from bitflow.geometry import require
-from bitflow.image import write as image
+from bitflow.image.bfn import save
 from bitflow.learn.baselines.costs import cost, total
 from bitflow.learn.data.sources import Dataset, load_data
 from bitflow.learn.recipe import Recipe, recipe_for
@@ -92,8 +92,8 @@ def _fused(dataset: Dataset, folder: Path) -> tuple[dict[str, Any], int]:
     from bitflow.learn.training.evaluate import predict
 
     model = folder / "bitflow" / "model.pt"
-    packed = pack(fuse(load_network(model)))
-    image.save(packed, folder / "model.bfn")
+    packed = pack(fuse(load_float_network(model)))
+    save(packed, folder / "model.bfn")
     labels = np.argmax(host_scores(packed, dataset.test.images, "c"), axis=1)
     wanted = predict(load_module(model)[0], dataset.test.images)
     row = {"network": "bitflow fused", "test_accuracy": float(np.mean(labels == dataset.test.labels))}

@@ -15,18 +15,21 @@ import numpy.typing as npt
 import typer
 
 from bitflow import boards as table
-from bitflow import project
 from bitflow.boards import Board
 from bitflow.cli import micropython, options, output
+from bitflow.cli.context import Context
 from bitflow.deploy import build as builder
 from bitflow.deploy import doctor as examiner
 from bitflow.deploy import flash as flasher
 from bitflow.deploy.build import Built
 from bitflow.deploy.upload import Target
 from bitflow.errors import InputError
-from bitflow.image import write as image
 from bitflow.ir import PackedNetwork
 from bitflow.planner.choice import Objective
+from bitflow_hil.devices import connect
+from bitflow_hil.devices.device import Device
+from bitflow_hil.devices.emulator import Emulator
+from bitflow_hil.link.transport import SerialTransport
 
 __all__ = [
     "Port",
@@ -61,7 +64,7 @@ def build(
     """
     network, target = asked(model, board_name)
     if runtime == "micropython":
-        micropython.build(network, target, _folder(), as_json)
+        micropython.build(network, target, Context.here().folder, as_json)
         return
     built = _build(network, target, objective)
     facts = {"board": built.board, "crc32": f"{built.crc32:08x}", "flash_bytes": built.flash_bytes}
@@ -94,11 +97,11 @@ def flash(
     """
     network, target = asked(model, board_name)
     if runtime == "micropython":
-        micropython.flash(network, target, _folder(), port, dry_run, as_json)
+        micropython.flash(network, target, Context.here().folder, port, dry_run, as_json)
         return
     if port is not None and target.emulated:
         raise InputError("--port is for boards that are plugged in: an emulated one is started by flash itself")
-    place = Target(target, builder.folder_of(network, _folder()), port, probe)
+    place = Target(target, builder.folder_of(network, Context.here().folder), port, probe)
     if dry_run:
         for line in flasher.commands(place, method):
             typer.echo(line)
@@ -123,7 +126,7 @@ def emulate(model: options.Model = None, board_name: options.Board = None, runti
     if runtime == "micropython":
         micropython.emulate(network, target)
         return
-    with _emulated(_build(network, target), target) as emulator, contextlib.suppress(KeyboardInterrupt):
+    with Emulator(target, _build(network, target).elf) as emulator, contextlib.suppress(KeyboardInterrupt):
         typer.echo(emulator.port)
         output.note(f"{target.name} runs {network.name} at {emulator.port}; Ctrl-C ends it")
         emulator.wait()
@@ -160,14 +163,9 @@ def doctor(as_json: options.Json = False) -> None:
 
 def asked(model: str | None, name: str | None) -> tuple[PackedNetwork, Board]:
     """The network and the board of a command: as given, as in the project, or the default."""
-    settings = project.find_project()
-    target = table.board(name or (settings.board if settings else table.DEFAULT_BOARD))
-    return image.load(project.resolve_model(model, settings)), target
-
-
-def _folder() -> Path:
-    settings = project.find_project()
-    return settings.folder if settings else Path.cwd()
+    here = Context.here()
+    target = here.board(name)
+    return here.network(model), target
 
 
 def _build(
@@ -181,9 +179,9 @@ def _build(
 
 def built(network: PackedNetwork, target: Board, objective: Objective = "balanced", method: str | None = None) -> Built:
     """The firmware of a network for a board, within the project's budgets, without a word."""
-    settings = project.find_project()
-    budgets = (settings.flash_budget, settings.ram_budget) if settings else (0, 0)
-    return builder.build(network, target, _folder(), *budgets, objective, method, settings.mlperf if settings else "")
+    here = Context.here()
+    mlperf = here.project.mlperf if here.project else ""
+    return builder.build(network, target, here.folder, *here.budgets, objective, method, mlperf)
 
 
 def _flash(network: PackedNetwork, place: Target, objective: Objective, method: str) -> flasher.Flashed:
@@ -197,25 +195,16 @@ def _flash(network: PackedNetwork, place: Target, objective: Objective, method: 
     return flasher.flash(built, place, chosen, shlex.join(["bitflow", *sys.argv[1:]]))
 
 
-def _emulated(built: Built, target: Board) -> Any:
-    from bitflow_hil.devices.emulator import Emulator
-
-    return Emulator(target, built.elf)
-
-
 @contextlib.contextmanager
 def connected(
     network: PackedNetwork, target: Board, port: str | None, objective: Objective = "balanced"
-) -> Iterator[Any]:
+) -> Iterator[Device]:
     """The device at a port, or an emulated one that is built and started, and stopped afterwards."""
-    from bitflow_hil.devices import connect as bound
-    from bitflow_hil.devices.device import Device
-    from bitflow_hil.link.transport import SerialTransport
 
     def firmware() -> Path:
         return _build(network, target, objective).elf
 
-    with bound.open_port(target, port, firmware) as url, Device(SerialTransport(url, target.baud)) as device:
+    with connect.open_port(target, port, firmware) as url, Device(SerialTransport(url, target.baud)) as device:
         yield device
         device.reset()  # the next one at the port may speak text
 

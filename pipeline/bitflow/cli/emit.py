@@ -8,14 +8,14 @@ from typing import Annotated, Literal
 
 import typer
 
-from bitflow import boards, project
+from bitflow import boards
 from bitflow.cli import compare, options, output
+from bitflow.cli.context import Context
 from bitflow.deploy import environments
-from bitflow.deploy.planning import plan_for
 from bitflow.emit import codegen
 from bitflow.errors import CheckFailed
 from bitflow.geometry import require
-from bitflow.image import write as image
+from bitflow.planner.for_board import plan_for
 from bitflow.show import report as reporting
 
 __all__ = ["generate", "report"]
@@ -51,12 +51,12 @@ def report(
         require(model is None and board_name is None, "--compare counts an untrained network: no MODEL, no --board")
         compare.show_costs(against, architecture, size, classes, width, as_json)
         return
-    settings = project.find_project()
-    network = image.load(project.resolve_model(model, settings))
-    board = boards.board(board_name or (settings.board if settings else boards.DEFAULT_BOARD))
-    budgets = (settings.flash_budget, settings.ram_budget) if settings else (0, 0)
-    flash, ram = _least(board.flash, budgets[0]), _least(board.ram, budgets[1])
-    _show(reporting.report(network, board.name, plan_for(network, board, objective, *budgets), flash, ram), as_json)
+    here = Context.here()
+    network, target = here.network(model), here.board(board_name)
+    flash, ram = (
+        _least(memory, budget) for memory, budget in zip((target.flash, target.ram), here.budgets, strict=True)
+    )
+    _show(reporting.report(network, target.name, here.plan(network, target, objective), flash, ram), as_json)
 
 
 def generate(
@@ -75,9 +75,8 @@ def generate(
     Kernels are chosen for a board's core; their lists of weights take the place of the weights.
     Examples: bitflow generate builtin:digits --target platformio -o digits; bitflow generate --optimize flash
     """
-    settings = project.find_project()
-    network = image.load(project.resolve_model(model, settings))
-    board = boards.board(board_name or (settings.board if settings else boards.DEFAULT_BOARD))
+    here = Context.here()
+    network, board = here.network(model), here.board(board_name)
     plan = plan_for(network, board, objective)
     files = environments.files(plan.arena_bytes, board.name if board.buildable else boards.DEFAULT_BOARD)
     for path in codegen.generate(network, target, folder, prefix, plan, files):

@@ -12,14 +12,24 @@ import numpy as np
 import typer
 
 from bitflow import boards as table
-from bitflow import project
 from bitflow.boards import Board
 from bitflow.cli import device, micropython, options, output
-from bitflow.cli import model as host
+from bitflow.cli.context import Context
+from bitflow.cli.model import float_labels
+from bitflow.deploy import doctor
 from bitflow.engines.host import HostEngine
 from bitflow.errors import CheckFailed
 from bitflow.geometry import require
 from bitflow.ir import PackedNetwork
+from bitflow_hil.report import live_table
+from bitflow_hil.report.artifacts import Artifacts
+from bitflow_hil.report.live_table import watching
+from bitflow_hil.run.farm import Farm, Station
+from bitflow_hil.run.micropython import check
+from bitflow_hil.run.progress import Progress
+from bitflow_hil.run.results import Demands
+from bitflow_hil.run.soak import duration
+from bitflow_hil.run.task import Task
 
 __all__ = ["hil"]
 
@@ -67,12 +77,10 @@ def hil(
     if soak is not None:
         stations = _soaked(_task(network, data, limit), boards, port, soak)
     else:
-        from bitflow_hil.report.artifacts import Files
-
-        files = Files.asked(junit, report, log)
+        artifacts = Artifacts.asked(junit, report, log)
         task = _task(network, data, limit)
         stations = _checked(task, boards, port, runtime)
-        files.write(task, stations, _demands())
+        artifacts.write(task, stations, _demands(), doctor.versions())
     _show(stations, as_json)
     _judge(stations)
 
@@ -95,52 +103,42 @@ def _refuse(boards: Sequence[Board], port: str | None, runtime: str, soak: str |
     require(soak is None or not files, "--soak prints its result: leave --junit, --report and --log out")
 
 
-def _demands() -> Any:
+def _demands() -> Demands:
     """What the project asks of a result."""
-    from bitflow_hil.run.results import Demands
-
-    settings = project.find_project()
+    settings = Context.here().project
     if settings is None:
         return Demands()
     return Demands(settings.tolerance, settings.accuracy_budget, settings.latency_budget_ms)
 
 
-def _task(network: PackedNetwork, data: str | None, limit: int | None) -> Any:
+def _task(network: PackedNetwork, data: str | None, limit: int | None) -> Task:
     """The test images, and what the host makes of them."""
-    from bitflow_hil.run.farm import Task
-
-    settings = project.find_project()
-    test = host.load_test(network, data, settings)
+    here = Context.here()
+    test = here.test_images(network, data)
     test = test.take(np.arange(min(limit or len(test), len(test))))
-    known = host.float_labels(network, test, None, settings)
+    known = float_labels(here, network, test, None)
     images = np.asarray(test.images)
     scores = HostEngine(network).scores(images)
     return Task(network, images, test.labels, scores, None if known is None else float(np.mean(known == test.labels)))
 
 
-def _farm(task: Any, boards: Sequence[Board], port: str | None) -> Any:
-    from bitflow_hil.run.farm import Farm
+def _farm(task: Task, boards: Sequence[Board], port: str | None) -> Farm:
+    stations = [Station(board, port, Progress(task)) for board in boards]
+    return Farm(task, stations, lambda board: device.built(task.network, board))
 
-    return Farm(task, [task.station(board, port) for board in boards], lambda board: device.built(task.network, board))
 
-
-def _checked(task: Any, boards: Sequence[Board], port: str | None, runtime: str) -> Sequence[Any]:
+def _checked(task: Task, boards: Sequence[Board], port: str | None, runtime: str) -> Sequence[Station]:
     """A station for each board, with its result or its error."""
     if runtime == "micropython":
         return [_micropython(task, boards[0], port)]
-    from bitflow_hil.report.live_table import watching
-
     farm = _farm(task, boards, port)
     with watching(farm.stations) as (watch, _):
         farm.check(watch)
     return _or_raise(farm.stations)
 
 
-def _soaked(task: Any, boards: Sequence[Board], port: str | None, length: str) -> Sequence[Any]:
+def _soaked(task: Task, boards: Sequence[Board], port: str | None, length: str) -> Sequence[Station]:
     """The same after a long run; Ctrl-C ends it as its time does."""
-    from bitflow_hil.report.live_table import watching
-    from bitflow_hil.run.soak import duration
-
     seconds = duration(length)
     farm = _farm(task, boards, port)
     with watching(farm.stations) as (watch, say), contextlib.suppress(KeyboardInterrupt):
@@ -148,22 +146,18 @@ def _soaked(task: Any, boards: Sequence[Board], port: str | None, length: str) -
     return _or_raise(farm.stations)
 
 
-def _or_raise(stations: Sequence[Any]) -> Sequence[Any]:
+def _or_raise(stations: Sequence[Station]) -> Sequence[Station]:
     """The error of an only board is the command's own."""
     if len(stations) == 1 and stations[0].error is not None:
         raise stations[0].error
     return stations
 
 
-def _micropython(task: Any, board: Board, port: str | None) -> Any:
-    from bitflow_hil.devices import repl
-
-    station = task.station(board, port)
+def _micropython(task: Task, board: Board, port: str | None) -> Station:
+    station = Station(board, port, Progress(task))
     with micropython.connected(task.network, board, port) as prompt:
         start = time.monotonic()
-        station.result = repl.check(
-            prompt, board, task.network, task.images, task.labels, task.host_scores, task.float_accuracy, _progress
-        )
+        station.result = check(prompt, board, task, _progress)
         station.seconds = time.monotonic() - start
     return station
 
@@ -177,7 +171,7 @@ def _progress(images: Iterable[Any]) -> Iterable[Any]:
     return track(images, "images", console=console, transient=True, disable=not console.is_terminal)
 
 
-def _show(stations: Sequence[Any], as_json: bool) -> None:
+def _show(stations: Sequence[Station], as_json: bool) -> None:
     if as_json:
         rows = [station.facts() for station in stations]
         output.print_json(rows[0] if len(rows) == 1 else {"boards": rows})
@@ -185,15 +179,14 @@ def _show(stations: Sequence[Any], as_json: bool) -> None:
         for result in soaked:
             typer.echo(result.line())
     elif len(stations) > 1:
-        from bitflow_hil.report import live_table as live
-
-        output.print_table(live.COLUMNS, map(live.row, stations))
+        output.print_table(live_table.COLUMNS, map(live_table.row, stations))
     else:
         _show_one(stations[0])
 
 
-def _show_one(station: Any) -> None:
+def _show_one(station: Station) -> None:
     result, facts = station.result, station.facts()
+    assert result is not None
     for name in ("accuracy", "host_accuracy", "float_accuracy"):
         facts[name] = "unknown" if facts[name] is None else f"{facts[name]:.2%}"
     facts["layer_instructions"] = " ".join(map(str, facts["layer_instructions"]))
@@ -208,7 +201,7 @@ def _show_one(station: Any) -> None:
     )
 
 
-def _judge(stations: Sequence[Any]) -> None:
+def _judge(stations: Sequence[Station]) -> None:
     """CheckFailed if a board is not good enough."""
     demands = _demands()
     for station in stations:

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 import typer
 
+from bitflow import project
 from bitflow.cli import options, output
 from bitflow.engines.host import HostEngine
 from bitflow.engines.reference import run_packed
 from bitflow.errors import CheckFailed, InputError, MissingError
-from bitflow.image import write as image
+from bitflow.image.bfn import Image, save
+from bitflow.importers.graph import SIGN_OF_ZERO
 from bitflow.ir import PackedNetwork
 from bitflow.learn.data.sources import load_data
 from bitflow.lower.fuse import explain, fuse
@@ -67,7 +69,7 @@ def import_file(
     facts: dict[str, Any] = {"checked": False, "label_mismatches": None, "max_score_difference": None}
     if check is not None:
         facts = _check(opened, packed, check, limit)
-    image.save(packed, to)
+    save(packed, to)
     rows = [(f.name, f.kind, f.shape, f.bound, f.flipped, f.constant) for f in explain(network, fused)]
     _show(source, to, opened, packed, facts, rows, as_json)
     unexplained = (facts["label_mismatches"] or 0) - facts.get("by_rounding", 0)
@@ -89,23 +91,13 @@ def _open(
 
     settings = Settings(
         None if pixels is None else Pixels.parse(pixels),
-        _size(size),
+        None if size is None else project.parse_size(size, any_channels=True),
         name,
         () if labels is None else tuple(labels.split(",")),
-        {"plus": 1, "minus": -1, None: None}[sign_zero],
+        SIGN_OF_ZERO[sign_zero],
         module,
     )
     return open_source(source, settings)
-
-
-def _size(text: str | None) -> tuple[int, ...] | None:
-    """(height, width[, channels]) of HxW[xC]."""
-    if text is None:
-        return None
-    parts = text.lower().split("x")
-    if len(parts) not in (2, 3) or not all(part.isdigit() and int(part) for part in parts):
-        raise InputError(f"--size {text!r} is not HEIGHTxWIDTH or HEIGHTxWIDTHxCHANNELS")
-    return tuple(map(int, parts))
 
 
 def _check(opened: Source, packed: PackedNetwork, data: str, limit: int | None) -> dict[str, Any]:
@@ -151,7 +143,7 @@ def _show(
     rows: Sequence[tuple[object, ...]],
     as_json: bool,
 ) -> None:
-    size, crc = len(image.encode(packed)), f"{image.crc32(packed):08x}"
+    size, crc = len(Image.of(packed).data), f"{Image.of(packed).crc32:08x}"
     notes = opened.imported.notes
     if as_json:
         head = {"source": str(source), "output": str(to), "name": packed.name, "bytes": size, "crc32": crc}

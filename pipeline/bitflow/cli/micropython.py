@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
+from rich.status import Status
 
 from bitflow.boards import Board
 from bitflow.cli import options, output
@@ -15,6 +17,8 @@ from bitflow.deploy import micropython as deploy
 from bitflow.deploy import micropython_build as builder
 from bitflow.deploy import micropython_source as sources
 from bitflow.ir import PackedNetwork
+from bitflow_hil.devices.emulator import Emulator
+from bitflow_hil.devices.repl import Repl
 
 __all__ = ["app", "build", "connected", "dist", "emulate", "flash", "setup"]
 
@@ -83,9 +87,6 @@ def flash(network: PackedNetwork, target: Board, folder: Path, port: str | None,
 
 def emulate(network: PackedNetwork, target: Board) -> None:
     """bitflow emulate --runtime micropython."""
-    from bitflow_hil.devices.emulator import Emulator
-    from bitflow_hil.devices.repl import Repl
-
     with _status(f"building MicroPython for {target.name}"):
         elf = builder.emulated(target)
     with contextlib.suppress(KeyboardInterrupt), Emulator(target, elf) as emulator:
@@ -97,17 +98,13 @@ def emulate(network: PackedNetwork, target: Board) -> None:
 
 
 @contextlib.contextmanager
-def connected(network: PackedNetwork, target: Board, port: str | None) -> Iterator[Any]:
+def connected(network: PackedNetwork, target: Board, port: str | None) -> Iterator[Repl]:
     """The REPL of a board at a port, or of an emulated one that is started, with bitflow and the network on it."""
-    from bitflow_hil.devices.repl import Repl
-
     with deploy.running(target, port) as found, Repl(found, target.baud) as repl:
         if port is None:
             deploy.install(repl, network, target)
         yield repl
 
 
-def _status(words: str) -> Any:
-    from rich.console import Console
-
+def _status(words: str) -> Status:
     return Console(stderr=True).status(words)

@@ -10,20 +10,18 @@ import numpy.typing as npt
 import typer
 
 from bitflow import project
-from bitflow.cli import options, output
-from bitflow.cli.train import load_network
+from bitflow.cli import device, options, output
+from bitflow.cli.context import Context
 from bitflow.engines import reference
 from bitflow.engines.host import HostEngine
-from bitflow.errors import CheckFailed, InputError
+from bitflow.errors import CheckFailed
 from bitflow.geometry import Resize, require
-from bitflow.image import write as image
+from bitflow.image.bfn import Image
 from bitflow.ir import INPUT, PackedNetwork
 from bitflow.learn.data.dataset import Images, blocks
-from bitflow.learn.data.sources import Split, load_data, read_picture
-from bitflow.lower.fuse import fuse
-from bitflow.lower.pack import pack
+from bitflow.learn.data.sources import Split, read_picture
 
-__all__ = ["evaluate", "float_labels", "host_scores", "inspect", "load_test", "predict", "trained"]
+__all__ = ["evaluate", "float_labels", "host_scores", "inspect", "predict"]
 
 # Bytes of images that an evaluation holds at a time: ImageNet's test images have 7.5 GB.
 _BLOCK_BYTES = 2**27
@@ -38,7 +36,7 @@ def inspect(model: options.Model = None, as_json: options.Json = False) -> None:
 
     Examples: bitflow inspect builtin:digits; bitflow inspect model.bfn --json
     """
-    network = image.load(project.resolve_model(model))
+    network = Context.here().network(model)
     facts = _facts(network)
     rows = [_layer_facts(network, index) for index in range(len(network.layers))]
     if as_json:
@@ -69,9 +67,9 @@ def predict(
     Examples: bitflow predict model.bfn photo.jpg; bitflow predict builtin:digits seven.png --board qemu-m4
     """
     model, pictures = _split_model(model_and_pictures)
-    network = image.load(project.resolve_model(model))
+    network = Context.here().network(model)
     images = np.stack([_picture(network, path) for path in pictures])
-    scores = host_scores(network, images, engine) if board is None else _scores_on(network, board, port, images)
+    scores = host_scores(network, images, engine) if board is None else device.scores_on(network, board, port, images)
     results = [_ranking(network, path, row) for path, row in zip(pictures, scores, strict=True)]
     if as_json:
         output.print_json({"predictions": results})
@@ -92,12 +90,12 @@ def evaluate(
 
     Examples: bitflow eval; bitflow eval model.bfn --data idx:mnist --against model.pt
     """
-    settings = project.find_project()
-    network = image.load(project.resolve_model(model, settings))
-    test = load_test(network, data, settings)
+    here = Context.here()
+    network = here.network(model)
+    test = here.test_images(network, data)
     labels = np.argmax(host_scores(network, test.images, engine), axis=1)
     accuracy = float(np.mean(labels == test.labels))
-    wanted = float_labels(network, test, against, settings)
+    wanted = float_labels(here, network, test, against)
     mismatches = None if wanted is None else int(np.count_nonzero(labels != wanted))
     facts = {"images": len(test), "accuracy": accuracy, "mismatches": mismatches}
     if as_json:
@@ -109,20 +107,6 @@ def evaluate(
         )
     if mismatches:
         raise CheckFailed(f"{mismatches} of {len(test)} labels differ from the float network's")
-
-
-def load_test(network: PackedNetwork, data: str | None, settings: project.Project | None) -> Split:
-    """The test images that a command was asked for. Raises InputError where they do not fit the network."""
-    source, size = project.resolve_data(data, settings)
-    dataset = load_data(source, size)
-    test = dataset.test
-    try:
-        network.input_spec.check(test.images[:1])
-    except InputError as error:
-        raise InputError(f"{source} does not fit {network.name}: {error}") from None
-    top = int(test.labels.max())
-    require(top < network.classes, f"{source} has a label {top}, {network.name} has {network.classes} classes")
-    return test
 
 
 def host_scores(network: PackedNetwork, images: Images, engine: Literal["c", "numpy"]) -> npt.NDArray[Any]:
@@ -138,37 +122,15 @@ def host_scores(network: PackedNetwork, images: Images, engine: Literal["c", "nu
     return np.concatenate(found)
 
 
-def trained(network: PackedNetwork, against: Path | None, settings: project.Project | None) -> Path | None:
-    """The trained module that a network was made from: as given, or the project's if it fuses to the same image."""
-    if against is not None:
-        return against
-    path = settings.module_path if settings else None
-    if path is None or not path.is_file() or not _fuses_to(path, network):
-        return None
-    return path
-
-
-def _scores_on(network: PackedNetwork, board: str, port: str | None, images: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    from bitflow.cli import device  # it uses this module
-
-    return device.scores_on(network, board, port, images)
-
-
-def float_labels(
-    network: PackedNetwork, test: Split, against: Path | None, settings: project.Project | None
-) -> npt.NDArray[Any] | None:
+def float_labels(here: Context, network: PackedNetwork, test: Split, against: Path | None) -> npt.NDArray[Any] | None:
     """Labels that torch gives for the trained module; None where no trained module is known."""
-    path = trained(network, against, settings)
+    path = here.trained_module(network, against)
     if path is None:
         return None
     from bitflow.learn.training.checkpoint import load_module
     from bitflow.learn.training.evaluate import predict as predict_float
 
     return predict_float(load_module(path)[0], test.images)
-
-
-def _fuses_to(path: Path, network: PackedNetwork) -> bool:
-    return image.crc32(pack(fuse(load_network(path, network.name)))) == image.crc32(network)
 
 
 def _split_model(arguments: list[str]) -> tuple[str | None, list[Path]]:
@@ -212,9 +174,9 @@ def _facts(network: PackedNetwork) -> dict[str, Any]:
         "resize": input_spec.resize.name.lower(),
         "classes": network.classes,
         "labels": list(network.labels),
-        "bytes": len(image.encode(network)),
+        "bytes": len(Image.of(network).data),
         "macs": sum(layer.macs for layer in network.layers),
-        "crc32": f"{image.crc32(network):08x}",
+        "crc32": f"{Image.of(network).crc32:08x}",
     }
 
 

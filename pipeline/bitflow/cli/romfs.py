@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from bitflow import project
 from bitflow.cli import options, output
+from bitflow.cli.context import Context
 from bitflow.emit import romfs as writer
 from bitflow.geometry import require
-from bitflow.image import write as image
+from bitflow.image.bfn import Image
 
 __all__ = ["romfs"]
 
@@ -27,9 +27,10 @@ def romfs(
     Example: bitflow romfs model.bfn -o model.romfs, then mpremote romfs deploy model.romfs
     """
     wanted: list[str | None] = list(models) if models else [None]
-    networks = [image.load(project.resolve_model(model)) for model in wanted]
+    here = Context.here()
+    networks = [here.network(model) for model in wanted]
     require(len({network.name for network in networks}) == len(networks), "two networks have the same name")
-    content = writer.romfs({f"{network.name}.bfn": image.encode(network) for network in networks})
+    content = writer.romfs({f"{network.name}.bfn": Image.of(network).data for network in networks})
     beside = out.with_name(f".{out.name}.new")
     beside.write_bytes(content)
     beside.replace(out)

@@ -19,7 +19,6 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from bitflow import boards, project
 from bitflow.cli import options, output, search_files
 from bitflow.cores import cycles_of
-from bitflow.deploy.planning import plan_for
 from bitflow.errors import CheckFailed, InputError
 from bitflow.geometry import Shape, require
 from bitflow.ir import PackedNetwork
@@ -27,9 +26,11 @@ from bitflow.learn.data.sources import Dataset, load_data
 from bitflow.learn.default_network import suitable
 from bitflow.learn.networks.layers import widened_text
 from bitflow.learn.recipe import Recipe, layers_of, recipe_for
+from bitflow.learn.search import pareto
+from bitflow.learn.search.pareto import Costs, Limits
 from bitflow.planner.choice import Objective
-from bitflow.show import pareto, search_page
-from bitflow.show.pareto import Costs, Limits
+from bitflow.planner.for_board import plan_for
+from bitflow.show import search_page
 from bitflow.show.report import report
 
 if TYPE_CHECKING:

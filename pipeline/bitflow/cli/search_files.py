@@ -16,8 +16,9 @@ from bitflow.cli import output
 from bitflow.errors import MissingError
 from bitflow.geometry import require
 from bitflow.learn.recipe import Recipe, recipe_for
-from bitflow.show import pareto, search_page
-from bitflow.show.pareto import Limits, Tried
+from bitflow.learn.search import pareto
+from bitflow.learn.search.pareto import Limits, Tried
+from bitflow.show import search_page, search_plot
 
 if TYPE_CHECKING:
     from bitflow.learn.search.search import Search
@@ -50,7 +51,7 @@ def write_results(folder: Path, found: Search, texts: Mapping[str, str]) -> list
     _replace(folder / "search.json", (json.dumps(facts, indent=2) + "\n").encode())
     pictures, names = None, ["search.json", "search.html"]
     try:
-        light, dark = (pareto.plot(tried, texts["title"], plan.limits, dark) for dark in (False, True))
+        light, dark = (search_plot.plot(tried, texts["title"], plan.limits, dark) for dark in (False, True))
         pictures = light, dark
         _replace(folder / "pareto.png", light)
         names.append("pareto.png")

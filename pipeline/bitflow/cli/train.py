@@ -13,8 +13,9 @@ import typer
 
 from bitflow import project
 from bitflow.cli import options, output
-from bitflow.image import write as image
-from bitflow.ir import Network, PackedNetwork
+from bitflow.cli.context import load_float_network, nameless_crc32
+from bitflow.image.bfn import Image, save
+from bitflow.ir import PackedNetwork
 from bitflow.learn.data.sources import PICTURE_SOURCES
 from bitflow.learn.default_network import suitable
 from bitflow.learn.recipe import Recipe, recipe_for
@@ -22,6 +23,7 @@ from bitflow.learn.training.torchrun import is_first
 from bitflow.lower.fuse import LayerFusion, explain
 from bitflow.lower.fuse import fuse as fuse_network
 from bitflow.lower.pack import pack
+from bitflow.show.training_run import draw
 
 if TYPE_CHECKING:
     from bitflow.learn.training.train import Result
@@ -105,8 +107,11 @@ def train(
     if not result.best_epoch:
         output.note("stopped before an epoch was judged; next: bitflow train --resume")
         return
-    packed = pack(fuse_network(load_network(settings.module_path)))
-    image.save(packed, settings.model_path)
+    from bitflow.learn.training.checkpoint import note_image
+
+    packed = pack(fuse_network(load_float_network(settings.module_path)))
+    note_image(settings.module_path, nameless_crc32(packed))
+    save(packed, settings.model_path)
     _print_training(result, packed, settings, as_json)
 
 
@@ -120,35 +125,18 @@ def fuse(
 
     Example: bitflow fuse model.pt -o model.bfn
     """
-    network = load_network(checkpoint, name)
+    network = load_float_network(checkpoint, name)
     fused = fuse_network(network)
     packed = pack(fused)
-    image.save(packed, to)
+    save(packed, to)
     layers = explain(network, fused)
-    size = len(image.encode(packed))
+    made = Image.of(packed)
     if as_json:
         rows = [dict(zip(_FUSED, _cells(layer), strict=True)) for layer in layers]
-        output.print_json({"output": str(to), "bytes": size, "crc32": f"{image.crc32(packed):08x}", "layers": rows})
+        output.print_json({"output": str(to), "bytes": len(made.data), "crc32": f"{made.crc32:08x}", "layers": rows})
     else:
         output.print_table(_FUSED, map(_cells, layers))
-        output.note(f"wrote {to}: {size} bytes, CRC {image.crc32(packed):08x}")
-
-
-def load_network(path: Path, name: str | None = None) -> Network:
-    """The float network of a model.pt, by another name where one is given."""
-    from bitflow.importers.torch.module import network_from_module
-    from bitflow.learn.training.checkpoint import load_module
-
-    module, facts = load_module(path)
-    shape = facts.input_spec.shape
-    return network_from_module(
-        module,
-        (shape.height, shape.width, shape.channels),
-        name or facts.name,
-        facts.labels,
-        facts.input_spec.dtype,
-        facts.input_spec.channel_order,
-    )
+        output.note(f"wrote {to}: {len(made.data)} bytes, CRC {made.crc32:08x}")
 
 
 def _recipe(recipe: Recipe, **flags: float | None) -> Recipe:
@@ -174,17 +162,19 @@ def _train(settings: project.Project, resume: bool, tensorboard: bool, seconds: 
             resume=resume,
             tensorboard=tensorboard,
             seconds=seconds,
-            page=True,
             on_remark=output.note if first else lambda remark: None,
             on_step=on_step,
+            on_saved=lambda dataset, module, result: draw(
+                settings.folder / "training", dataset, module, result, output.note
+            ),
         )
     return result
 
 
 def _print_training(result: Result, packed: PackedNetwork, settings: project.Project, as_json: bool) -> None:
-    size = len(image.encode(packed))
+    size = len(Image.of(packed).data)
     if as_json:
-        output.print_json({**result.facts(), "bytes": size, "crc32": f"{image.crc32(packed):08x}"})
+        output.print_json({**result.facts(), "bytes": size, "crc32": f"{Image.of(packed).crc32:08x}"})
         return
     output.print_facts(
         {

@@ -17,13 +17,13 @@ from bitflow import files, resources
 from bitflow._version import __version__
 from bitflow.boards import Board, boards
 from bitflow.deploy import environments, platformio
-from bitflow.deploy.planning import plan_for
 from bitflow.emit import codegen
 from bitflow.errors import CheckFailed, InputError
-from bitflow.image import write as image
+from bitflow.image.bfn import Image
 from bitflow.ir import PackedNetwork
 from bitflow.planner import plan_format as plan_image
 from bitflow.planner.choice import Objective
+from bitflow.planner.for_board import plan_for
 from bitflow.planner.plan import Plan
 
 __all__ = ["Built", "build", "folder_of"]
@@ -92,7 +92,7 @@ def build(
             sizes = _bring(kept, stamp, key)
     elf = platformio.firmware(folder, board.name)
     built = Built(
-        board.name, folder, elf, image.crc32(network), sizes.flash, sizes.static + sizes.stack, sizes.stack, fresh
+        board.name, folder, elf, Image.of(network).crc32, sizes.flash, sizes.static + sizes.stack, sizes.stack, fresh
     )
     _check("flash", built.flash_bytes, flash_budget or board.flash, board)
     _check("RAM", built.ram_bytes, ram_budget or board.ram, board)
@@ -109,7 +109,7 @@ def _key(network: PackedNetwork, plan: Plan, board: Board, texts: Mapping[str, s
     return files.digest(
         *(__version__, board.name, files.program(platformio.COMPILER)),
         *(word for name_and_text in sorted(texts.items()) for word in name_and_text),
-        *(image.encode(network), plan_image.encode(network, plan)),
+        *(Image.of(network).data, plan_image.encode(network, plan)),
         files.tree_digest(resources.firmware(), resources.templates()),
     )
 

@@ -56,6 +56,11 @@ def examine() -> tuple[Tool, ...]:
     )
 
 
+def versions() -> dict[str, str | None]:
+    """Of the programs that a run on a board depends on: their names for a report, and the versions found."""
+    return {"gcc": _program(platformio.COMPILER), "qemu": _program("qemu-system-arm")}
+
+
 def _package(name: str) -> str | None:
     try:
         return importlib.metadata.version(name)

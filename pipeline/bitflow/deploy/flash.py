@@ -9,16 +9,15 @@ import subprocess
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bitflow.boards import Board, Method
 from bitflow.deploy import platformio, upload
 from bitflow.deploy.build import Built
 from bitflow.deploy.upload import Target
 from bitflow.errors import BitflowError, CheckFailed, DeviceError, MissingError
-
-if TYPE_CHECKING:
-    from bitflow_hil.devices.device import Device
+from bitflow_hil.devices import emulator, ports
+from bitflow_hil.devices.device import Device
+from bitflow_hil.link.transport import SerialTransport
 
 __all__ = ["Flashed", "commands", "flash", "flash_emulated", "ready"]
 
@@ -49,8 +48,6 @@ class Flashed:
 
 def commands(target: Target, method: str) -> list[str]:
     """The external commands of a flash, as they are typed."""
-    from bitflow_hil.devices import emulator
-
     words = [platformio.command(target.folder, target.board.name)]
     if target.board.emulated:
         words.append(emulator.command(target.board, target.elf))
@@ -64,11 +61,7 @@ def flash_emulated(built: Built, board: Board) -> Flashed:
 
     Raises DeviceError if the board does not answer or is another one, CheckFailed if its scores are wrong.
     """
-    from bitflow_hil.devices.device import Device
-    from bitflow_hil.devices.emulator import Emulator
-    from bitflow_hil.link.transport import SerialTransport
-
-    with Emulator(board, built.elf) as emulator, Device(SerialTransport(emulator.port, board.baud)) as device:
+    with emulator.Emulator(board, built.elf) as running, Device(SerialTransport(running.port, board.baud)) as device:
         return _tested(device, built, board, None)
 
 
@@ -78,8 +71,6 @@ def ready(target: Target, method: str) -> tuple[Target, Method]:
     Raises MissingError without the method's tool, DeviceError where no such board is plugged in, InputError where
     several are, which it lists.
     """
-    from bitflow_hil.devices import ports
-
     chosen = upload.method_for(target.board, method)
     upload.require_tool(target.board, chosen)
     if target.port is not None:
@@ -97,8 +88,6 @@ def flash(built: Built, target: Target, method: Method, again: str) -> Flashed:
     fails or is interrupted, DeviceError if the board does not answer or is another one, CheckFailed if its scores are
     wrong.
     """
-    from bitflow_hil.devices import ports
-
     for words in upload.commands(target, method):
         _run(words, built.folder / "upload.log", target.board, again)
     port = target.port or str(ports.wait_for(target.board, target.probe, RETURN_S).device)
@@ -120,9 +109,6 @@ def _tested(device: Device, built: Built, board: Board, port: str | None) -> Fla
 
 def _answering(board: Board, port: str) -> Device:
     """The device, as soon as it answers."""
-    from bitflow_hil.devices.device import Device
-    from bitflow_hil.link.transport import SerialTransport
-
     end = time.monotonic() + RETURN_S
     while True:
         try:

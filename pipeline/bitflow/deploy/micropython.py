@@ -9,7 +9,6 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,14 +16,12 @@ from bitflow._version import __version__
 from bitflow.boards import Board, boards
 from bitflow.deploy import micropython_build as builder
 from bitflow.deploy.micropython_build import Module
-from bitflow.engines.reference import run_packed
+from bitflow.engines.self_test import self_test
 from bitflow.errors import CheckFailed, DeviceError, InputError
-from bitflow.image import write as image
+from bitflow.image.bfn import Image, save
 from bitflow.ir import PackedNetwork
-from bitflow.synthetic.networks import random_images
-
-if TYPE_CHECKING:
-    from bitflow_hil.devices.repl import Implementation, Repl
+from bitflow_hil.devices import emulator, ports
+from bitflow_hil.devices.repl import Implementation, Repl, run_scores
 
 __all__ = ["Installed", "Package", "build", "commands", "flash", "install", "package", "running"]
 
@@ -67,10 +64,10 @@ def build(network: PackedNetwork, board: Board, project_folder: Path) -> Package
     folder = _folder(network, board, project_folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "bitflow.mpy").write_bytes(module.path.read_bytes())
-    image.save(network, folder / "model.bfn")
+    save(network, folder / "model.bfn")
     return Package(
         board.name, module.architecture, folder / "bitflow.mpy", folder / "model.bfn", module.text_bytes,
-        image.crc32(network),
+        Image.of(network).crc32,
     )  # fmt: skip
 
 
@@ -79,9 +76,6 @@ def running(board: Board, port: str | None) -> Iterator[str]:
     """The port of a board that runs MicroPython: the one that is given, that of the board that is plugged in, or of an
     emulated one started here.
     """
-    from bitflow_hil.devices import ports
-    from bitflow_hil.devices.emulator import Emulator
-
     _expected(board)
     if port is not None:
         yield port
@@ -89,8 +83,8 @@ def running(board: Board, port: str | None) -> Iterator[str]:
     if not board.emulated:
         yield str(ports.find(board).device)
         return
-    with Emulator(board, builder.emulated(board)) as emulator:
-        yield emulator.port
+    with emulator.Emulator(board, builder.emulated(board)) as running_board:
+        yield running_board.port
 
 
 def flash(network: PackedNetwork, board: Board, port: str | None = None) -> Installed:
@@ -98,8 +92,6 @@ def flash(network: PackedNetwork, board: Board, port: str | None = None) -> Inst
 
     Raises what install() raises.
     """
-    from bitflow_hil.devices.repl import Repl
-
     with running(board, port) as found, Repl(found, board.baud) as repl:
         return install(repl, network, board)
 
@@ -113,19 +105,17 @@ def install(repl: Repl, network: PackedNetwork, board: Board) -> Installed:
     found = repl.implementation()
     architecture = _architecture_for(found, board)
     module = builder.module(architecture).path.read_bytes()
-    model = image.encode(network)
+    model = Image.of(network).data
     repl.make_folder("lib")
     repl.put(module, "lib/bitflow.mpy")
     repl.put(model, "model.bfn")
     repl.reset()
     _self_test(repl, network, board)
-    return Installed(board.name, found, architecture, len(module), len(model), image.crc32(network))
+    return Installed(board.name, found, architecture, len(module), len(model), Image.of(network).crc32)
 
 
 def commands(network: PackedNetwork, board: Board, project_folder: Path, port: str | None) -> list[str]:
     """The commands by which a person would do what flash() does, as they are typed."""
-    from bitflow_hil.devices import emulator
-
     folder = _folder(network, board, project_folder)
     start = [] if port else [shlex.join(emulator.command(board, Path("firmware.elf")))]
     mpremote = f"mpremote connect {port or 'PORT'}"
@@ -149,14 +139,11 @@ def _folder(network: PackedNetwork, board: Board, project_folder: Path) -> Path:
 
 
 def _self_test(repl: Repl, network: PackedNetwork, board: Board) -> None:
-    from bitflow_hil.devices.repl import run_scores
-
-    images = random_images(network.input_spec, 4, seed=0)[:1]
-    expected = run_packed(network, images).scores[0]
-    scores, _ = next(run_scores(repl, network, "'model.bfn'", images))
+    noise, expected = self_test(network)
+    scores, _ = next(run_scores(repl, network, "'model.bfn'", noise[np.newaxis]))
     crc32 = repl.value("m.info()['crc32']")
-    if crc32 != image.crc32(network):
-        raise DeviceError(f"{board.name} runs {crc32:08x}, not {image.crc32(network):08x}")
+    if crc32 != Image.of(network).crc32:
+        raise DeviceError(f"{board.name} runs {crc32:08x}, not {Image.of(network).crc32:08x}")
     wrong = int(np.count_nonzero(scores != expected))
     if wrong:
         raise CheckFailed(f"self-test on {board.name}: {wrong} of {network.classes} scores differ")

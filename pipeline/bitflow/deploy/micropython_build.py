@@ -20,7 +20,7 @@ from bitflow.deploy.micropython_source import Source
 from bitflow.deploy.platformio import COMPILER, COMPILER_HINT
 from bitflow.emit import codegen
 from bitflow.errors import BitflowError, InputError, MissingError
-from bitflow.image import write as image
+from bitflow.image.bfn import Image
 from bitflow.ir import PackedNetwork
 
 __all__ = ["ABI", "ARCHITECTURES", "Module", "available", "emulated", "emulated_boards", "module", "unix"]
@@ -120,7 +120,7 @@ def emulated(board: Board, network: PackedNetwork | None = None) -> Path:
             settings |= _user_module(folder, network)
         sources.make_port(source, "qemu", folder / "build", settings)
 
-    content = b"" if network is None else image.encode(network)
+    content = b"" if network is None else Image.of(network).data
     return _cached(source, f"firmware-{machine}", [COMPILER], content, trees, build) / "build" / "firmware.elf"
 
 
@@ -132,7 +132,7 @@ def unix(network: PackedNetwork | None = None) -> Path:
         _stage(folder, _trees())
         sources.make_port(source, "unix", folder / "build", _user_module(folder, network))
 
-    content = b"" if network is None else image.encode(network)
+    content = b"" if network is None else Image.of(network).data
     return _cached(source, "unix", ["gcc"], content, _trees(), build) / "build" / "micropython"
 
 

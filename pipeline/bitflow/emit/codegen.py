@@ -15,11 +15,10 @@ import numpy.typing as npt
 from bitflow import resources
 from bitflow.emit.text import rows
 from bitflow.emit.view import model_view
-from bitflow.engines.reference import run_packed
+from bitflow.engines.self_test import self_test as noise_test
 from bitflow.errors import InputError
 from bitflow.ir import PackedNetwork
 from bitflow.planner.plan import Plan
-from bitflow.synthetic.networks import random_images
 
 __all__ = ["TARGETS", "generate", "generate_platformio", "render", "render_model"]
 
@@ -73,12 +72,9 @@ def generate_platformio(
     self_test: an image [H, W, C] and the scores [classes] it must give; by default noise from a fixed seed with the
     scores of the NumPy reference. mlperf: the test of MLPerf Tiny that the firmware names, "": by the input's shape.
     """
-    if self_test is None:
-        images = random_images(network.input_spec, 4, seed=0)
-        self_test = images[0], run_packed(network, images[:1]).scores[0]
     files = _copied(resources.firmware(), "") | dict(environments)
     own = {f"src/{name}": text for name, text in render_model(network, prefix, plan).items()}
-    image, scores = self_test
+    image, scores = self_test or noise_test(network)
     view = model_view(network, prefix, plan)
     digest = hashlib.sha256("\0".join(f"{name}\0{text}" for name, text in sorted((files | own).items())).encode())
     view = replace(view, build_id=digest.hexdigest()[:8])

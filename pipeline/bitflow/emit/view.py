@@ -11,8 +11,9 @@ from bitflow._version import __version__
 from bitflow.accumulation import MapType
 from bitflow.emit.plan_view import PlanView, plan_view
 from bitflow.emit.text import ArrayView, comment, escape, identifier, number, rows
-from bitflow.image import write as image
-from bitflow.image.format import PIXELS, ROLES, TRANSIENT
+from bitflow.image.bfn import Image
+from bitflow.image.format import PIXELS, ROLES, TRANSIENT, VERSION
+from bitflow.image.write import Placed
 from bitflow.ir import LayerKind, PackedLayer, PackedNetwork
 from bitflow.planner.kernels.table import KERNELS
 from bitflow.planner.plan import Plan, default_plan
@@ -108,14 +109,14 @@ def _list(values: Sequence[int]) -> str:
     return ", ".join(map(str, values))
 
 
-def _layer(network: PackedNetwork, placed: image.Placed, index: int, left_out: tuple[str, ...]) -> LayerView:
+def _layer(network: PackedNetwork, placed: Placed, index: int, left_out: tuple[str, ...]) -> LayerView:
     layer = network.layers[index]
     name = f"l{index}_{identifier(layer.name or layer.kind.name)}"
     candidates = (_array(name, role, layer) for role in ROLES if role not in left_out)
     arrays = tuple(array for array in candidates if array is not None)
     where = {array.name.removeprefix(f"{name}_"): array.name for array in arrays}
     offsets = [f"AT({where[role]})" if role in where else "0" for role in ROLES]
-    r = image.record(network, placed, index)
+    r = Image.of(network).record(index)
     sources = ["BF_PIXELS" if s == PIXELS else str(s) for s in (r.source0, r.source1, r.source2, r.source3)]
     pinned = "BF_TRANSIENT" if r.pinned == TRANSIENT else str(r.pinned)
     fields = (
@@ -147,7 +148,7 @@ def model_view(network: PackedNetwork, prefix: str | None = None, plan: Plan | N
     plan: what runs each layer; None: the C library's own choice, and the struct's bytes are those of the image.
     """
     prefix = identifier(prefix or network.name)
-    placed = image.place(network)
+    placed = Image.of(network).placed
     planned = plan or default_plan(network)
     left_out = tuple(_REPLACED if plan and KERNELS[own.kernel].planned else () for own in planned.layers)
     missing = sum(
@@ -158,7 +159,7 @@ def model_view(network: PackedNetwork, prefix: str | None = None, plan: Plan | N
     strings = (network.name, *(layer.name for layer in network.layers), *network.labels)
     return ModelView(
         version=__version__,
-        image_version=image.VERSION,
+        image_version=VERSION,
         name=comment(network.name),
         prefix=prefix,
         macro=prefix.upper(),
@@ -181,7 +182,7 @@ def model_view(network: PackedNetwork, prefix: str | None = None, plan: Plan | N
         struct_bytes=placed.size - missing,
         plan=plan_view(network, plan) if plan else None,
         whole=missing == 0,
-        crc32=f"0x{image.crc32(network):08X}u",
+        crc32=f"0x{Image.of(network).crc32:08X}u",
         name_at=placed.name - placed.text_at,
         labels_at=placed.labels - placed.text_at,
         text=tuple(escape(text) for text in strings),

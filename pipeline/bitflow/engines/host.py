@@ -19,7 +19,7 @@ from bitflow import files, resources
 from bitflow.accumulation import MapType
 from bitflow.engines.reference import Trace
 from bitflow.errors import BitflowError, ImageError, MissingError
-from bitflow.image import write as image
+from bitflow.image.bfn import Image
 from bitflow.ir import PackedNetwork
 from bitflow.planner import plan_format as plan_image
 from bitflow.planner.plan import Plan
@@ -88,7 +88,7 @@ class HostEngine:
 
     def __init__(self, network: PackedNetwork, plan: Plan | None = None) -> None:
         self.network = network
-        data = image.encode(network) + (plan_image.encode(network, plan) if plan else b"")
+        data = Image.of(network).data + (plan_image.encode(network, plan) if plan else b"")
         # A copy, since NumPy allocates on 16 bytes and a bytes object need not start on 4.
         self._image = np.frombuffer(data, dtype=np.uint32).copy()
         self._library = library()

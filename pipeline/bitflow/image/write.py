@@ -1,21 +1,19 @@
-"""PackedNetwork <-> `.bfn`, the network as bytes. SPEC.md gives the format byte by byte; bitflow.h has it as C structs.
+"""PackedNetwork -> the bytes of a `.bfn`. SPEC.md gives the format byte by byte; bitflow.h has it as C structs.
 
-Writing is canonical: one network, one sequence of bytes. Reading is `image/read.py`.
+Writing is canonical: one network, one sequence of bytes.
 """
 
 from __future__ import annotations
 
 import struct
-import tempfile
 import zlib
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from bitflow.accumulation import MAX_SOURCES
-from bitflow.errors import ImageError, InputError
+from bitflow.errors import InputError
 from bitflow.geometry import require
 from bitflow.image.arena import Arena, arrange
 from bitflow.image.format import (
@@ -33,10 +31,9 @@ from bitflow.image.format import (
     VERSION,
     Record,
 )
-from bitflow.image.read import decode
 from bitflow.ir import Logits, PackedNetwork
 
-__all__ = ["VERSION", "Array", "Placed", "crc32", "decode", "encode", "load", "place", "record", "save"]
+__all__ = ["Array", "Placed", "encode", "place", "record"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +111,8 @@ def _logits(logits: Logits | None) -> bytes:
     return struct.pack("<4sI", LOGITS_TAG, len(logits.scale)) + numbers.tobytes()
 
 
-def encode(network: PackedNetwork) -> bytes:
-    """The bytes of the `.bfn` of a network."""
-    placed = place(network)
+def encode(network: PackedNetwork, placed: Placed) -> bytes:
+    """The bytes of the `.bfn` of a network that is laid out so."""
     out = bytearray(_header(network, placed))
     for index in range(len(network.layers)):
         out += RECORD.pack(*record(network, placed, index))
@@ -126,11 +122,6 @@ def encode(network: PackedNetwork) -> bytes:
     out += placed.text
     out += zlib.crc32(out).to_bytes(4, "little")
     return bytes(out)
-
-
-def crc32(network: PackedNetwork) -> int:
-    """The CRC-32 that ends the image: the network's name on every board."""
-    return int.from_bytes(encode(network)[-4:], "little")
 
 
 def _header(network: PackedNetwork, placed: Placed) -> bytes:
@@ -161,29 +152,3 @@ def record(network: PackedNetwork, placed: Placed, index: int) -> Record:
         placed.arena.last[index], 0, TRANSIENT if pinned is None else pinned, layer.bound,
         *(placed.offset_of(index, role) for role in ROLES), placed.layer_names[index], 0, 0,
     ))  # fmt: skip
-
-
-def save(network: PackedNetwork, path: str | Path) -> None:
-    """Write a `.bfn`: beside its place first, then renamed, so that no half-written file is ever seen."""
-    path = Path(path)
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, delete=False) as file:
-            file.write(encode(network))
-        Path(file.name).chmod(0o644)
-        Path(file.name).replace(path)
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}") from error
-
-
-def load(path: str | Path) -> PackedNetwork:
-    """Read a `.bfn`. Raises ImageError, naming the file, if it is damaged or contradicts itself."""
-    path = Path(path)
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error
-    try:
-        return decode(data)
-    except ImageError as error:
-        raise ImageError(f"{path}: {error}") from error

@@ -17,6 +17,7 @@ from bitflow.errors import ImportRefused
 from bitflow.ir import BatchNorm
 
 __all__ = [
+    "SIGN_OF_ZERO",
     "Clip",
     "Combine",
     "Concat",
@@ -38,6 +39,9 @@ __all__ = [
 
 Array = npt.NDArray[Any]
 Sides = tuple[int, int, int, int]
+
+SIGN_OF_ZERO: dict[str | None, int | None] = {"plus": 1, "minus": -1, None: None}
+"""What a person says that a sign which gives 0 for 0 is to give there."""
 
 
 @dataclass(frozen=True, slots=True)

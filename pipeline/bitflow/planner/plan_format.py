@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 
-from bitflow.image import write as image
+from bitflow.image.bfn import Image
 from bitflow.ir import PackedNetwork
 from bitflow.packed import PackedLayer
 from bitflow.planner.kernels.table import KERNELS
@@ -34,7 +34,7 @@ def encode(network: PackedNetwork, plan: Plan) -> bytes:
         choices += CHOICE.pack(choice.kernel, choice.memory, at + len(data) if own else 0, len(own))
         data += own
     size = at + len(data) + 4
-    head = HEADER.pack(MAGIC, VERSION, plan.lane_words, size, image.crc32(network), len(plan.layers))
+    head = HEADER.pack(MAGIC, VERSION, plan.lane_words, size, Image.of(network).crc32, len(plan.layers))
     body = head + choices + data
     return body + zlib.crc32(body).to_bytes(4, "little")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bitflow.image import write as image
+from bitflow.image.bfn import Image
 from bitflow.ir import PackedLayer, PackedNetwork
 from bitflow.planner import plan_format as plan_image
 from bitflow.planner.kernels.table import KERNELS
@@ -110,6 +110,6 @@ def report(
         layer.nbytes + choice.data_bytes - flash_of(layer, choice)
         for layer, choice in zip(network.layers, plan.layers, strict=True)
     )
-    size = image.place(network).size + plan_image.size(network, plan) - replaced
+    size = Image.of(network).placed.size + plan_image.size(network, plan) - replaced
     ram = plan.arena_bytes + network.input_spec.shape.size + 4 * network.classes
     return Report(board, size + plan.code_bytes, ram, plan.arena_bytes, size, flash_budget, ram_budget, rows)

@@ -8,7 +8,7 @@ from typing import Any
 
 import jinja2
 
-from bitflow.show.pareto import Limits, Tried, front, winner
+from bitflow.learn.search.pareto import Limits, Tried, front, winner
 
 __all__ = ["COLUMNS", "cells", "limits_text", "render"]
 

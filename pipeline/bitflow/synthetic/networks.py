@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from bitflow import bits
 from bitflow.engines.reference import accumulate, float_layer
+from bitflow.engines.self_test import random_images
 from bitflow.geometry import InputSpec, Shape, Window
 from bitflow.ir import (
     INPUT,
@@ -40,7 +41,7 @@ from bitflow.ir import (
 from bitflow.synthetic.coverage import CONVS, INPUTS, Plan
 from bitflow.synthetic.steps import random_pool, random_steps
 
-__all__ = ["ENDINGS", "MERGES", "SEEDS", "Recipe", "cook", "random_images", "random_network", "recipe_of"]
+__all__ = ["ENDINGS", "MERGES", "SEEDS", "Recipe", "cook", "random_network", "recipe_of"]
 
 # All combinations of `every_cell` occur in the networks of this many seeds, from 0 (tested).
 SEEDS = 300
@@ -114,23 +115,6 @@ def cook(recipe: Recipe) -> Network:
     classes = build.layers[-1].target.channels
     labels = tuple(f"class {c}" for c in range(classes))
     return Network(f"random-{recipe.seed}", build.input_spec, tuple(build.layers), labels)
-
-
-def random_images(input_spec: InputSpec, count: int, seed: int) -> npt.NDArray[Any]:
-    """Images [count, H, W, C] of the contract's type: noise, then flat ones at both ends and at the zero point.
-
-    Every second noise has a level and a contrast of its own: over uniform noise, one class would win nearly always.
-    """
-    rng = np.random.default_rng(seed)
-    low, high = input_spec.pixel_range
-    shape = input_spec.shape
-    images = rng.integers(low, high + 1, (count, shape.height, shape.width, shape.channels))
-    own = images[1::2]
-    level, contrast = rng.integers(low, high + 1, (len(own), 1, 1, shape.channels)), rng.random((len(own), 1, 1, 1))
-    images[1::2] = np.clip(level + contrast * (own - (low + high) / 2), low, high)
-    for index, value in zip(range(max(count - 3, 0), count), (low, high, input_spec.zero_point), strict=False):
-        images[index] = value
-    return images.astype(input_spec.dtype)
 
 
 @dataclass(slots=True)

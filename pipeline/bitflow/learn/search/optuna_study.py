@@ -23,7 +23,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from bitflow.errors import InputError
 from bitflow.geometry import require
-from bitflow.show.pareto import Costs, State, Tried
+from bitflow.learn.search.pareto import Costs, State, Tried
 
 __all__ = ["again", "agree", "is_open", "open_study", "quiet", "result", "results", "taken"]
 

@@ -35,12 +35,12 @@ from bitflow.learn.data.dataset import Dataset
 from bitflow.learn.networks import architectures
 from bitflow.learn.recipe import Recipe, layers_of
 from bitflow.learn.search.optuna_study import again, agree, is_open, open_study, quiet, result, results, taken
+from bitflow.learn.search.pareto import Costs, Limits, Tried
 from bitflow.learn.search.space import Space
 from bitflow.learn.training.train import train
 from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack
 from bitflow.planner.code_size import BASE_BYTES
-from bitflow.show.pareto import Costs, Limits, Tried
 
 __all__ = ["Plan", "Search", "Standing"]
 

@@ -23,7 +23,7 @@ from bitflow.errors import InputError
 from bitflow.geometry import ChannelOrder, InputSpec, Shape
 from bitflow.learn.networks import architectures
 
-__all__ = ["ModelFile", "load_module", "read", "save_module", "write"]
+__all__ = ["ModelFile", "image_crc32", "load_module", "note_image", "read", "save_module", "write"]
 
 FORMAT = 1
 
@@ -89,6 +89,17 @@ def save_module(path: Path, module: nn.Module, model: ModelFile) -> None:
         "state_dict": module.state_dict(),
     }
     write(path, facts)
+
+
+def note_image(path: Path, crc32: int) -> None:
+    """Add to a `model.pt` the CRC-32 of the nameless image that it fuses to, so that nobody need fuse it to compare."""
+    write(path, {**read(path, "model"), "image_crc32": crc32})
+
+
+def image_crc32(path: Path) -> int | None:
+    """What note_image() added; None for a file without it."""
+    found = read(path, "model").get("image_crc32")
+    return found if isinstance(found, int) else None
 
 
 def load_module(path: Path) -> tuple[nn.Sequential, ModelFile]:

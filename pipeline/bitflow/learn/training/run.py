@@ -11,19 +11,15 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from bitflow.errors import MissingError
 from bitflow.learn.data.dataset import Dataset
 from bitflow.learn.data.sanity import remarks
 from bitflow.learn.data.sources import load_data
 from bitflow.learn.networks import architectures
 from bitflow.learn.recipe import Recipe
 from bitflow.learn.training import checkpoint
-from bitflow.learn.training.evaluate import logits
-from bitflow.learn.training.history import read_epochs
 from bitflow.learn.training.teacher import trained_teacher
 from bitflow.learn.training.torchrun import is_first, is_shared, was_restarted
 from bitflow.learn.training.train import Result, train
-from bitflow.show import training
 
 __all__ = ["run"]
 
@@ -40,18 +36,18 @@ def run(
     resume: bool = False,
     tensorboard: bool = False,
     seconds: float = math.inf,
-    page: bool = False,
     on_remark: Callable[[str], None] = lambda remark: None,
     on_step: Callable[[float, float], None] = lambda epochs, best: None,
     on_epoch: Callable[[int, float], None] = lambda epoch, best: None,
+    on_saved: Callable[[Dataset, nn.Module, Result], None] = lambda dataset, module, result: None,
 ) -> tuple[nn.Sequential, checkpoint.ModelFile, Result]:
     """Train `architecture` on `data`; write model.pt into `folder` and the run's files into `folder`/training. Where
     the recipe has a teacher, that is trained first, in `folder`/training/teacher; its epochs count in on_step.
 
     Nothing is written before an epoch was judged. Equal settings give equal weights on one machine: torch's arithmetic
-    may differ between CPUs. page: draw the run as well (`show.training.page`), after model.pt is written. on_remark is
-    called with a line for each thing that is odd about data and training, and one for the page: where it lies, or why
-    there is none. Arguments and errors as `learn.data.load_data`, `learn.architectures.build` and `learn.train.train`.
+    may differ between CPUs. on_remark is called with a line for each thing that is odd about data and training.
+    on_saved is called once, after model.pt is written. Arguments and errors are those of `load_data`,
+    `architectures.build` and `train`.
     """
     dataset = load_data(data, size)
     for remark in remarks(dataset):
@@ -95,30 +91,8 @@ def run(
     if not result.best_epoch or not is_first():
         return module, model, result
     checkpoint.save_module(folder / "model.pt", module, model)
-    if page:
-        try:
-            on_remark(f"wrote {_write_page(place, dataset, module, result)}")
-        except MissingError as error:
-            on_remark(f"no page of the run: {error}")
+    on_saved(dataset, module, result)
     return module, model, result
-
-
-def _write_page(folder: Path, dataset: Dataset, module: nn.Module, result: Result) -> Path:
-    facts = {
-        "data": f"{dataset.name}, {len(dataset.train)} training and {len(dataset.test)} test images",
-        "test accuracy": "not judged" if result.test_accuracy is None else f"{result.test_accuracy:.2%}",
-        "best epoch": f"{result.best_epoch} of {result.epochs}, validation {result.validation_accuracy:.2%}",
-        "seconds": f"{result.seconds:.1f}",
-    }
-    return training.page(
-        folder,
-        read_epochs(folder),
-        facts,
-        dataset.test.images,
-        dataset.test.labels,
-        logits(module, dataset.test.images),
-        dataset.class_names,
-    )
 
 
 def _set_aside(folder: Path) -> None:

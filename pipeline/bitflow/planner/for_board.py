@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bitflow.boards import Board
 from bitflow.cores import core_of
-from bitflow.image import write as image
+from bitflow.image.bfn import Image
 from bitflow.ir import PackedNetwork
 from bitflow.planner.choice import Objective, choose
 from bitflow.planner.code_size import BASE_BYTES
@@ -26,7 +26,7 @@ def plan_for(
     """
     flash, ram = flash_budget or board.flash, ram_budget or board.ram
     weights = sum(layer.weights_bytes for layer in network.layers)
-    others = image.place(network).size - weights + BASE_BYTES
+    others = Image.of(network).placed.size - weights + BASE_BYTES
     inputs = 2 * (network.input_spec.shape.size + 4 * network.classes)
     return choose(
         network,

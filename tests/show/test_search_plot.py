@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
-from bitflow.show.pareto import Costs, Limits, Tried, front, plot, winner
+from bitflow.learn.search.pareto import Costs, Limits, Tried, front, winner
 from bitflow.show.search_page import render
+from bitflow.show.search_plot import plot
 
 
 def tried(number: int, accuracy: float, milliseconds: float | None, flash: int = 1000, **other: object) -> Tried:

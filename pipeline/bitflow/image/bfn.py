@@ -1,0 +1,83 @@
+"""A `.bfn` as one value, and its file."""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bitflow.errors import ImageError, InputError
+from bitflow.image.format import MAX_BYTES, Record
+from bitflow.image.read import decode
+from bitflow.image.write import Placed, encode, place, record
+from bitflow.packed import PackedNetwork
+
+__all__ = ["Image", "load", "save"]
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A packed network as bytes. Make it with `of`, which makes each network's image once.
+
+    placed: where everything lies in it.
+    data: the whole file.
+    """
+
+    network: PackedNetwork
+    placed: Placed
+    data: bytes = field(repr=False)
+
+    @classmethod
+    def of(cls, network: PackedNetwork) -> Image:
+        """The image of a network. Raises InputError for one that a `.bfn` cannot hold."""
+        return _image(_Same(id(network), network))
+
+    @property
+    def crc32(self) -> int:
+        """The CRC-32 that ends the image: the network's name on every board."""
+        return int.from_bytes(self.data[-4:], "little")
+
+    def record(self, index: int) -> Record:
+        """The record of a layer."""
+        return record(self.network, self.placed, index)
+
+
+@dataclass(frozen=True, slots=True)
+class _Same:
+    """A network by its identity, since it holds arrays and has no hash; it lives as long as this does."""
+
+    number: int
+    network: PackedNetwork = field(compare=False)
+
+
+@functools.lru_cache(maxsize=8)
+def _image(same: _Same) -> Image:
+    placed = place(same.network)
+    return Image(same.network, placed, encode(same.network, placed))
+
+
+def save(network: PackedNetwork, path: str | Path) -> None:
+    """Write a `.bfn`: beside its place first, then renamed, so that no half-written file is ever seen."""
+    path = Path(path)
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, delete=False) as file:
+            file.write(Image.of(network).data)
+        Path(file.name).chmod(0o644)
+        Path(file.name).replace(path)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}") from error
+
+
+def load(path: str | Path) -> PackedNetwork:
+    """Read a `.bfn`. Raises ImageError, naming the file, if it is damaged or contradicts itself."""
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    try:
+        return decode(data)
+    except ImageError as error:
+        raise ImageError(f"{path}: {error}") from error
