@@ -105,6 +105,7 @@ def compare(what: str, most: int, measured: dict[str, int]) -> None:
     assert most <= max(largest + ROOM, largest * 1.1), what
 
 
+@pytest.mark.long
 def test_each_part_of_the_code_must_be_as_large_as_counted(linkers):
     found = {cpu: parts_of(linker) for cpu, linker in linkers.items()}
     largest = {part.name: [0, 0, 0] for part in CODE_PARTS}
@@ -119,7 +120,7 @@ def test_each_part_of_the_code_must_be_as_large_as_counted(linkers):
 
 
 SETS = [
-    *((symbol,) for symbol in SYMBOLS),
+    *(pytest.param((symbol,), marks=pytest.mark.long) for symbol in SYMBOLS),
     tuple(spec.symbol for spec in KERNELS.values()),
     ("bf_input_sums", "bf_conv_patterns_16", "bf_conv_plain"),
     ("bf_input_sums", "bf_conv_patterns_8", "bf_conv_set_bits", "bf_conv_plain"),

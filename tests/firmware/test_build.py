@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bitflow.planner.for_board import plan_for
 
 from bitflow.boards import board
 from bitflow.deploy import environments, flash, platformio
@@ -25,6 +24,7 @@ from bitflow.errors import CheckFailed, InputError, MissingError
 from bitflow.geometry import InputSpec, Shape, Window
 from bitflow.ir import BatchShift, BinaryDense, InputConv, IntegerLayer, IntegerNetwork, PackedNetwork, Scores
 from bitflow.lower.pack import pack
+from bitflow.planner.for_board import plan_for
 from bitflow_hil.devices.device import Device
 from bitflow_hil.devices.emulator import Emulator
 from bitflow_hil.link.transport import SerialTransport
