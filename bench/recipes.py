@@ -26,8 +26,8 @@ import numpy as np
 import torch
 
 from bitflow import project
+from bitflow.cli.context import load_float_network
 from bitflow.cli.model import host_scores
-from bitflow.cli.train import load_network
 from bitflow.image.bfn import Image
 from bitflow.learn.baselines.train_variants import train_variant
 from bitflow.learn.data.sources import load_data
@@ -108,7 +108,7 @@ def measure(network: str, source: str, size: Size, recipe: Recipe, seconds: floa
     if result.interrupted:
         return None
     data = load_data(source, size)
-    packed = pack(fuse(load_network(folder / "model.pt")))
+    packed = pack(fuse(load_float_network(folder / "model.pt")))
     content = Image.of(packed).data
     (folder / "model.bfn").write_bytes(content)
     labels = np.argmax(host_scores(packed, data.test.images, "c"), axis=1)

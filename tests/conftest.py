@@ -14,6 +14,12 @@ ALLOWED = tuple(
     line for line in (Path(__file__).parent / "allowed_skips.txt").read_text().splitlines() if line and line[0] != "#"
 )
 
+# Workers share the processors: torch and NumPy would start as many threads as there are processors in each of them, and
+# emulators of two workers would meet on one.
+if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("BITFLOW_QEMU_PROCESSOR", worker.removeprefix("gw"))
+
 # What a shell starts in the background ignores Ctrl-C, and so would the programs that tests start and interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -28,12 +28,16 @@ def test_python_must_run(tmp_path: Path, code: str) -> None:
     assert found.returncode == 0, found.stderr
 
 
-def test_commands_must_run_in_order(tmp_path: Path) -> None:
+@pytest.mark.parametrize("whole", [False, pytest.param(True, marks=pytest.mark.long)], ids=["short", "as written"])
+def test_commands_must_run_in_order(tmp_path: Path, whole: bool) -> None:
+    """As they are written, and in the first tier with fewer epochs and images."""
     folder = tmp_path / "an empty folder"
     folder.mkdir()
     assert len(COMMANDS) >= 10
+    fewer = {"train": ["--epochs", "4"], "hil": ["--limit", "20"]}
     for command in COMMANDS:
-        call = [sys.executable, "-c", "from bitflow.cli.app import main; main()", *command[1:]]
+        words = [*command[1:], *([] if whole or "--limit" in command else fewer.get(command[1], []))]
+        call = [sys.executable, "-c", "from bitflow.cli.app import main; main()", *words]
         found = subprocess.run(call, cwd=folder, capture_output=True, text=True, check=False)
         assert found.returncode == 0, f"{shlex.join(command)}: {found.stderr}"
         print(f"$ {shlex.join(command)}\n{found.stdout}")

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 from tests.c import hostile
+from tests.c.compiling import HERE, compile_c, sources
 from tests.c.every_kind import every_kind
 from tests.c.hostile_plans import ignored
 from tests.c.planned import plan_of, planned_network
 
-from bitflow import resources
 from bitflow.cores import CORES
 from bitflow.geometry import Pool, Shape, Window
 from bitflow.image.bfn import Image
@@ -37,14 +37,12 @@ __all__ = ["LARGEST", "build", "run", "write_seeds"]
 LARGEST = 6144  # bytes of an image and its plan: larger ones only make the fuzzer slower
 LAYERS = 60  # single layers that seeds are taken of
 
-SANITIZERS = ("-std=c99", "-g", "-O1", "-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all")
+SANITIZERS = ("-g", "-O1", "-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all")
 
 
 def build(target: Path, *flags: str) -> None:
     """Compile fuzz_open.c and the C library with clang's fuzzer and sanitizers."""
-    root = resources.c_library()
-    files = [*sorted((root / "src").rglob("*.c")), Path(__file__).with_name("fuzz_open.c")]
-    subprocess.run(["clang", *SANITIZERS, *flags, f"-I{root / 'include'}", *files, "-o", target], check=True)
+    compile_c(("clang", *SANITIZERS, *flags), target, [*sources(), str(HERE / "fuzz_open.c")])
 
 
 def planned_seeds(lane_words: int) -> Iterator[bytes]:

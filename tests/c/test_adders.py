@@ -29,7 +29,7 @@ CORES = {
 
 
 @pytest.mark.parametrize("words", [1, 4])
-@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+@pytest.mark.parametrize("compiler", ["gcc", pytest.param("clang", marks=pytest.mark.long)])
 def test_c_form_must_count_as_lanes_do(tmp_path: Path, compiler: str, words: int) -> None:
     files = [*GENERIC, str(HERE / "adders.c")]
     compile_c((compiler, *SANITIZERS, f"-DBF_LANE_WORDS={words}"), tmp_path / "adders", files, SOURCE)
@@ -37,7 +37,7 @@ def test_c_form_must_count_as_lanes_do(tmp_path: Path, compiler: str, words: int
     assert (done.returncode, done.stdout) == (0, "0 failures\n"), done.stderr
 
 
-@pytest.mark.parametrize("form", ["assembly", "C"])
+@pytest.mark.parametrize("form", ["assembly", pytest.param("C", marks=pytest.mark.long)])
 @pytest.mark.parametrize("cpu", CORES)
 def test_core_must_count_as_lanes_do(tmp_path: Path, cpu: str, form: str) -> None:
     machine, flags = CORES[cpu]

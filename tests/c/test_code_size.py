@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from tests.c.compiling import WARNINGS, arm_sources
+from tests.c.compiling import WARNINGS, library_objects
 from tests.c.every_kind import every_kind
 from tests.c.planned import plan_of, planned_network
 
@@ -39,9 +39,7 @@ class Linker:
         self.folder = folder
         flags = ("-mthumb", f"-mcpu={cpu}", *HARD[cpu == "cortex-m55"], "-O2", "-ffunction-sections", "-fdata-sections")
         self.command = ("arm-none-eabi-gcc", *flags, *WARNINGS, f"-I{resources.c_library() / 'include'}", f"-I{folder}")
-        sources = arm_sources()
-        subprocess.run([*self.command, "-c", *sources], check=True, cwd=folder)
-        self.objects = [folder / f"{Path(source).stem}.o" for source in sources]
+        self.objects = [Path(path) for path in library_objects(("arm-none-eabi-gcc", *flags))]
         self.empty = self._size(EMPTY, [])
 
     def _size(self, main: str, objects: list[Path], *files: str) -> int:
@@ -107,6 +105,7 @@ def compare(what: str, most: int, measured: dict[str, int]) -> None:
     assert most <= max(largest + ROOM, largest * 1.1), what
 
 
+@pytest.mark.long
 def test_each_part_of_the_code_must_be_as_large_as_counted(linkers):
     found = {cpu: parts_of(linker) for cpu, linker in linkers.items()}
     largest = {part.name: [0, 0, 0] for part in CODE_PARTS}
@@ -121,7 +120,7 @@ def test_each_part_of_the_code_must_be_as_large_as_counted(linkers):
 
 
 SETS = [
-    *((symbol,) for symbol in SYMBOLS),
+    *(pytest.param((symbol,), marks=pytest.mark.long) for symbol in SYMBOLS),
     tuple(spec.symbol for spec in KERNELS.values()),
     ("bf_input_sums", "bf_conv_patterns_16", "bf_conv_plain"),
     ("bf_input_sums", "bf_conv_patterns_8", "bf_conv_set_bits", "bf_conv_plain"),

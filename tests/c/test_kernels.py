@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import struct
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator
 from dataclasses import replace
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from hypothesis import given, note, settings
 from tests.c.compiling import HERE, SANITIZERS, compile_c, sources
 from tests.c.test_random import run
 from tests.synthetic.specs import specs
+from tests.tiers import parts
 
 from bitflow.cores import CORES
 from bitflow.engines.reference import run_packed
@@ -26,10 +26,17 @@ from bitflow.synthetic.layer_plans import every_plan
 from bitflow.synthetic.single_layers import Spec, random_spec, single_layer, typical_spec
 
 LAYERS = 300
-STREAM = 25
+STREAM = 140
 IMAGES = 3
 TRIES = 60  # of the search for groups: any grouping must give the same bits
 WIDTHS = {1: "v7m", 4: "mve"}
+
+
+@pytest.fixture(scope="module")
+def _few_tries() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(grouping, "TRIES", TRIES)
+        yield
 
 
 @pytest.fixture(scope="module", params=[1, 4], ids=["lanes of 32 bits", "lanes of 128 bits"])
@@ -56,19 +63,6 @@ def cases(spec: Spec, seed: int, lane_words: int) -> tuple[bytes, list[Kernel]]:
     return data, kernels
 
 
-def differences(program: Path, lane_words: int, seeds: range) -> tuple[str, set[Kernel]]:
-    """What the library says of the layers of some seeds, "" if all are right; and which kernels ran."""
-    grouping.TRIES = TRIES
-    data, kernels = b"", []
-    for seed in seeds:
-        more, found = cases((typical_small, random_spec)[seed % 4 > 0](seed), seed, lane_words)
-        data += more
-        kernels += found
-    code, words = run(program, data)
-    right = (code, words) == (0, f"{len(kernels)} networks\n")
-    return "" if right else f"of the seeds {seeds}: {words}", set(kernels)
-
-
 def typical_small(seed: int) -> Spec:
     """A typical layer that is not too large for a reference in NumPy."""
     return next(
@@ -77,22 +71,32 @@ def typical_small(seed: int) -> Spec:
     )  # fmt: skip
 
 
-def test_every_kernel_must_give_the_reference_s_words(stream: tuple[Path, int]) -> None:
+def layer(seed: int) -> Spec:
+    return (typical_small, random_spec)[seed % 4 > 0](seed)
+
+
+@pytest.mark.parametrize("seeds", parts(LAYERS, STREAM))
+@pytest.mark.usefixtures("_few_tries")
+def test_every_kernel_must_give_the_reference_s_words(stream: tuple[Path, int], seeds: range) -> None:
+    """The sample has each kernel."""
     program, lane_words = stream
-    parts = [range(start, min(start + STREAM, LAYERS)) for start in range(0, LAYERS, STREAM)]
-    with ProcessPoolExecutor(2, get_context("spawn")) as processes:
-        found = list(processes.map(differences, [program] * len(parts), [lane_words] * len(parts), parts))
-    assert not (wrong := [words for words, _ in found if words]), wrong[0]
-    ran = set().union(*(kernels for _, kernels in found))
+    found = {seed: cases(layer(seed), seed, lane_words) for seed in seeds}
+    wrong = {}
+    for seed, (data, kernels) in found.items():
+        said = run(program, data)
+        if said != (0, f"{len(kernels)} networks\n"):
+            wrong[seed] = said[1]
+    assert wrong == {}
+    ran = {kernel for _, kernels in found.values() for kernel in kernels}
     assert ran >= {Kernel.INPUT_SUMS, Kernel.INPUT_PLAIN, Kernel.PATTERNS_16, Kernel.PATTERNS_8, Kernel.PATTERNS_1,
                    Kernel.SET_BITS, Kernel.CONV_PLAIN}  # fmt: skip
 
 
 @settings(max_examples=100, deadline=None)
 @given(spec=specs())
+@pytest.mark.usefixtures("_few_tries")
 def test_any_layer_must_give_the_reference_s_words(stream: tuple[Path, int], spec: Spec) -> None:
     program, lane_words = stream
-    grouping.TRIES = TRIES
     data, kernels = cases(spec, 1, lane_words)
     note(f"{spec} by {[kernel.name for kernel in kernels]}")
     assert run(program, data) == (0, f"{len(kernels)} networks\n")

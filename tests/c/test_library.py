@@ -126,15 +126,15 @@ def test_hostile_image_must_be_refused_with_its_reason(data, status):
         decode(data)
 
 
-@pytest.fixture(scope="module")
-def fuzzed(tmp_path_factory) -> Path:
+@pytest.fixture(scope="module", params=[2_000, pytest.param(20_000, marks=pytest.mark.long)])
+def fuzzed(request, tmp_path_factory) -> Path:
     """The fuzz target with sanitizers and coverage, run for a fixed number of images from a fixed seed."""
     folder = tmp_path_factory.mktemp("fuzz")
     fuzzing.write_seeds(folder / "seeds")
     fuzzing.build(folder / "fuzz", "-fprofile-instr-generate", "-fcoverage-mapping")
     monkeypatch = pytest.MonkeyPatch()
     monkeypatch.setenv("LLVM_PROFILE_FILE", str(folder / "raw"))
-    fuzzing.run(folder / "fuzz", folder / "seeds", 20_000)
+    fuzzing.run(folder / "fuzz", folder / "seeds", request.param)
     monkeypatch.undo()
     return folder
 

@@ -24,7 +24,7 @@ def test_c_form_must_list_every_input(tmp_path: Path, compiler: str, words: int)
     assert (done.returncode, done.stdout) == (0, "0 failures\n"), done.stderr
 
 
-@pytest.mark.parametrize("form", ["assembly", "C"])
+@pytest.mark.parametrize("form", ["assembly", pytest.param("C", marks=pytest.mark.long)])
 @pytest.mark.parametrize("cpu", CORES)
 def test_core_must_list_every_input(tmp_path: Path, cpu: str, form: str) -> None:
     machine, flags = CORES[cpu]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, note, settings
 from tests.synthetic.recipes import recipes
+from tests.tiers import seeds
 
 from bitflow.engines.host import HostEngine
 from bitflow.engines.reference import Trace, run_packed
@@ -31,7 +32,7 @@ def climbs(network: Network, seed: int) -> PackedNetwork:
     return packed
 
 
-@pytest.mark.parametrize("seed", range(SEEDS))
+@pytest.mark.parametrize("seed", seeds(SEEDS))
 def test_every_rung_must_give_equal_bits(seed):
     network = random_network(seed)
     climbs(network, seed)

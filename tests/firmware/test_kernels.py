@@ -1,28 +1,26 @@
 """Every kernel on each core, on hundreds of random layers: the words of the layer in question are the reference's.
 
-A board runs one firmware; layers are sent to it with plans, one for each kernel that covers them. The boards run side
-by side, two at a time.
+A board runs one firmware; layers are sent to it with plans, one for each kernel that covers them.
 """
 
 from __future__ import annotations
 
-import os
+import functools
 from collections import Counter
-from collections.abc import Callable
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+from tests.tiers import parts
 
 from bitflow.boards import board
 from bitflow.cores import CORES, core_of
 from bitflow.deploy.build import Built
 from bitflow.engines.reference import run_packed
 from bitflow.engines.self_test import random_images
+from bitflow.errors import DeviceError
 from bitflow.image.bfn import Image
 from bitflow.planner import plan_format as plan_image
 from bitflow.planner.kernels.spec import Kernel
@@ -51,8 +49,8 @@ class Case:
     words: npt.NDArray[np.uint32]
 
 
+@functools.cache
 def case(seed: int, lane_words: int) -> Case:
-    grouping.TRIES = TRIES
     network = single_layer(random_spec(seed), seed)
     picture = random_images(network.input_spec, 4, seed)[0]
     index = measured(network)
@@ -62,41 +60,42 @@ def case(seed: int, lane_words: int) -> Case:
     return Case(Image.of(network).data, plans, picture, index, words.view(np.uint32).reshape(-1))
 
 
-def ran(name: str, elf: Path, cases: list[Case]) -> Counter[Kernel]:
-    """All layers with all their kernels on a board."""
-    done: Counter[Kernel] = Counter()
-    with Emulator(board(name), elf) as running, Device(SerialTransport(running.port)) as device:
-        device.info()
-        for seed, each in enumerate(cases):
-            turn = seed % len(each.plans)
-            for kernel, plan in each.plans if name in EVERY else each.plans[turn : turn + 1]:
-                device.load(each.data, plan)
-                words = device.map_of(each.picture, each.index)
-                assert np.array_equal(words, each.words), f"{name}: layer {seed} by {kernel.name}"
-                done[kernel] += 1
-    return done
+@pytest.fixture(scope="module", autouse=True)
+def _few_tries() -> Iterator[None]:
+    """Any grouping has the bits that are compared here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(grouping, "TRIES", TRIES)
+        yield
 
 
-@pytest.fixture(scope="module")
-def reports(firmware: Callable[[str], Built]) -> dict[str, Future[Counter[Kernel]]]:
-    elves = {name: firmware(name).elf for name in EVERY + IN_TURN}
-    with ProcessPoolExecutor(2, get_context("spawn")) as processes:
-        cases = {w: list(processes.map(case, range(LAYERS), [w] * LAYERS, chunksize=10)) for w in (1, 4)}
-    processors = sorted(os.sched_getaffinity(0))
-    free = iter(processors)
-    with ThreadPoolExecutor(len(processors[:2]), initializer=lambda: os.sched_setaffinity(0, {next(free)})) as workers:
-        return {
-            name: workers.submit(ran, name, elf, cases[core_of(board(name).cpu).lane_words])
-            for name, elf in elves.items()
-        }
-
-
+@pytest.mark.parametrize("seeds", parts(LAYERS, 70))
 @pytest.mark.parametrize("name", EVERY + IN_TURN)
 def test_every_kernel_must_give_the_reference_s_words(
-    name: str, reports: dict[str, Future[Counter[Kernel]]], capsys: pytest.CaptureFixture[str]
+    name: str, seeds: range, firmware: Callable[[str], Built]
 ) -> None:
-    done = reports[name].result()
-    with capsys.disabled():
-        print(f"\n{name}: {', '.join(f'{count} layers by {kernel.name}' for kernel, count in sorted(done.items()))}")
-    assert done[Kernel.CONV_PLAIN] == LAYERS or (name in IN_TURN and done.total() == LAYERS)
+    """The sample has each kernel. What differs is named by seed and kernel, and the others are tried in any case."""
+    elf, lane_words = firmware(name).elf, core_of(board(name).cpu).lane_words
+    jobs = []
+    for seed in seeds:
+        plans = case(seed, lane_words).plans
+        turn = seed % len(plans)
+        jobs += [(seed, *plan) for plan in (plans if name in EVERY else plans[turn : turn + 1])]
+    done, wrong, jobs = Counter[Kernel](), list[str](), jobs[::-1]
+    while jobs:
+        with Emulator(board(name), elf) as running, Device(SerialTransport(running.port)) as device:
+            device.info()
+            while jobs:
+                seed, kernel, plan = jobs.pop()
+                each = case(seed, lane_words)
+                done[kernel] += 1
+                try:
+                    device.load(each.data, plan)
+                    if not np.array_equal(device.map_of(each.picture, each.index), each.words):
+                        wrong.append(f"layer {seed} by {kernel.name}")
+                except DeviceError as error:  # the next ones get a new board
+                    wrong.append(f"layer {seed} by {kernel.name}: {error}")
+                    break
+    print(f"{name}: {', '.join(f'{count} layers by {kernel.name}' for kernel, count in sorted(done.items()))}")
+    assert wrong == []
+    assert name in IN_TURN or done[Kernel.CONV_PLAIN] == len(seeds)
     assert {Kernel.PATTERNS_16, Kernel.PATTERNS_8, Kernel.PATTERNS_1, Kernel.SET_BITS} <= set(done)

@@ -1,27 +1,28 @@
 """Hundreds of random networks on each core, sent one after the other into a firmware that runs.
 
-The boards run side by side, each worker with its emulators on a processor of its own. The micro:bit takes what fits its
+The micro:bit takes what fits its
 16 KB; what does not fit runs as ARMv6-M code on a machine with more RAM.
 """
 
 from __future__ import annotations
 
-import os
+import functools
 from collections import Counter
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 from tests.firmware.conftest import EMULATED, V6M
+from tests.tiers import parts
 
 from bitflow.boards import Board, board
 from bitflow.deploy.build import Built
 from bitflow.engines.host import HostEngine
 from bitflow.engines.self_test import random_images
+from bitflow.errors import DeviceError
 from bitflow.image.bfn import Image
 from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack
@@ -48,14 +49,7 @@ class Case:
     ram: int
 
 
-@dataclass(slots=True)
-class Report:
-    """How many networks a core ran, and in how many of them each cell was."""
-
-    loaded: Counter[str] = field(default_factory=Counter)
-    seen: Counter[Cell] = field(default_factory=Counter)
-
-
+@functools.cache
 def case(seed: int) -> Case:
     floats = random_network(seed)
     network = pack(fuse(floats))
@@ -73,58 +67,52 @@ def case(seed: int) -> Case:
     )
 
 
-@pytest.fixture(scope="module")
-def cases() -> list[Case]:
-    return [case(seed) for seed in range(SEEDS)]
+def wrong(device: Device, each: Case) -> str:
+    """What differs on a device from what the host says; "" if nothing does."""
+    if device.load(each.data).name != each.name:
+        return "another network"
+    if not np.array_equal([run.scores for run in device.run(each.images)], each.scores):
+        return "other scores"
+    pairs = enumerate(zip(device.hidden(each.images[0]), each.hidden, strict=True))
+    return ", ".join(f"another map of layer {layer}" for layer, (got, want) in pairs if not np.array_equal(got, want))
 
 
-def ran(target: Board, elf: Path, cases: list[Case], report: Report) -> list[Case]:
-    """Runs all that fit; returns the others."""
-    left = []
-    with Emulator(target, elf) as running, Device(SerialTransport(running.port)) as device:
-        room = device.info().load_bytes
-        for each in cases:
-            if each.ram > room:
-                left.append(each)
-                continue
-            assert device.load(each.data).name == each.name
-            scores = [run.scores for run in device.run(each.images)]
-            assert np.array_equal(scores, each.scores), f"{target.name}: {each.name}: other scores"
-            for layer, (got, want) in enumerate(zip(device.hidden(each.images[0]), each.hidden, strict=True)):
-                assert np.array_equal(got, want), f"{target.name}: {each.name}: another map of layer {layer}"
-            report.loaded[target.name] += 1
-            report.seen.update(each.cells)
-    return left
+def differences(target: Board, elf: Path, seeds: Sequence[int]) -> tuple[dict[int, str], list[int]]:
+    """What was wrong, by seed, and the seeds of networks that do not fit: all others are tried in any case."""
+    found: dict[int, str] = {}
+    left: list[int] = []
+    todo = list(seeds)
+    while todo:
+        with Emulator(target, elf) as running, Device(SerialTransport(running.port)) as device:
+            room = device.info().load_bytes
+            while todo:
+                seed = todo.pop(0)
+                if case(seed).ram > room:
+                    left.append(seed)
+                    continue
+                try:
+                    if said := wrong(device, case(seed)):
+                        found[seed] = said
+                except DeviceError as error:  # the next ones get a new board
+                    found[seed] = str(error)
+                    break
+    return found, left
 
 
-def core(name: str, elf: Path, v6m: Path, cases: list[Case]) -> Report:
-    """All networks on a core."""
-    report = Report()
-    left = ran(board(name), elf, cases, report)
-    if left and name == "qemu-m0":
-        left = ran(V6M, v6m, left, report)
-    assert not left, f"{name}: no room for {[each.name for each in left]}"
-    return report
-
-
-@pytest.fixture(scope="module")
-def reports(cases: list[Case], firmware: Callable[[str], Built], v6m: Path) -> Iterator[dict[str, Future[Report]]]:
-    elves = {name: firmware(name).elf for name in EMULATED}
-    processors = sorted(os.sched_getaffinity(0))
-    free = iter(processors)
-    with ThreadPoolExecutor(len(processors[:2]), initializer=lambda: os.sched_setaffinity(0, {next(free)})) as workers:
-        yield {name: workers.submit(core, name, elf, v6m, cases) for name, elf in elves.items()}
-
-
+@pytest.mark.parametrize("seeds", parts(SEEDS, 140))
 @pytest.mark.parametrize("name", EMULATED)
-def test_every_random_network_equals_the_host(
-    name: str, reports: dict[str, Future[Report]], capsys: pytest.CaptureFixture[str]
+def test_random_networks_must_equal_the_host(
+    name: str, seeds: range, firmware: Callable[[str], Built], v6m: Path
 ) -> None:
-    """Together they leave no combination out, on each core."""
-    report, wanted = reports[name].result(), every_cell()
-    assert report.loaded.total() == SEEDS
-    with capsys.disabled():
-        loaded = ", ".join(f"{count} networks on {where}" for where, count in report.loaded.items())
-        least = min(report.seen[cell] for cell in wanted)
-        print(f"\n{name}: {loaded}; {len(wanted & set(report.seen))} of {len(wanted)} cells, {least} or more in each")
-    assert wanted <= set(report.seen), f"{name} ran no network with {sorted(wanted - set(report.seen))}"
+    found, left = differences(board(name), firmware(name).elf, seeds)
+    if left and name == "qemu-m0":
+        more, left = differences(V6M, v6m, left)
+        found |= more
+    assert (found, left) == ({}, []), "by seed: what is wrong; for which there is no room"
+
+
+@pytest.mark.long
+def test_networks_together_must_leave_no_combination_out() -> None:
+    """Those that every core runs."""
+    seen = Counter(cell for seed in range(SEEDS) for cell in case(seed).cells)
+    assert every_cell() <= set(seen)

@@ -11,6 +11,8 @@ prefix = board.get("build.prefix")
 cpu = [f"-mcpu={board.get('build.cpu')}", *board.get("build.flags").split()]
 if board.get("build.float_abi", ""):
     cpu.append(f"-mfloat-abi={board.get('build.float_abi')}")
+# The same bytes wherever the project is: debuggers find its sources from there.
+anywhere = f"-ffile-prefix-map={env['PROJECT_DIR']}=."
 
 env.Replace(
     AR=f"{prefix}gcc-ar",
@@ -30,9 +32,9 @@ env.Replace(
     SIZEPRINTCMD="$SIZETOOL -B -d $SOURCES",
 )
 env.Append(
-    ASFLAGS=cpu,
+    ASFLAGS=[*cpu, anywhere],
     ASPPFLAGS=["-x", "assembler-with-cpp"],
-    CCFLAGS=cpu,
+    CCFLAGS=[*cpu, anywhere],
     LINKFLAGS=[
         *cpu,
         "-nostartfiles",

@@ -25,6 +25,7 @@ __all__ = ["Emulator", "command"]
 
 PROGRAM = os.environ.get("BITFLOW_QEMU")  # another one than the core's: some boards need a newer QEMU
 _END_S = 1.0  # a line that hangs up is seen before the end of the process
+_running: set[int] = set()  # emulators of this process
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
@@ -45,13 +46,15 @@ def command(board: Board, elf: Path) -> list[str]:
 def _before_exec() -> Callable[[], None]:
     """What the child does before it becomes QEMU: it asks the kernel to be killed when this process ends, and stays on
     one processor: with -icount only one of QEMU's threads works at a time, and each received byte passes from one to
-    the other, which is three times quicker within a processor.
+    the other, which is three times quicker within a processor. Emulators of a process take different ones, the first
+    that of BITFLOW_QEMU_PROCESSOR, by which several processes keep out of each other's way.
     """
     libc, parent = ctypes.CDLL(None), os.getpid()
+    number = int(os.environ.get("BITFLOW_QEMU_PROCESSOR", parent)) + len(_running)
 
     def ask() -> None:
         processors = sorted(os.sched_getaffinity(0))
-        os.sched_setaffinity(0, {processors[os.getpid() % len(processors)]})
+        os.sched_setaffinity(0, {processors[number % len(processors)]})
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # it ended in between
             os._exit(1)
@@ -89,6 +92,7 @@ class Emulator:
             command(board, elf), stdin=master, stdout=master, stderr=self._errors,
             start_new_session=True, preexec_fn=_before_exec(),
         )  # fmt: skip
+        _running.add(self._process.pid)
         os.close(master)
         atexit.register(self.stop)
 
@@ -111,6 +115,7 @@ class Emulator:
         atexit.unregister(self.stop)
         self._process.kill()
         self._process.wait()
+        _running.discard(self._process.pid)
         self._errors.close()
         with contextlib.suppress(OSError):
             os.close(self._slave)

@@ -1,19 +1,19 @@
-"""Builds the firmware of a network for a board, in .bitflow/firmware of the project folder."""
+"""Builds the firmware of a network for a board: its project is .bitflow/firmware/NAME of the project folder.
+
+What was compiled is kept by its content in the user's cache: the same network and board in another project, or in
+another process at the same time, is compiled once.
+"""
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import json
-import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bitflow import resources
+from bitflow import files, resources
 from bitflow._version import __version__
 from bitflow.boards import Board, boards
 from bitflow.deploy import environments, platformio
@@ -30,6 +30,7 @@ __all__ = ["Built", "build", "folder_of"]
 
 _IN_FLASH = (".vectors", ".fast", ".text", ".rodata", ".ARM.exidx", ".data")
 _IN_RAM = (".data", ".bss", ".arena")
+_PROGRAM, _MAP, _SIZES = "firmware.elf", "firmware.map", "sizes.json"
 _COPIED = ("src", "lib", "platform")  # made anew, so that no file of an earlier network stays
 
 
@@ -37,7 +38,7 @@ _COPIED = ("src", "lib", "platform")  # made anew, so that no file of an earlier
 class Built:
     """A firmware. flash_bytes, ram_bytes: what it takes, the stack included; stack_bytes: room for the stack.
 
-    fresh: whether it was compiled now, rather than found from an earlier build.
+    fresh: whether it was compiled now, rather than found.
     """
 
     board: str
@@ -52,8 +53,7 @@ class Built:
 
 def folder_of(network: PackedNetwork, project_folder: Path) -> Path:
     """Where the firmware project of a network is."""
-    name = re.sub(r"[^A-Za-z0-9_-]+", "-", network.name).strip("-") or "model"
-    return project_folder / ".bitflow" / "firmware" / name
+    return project_folder / ".bitflow" / "firmware" / files.file_name(network.name)
 
 
 def build(
@@ -66,7 +66,7 @@ def build(
     method: str | None = None,
     mlperf: str = "",
 ) -> Built:
-    """Generate and compile; what was built from the same network, sources and compiler is not built again.
+    """Generate and compile; what was built from the same network, sources and compiler, here or elsewhere, is found.
 
     Budgets are bytes, 0: what the board has. wish: what kernels are chosen for. method:
     of upload. mlperf: the test of MLPerf Tiny that it names. Raises InputError for a board without
@@ -76,23 +76,21 @@ def build(
         names = ", ".join(row.name for row in boards() if row.buildable)
         raise InputError(f"no firmware for board {board.name} ({board.says}); boards to build for: {names}")
     folder = folder_of(network, project_folder)
-    elf = platformio.firmware(folder, board.name)
-    stamp = elf.with_name("bitflow.json")
     plan = plan_for(network, board, objective, flash_budget, ram_budget)
     # PlatformIO drops the builds of all boards where these change: they are the same for as many as can be.
-    files = environments.files(plan.arena_bytes, methods={board.name: method} if method else None)
-    with _locked(folder):
-        key = _key(network, plan, board, files | {"mlperf": mlperf})
-        sizes = _built_before(stamp, elf, key)
-        fresh = sizes is None
+    texts = environments.files(plan.arena_bytes, methods={board.name: method} if method else None)
+    key = _key(network, plan, board, texts | {"mlperf": mlperf})
+    stamp = platformio.firmware(folder, board.name).with_name("bitflow.json")
+    with files.locked(folder / ".lock"):
+        sizes, fresh = _built_before(stamp, key), False
         if sizes is None:
             stamp.unlink(missing_ok=True)
             for name in _COPIED:
                 shutil.rmtree(folder / name, ignore_errors=True)
-            codegen.generate_platformio(network, folder, files, plan=plan, mlperf=mlperf)
-            platformio.run(folder, board.name, bare=board.bare is not None)
-            sizes = _measure(elf)
-            stamp.write_text(json.dumps({"key": key, **asdict(sizes)}))
+            codegen.generate_platformio(network, folder, texts, plan=plan, mlperf=mlperf)
+            kept, fresh = files.built("firmware", key, lambda out: _compile(folder, board, out))
+            sizes = _bring(kept, stamp, key)
+    elf = platformio.firmware(folder, board.name)
     built = Built(
         board.name, folder, elf, Image.of(network).crc32, sizes.flash, sizes.static + sizes.stack, sizes.stack, fresh
     )
@@ -106,29 +104,14 @@ def _check(memory: str, needed: int, limit: int | None, board: Board) -> None:
         raise CheckFailed(f"the firmware needs {needed} bytes of {memory}, {limit} are allowed on {board.name}")
 
 
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """One build at a time in a folder, across processes."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def _key(network: PackedNetwork, plan: Plan, board: Board, files: Mapping[str, str]) -> str:
-    """What a firmware depends on, as one number: network, plan, sources, templates, compiler, board."""
-    digest = hashlib.sha256(f"{__version__}\0{board.name}\0".encode())
-    digest.update("\0".join(f"{name}\0{text}" for name, text in sorted(files.items())).encode())
-    digest.update(Image.of(network).data + plan_image.encode(network, plan))
-    compiler = shutil.which(platformio.COMPILER)
-    if compiler:
-        path = Path(compiler).resolve()
-        digest.update(f"{path}\0{path.stat().st_mtime_ns}".encode())
-    for root in (resources.firmware(), resources.templates()):
-        for path in sorted(root.rglob("*")):
-            if path.is_file() and not any(part.startswith((".", "__")) for part in path.relative_to(root).parts):
-                digest.update(f"\0{path.relative_to(root)}\0".encode() + path.read_bytes())
-    return digest.hexdigest()
+def _key(network: PackedNetwork, plan: Plan, board: Board, texts: Mapping[str, str]) -> str:
+    """What a firmware depends on: network, plan, sources, templates, compiler, board."""
+    return files.digest(
+        *(__version__, board.name, files.program(platformio.COMPILER)),
+        *(word for name_and_text in sorted(texts.items()) for word in name_and_text),
+        *(Image.of(network).data, plan_image.encode(network, plan)),
+        files.tree_digest(resources.firmware(), resources.templates()),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,14 +121,57 @@ class _Sizes:
     stack: int
 
 
-def _built_before(stamp: Path, elf: Path, key: str) -> _Sizes | None:
+def _built_before(stamp: Path, key: str) -> _Sizes | None:
+    """Of the firmware in the project folder, where it is of this key and nobody built another one in its place."""
     try:
         facts = json.loads(stamp.read_text())
-    except (OSError, ValueError):
+        elf = stamp.with_name(_PROGRAM).read_bytes()
+        if (facts.pop("key"), facts.pop("elf")) != (key, files.digest(elf)):
+            return None
+        return _Sizes(**facts)
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    if facts.pop("key", None) != key or not elf.is_file():
-        return None
+
+
+def _bring(kept: Path, stamp: Path, key: str) -> _Sizes:
+    """Put a firmware of the cache where PlatformIO would, and remember which it is."""
+    stamp.parent.mkdir(parents=True, exist_ok=True)
+    for path in (kept / _PROGRAM, kept / _MAP):
+        if path.exists():
+            files.write_atomic(stamp.with_name(path.name), path.read_bytes())
+    facts = json.loads((kept / _SIZES).read_text())
+    elf = files.digest((kept / _PROGRAM).read_bytes())
+    files.write_atomic(stamp, json.dumps({"key": key, "elf": elf, **facts}))
     return _Sizes(**facts)
+
+
+def _compile(project: Path, board: Board, out: Path) -> None:
+    """Compile a project; program, map and sizes go into the folder `out`."""
+    log = project / "build.log"
+    if board.bare is None:  # PlatformIO fetches a framework for it: uploads find its objects in the project
+        platformio.run(project, board.name, log, bare=False)
+        _collect(platformio.firmware(project, board.name), out)
+        return
+    # The library is the same for all networks: it is compiled once a board, in a folder that all projects share.
+    key = files.digest(board.name, files.program(platformio.COMPILER), files.tree_digest(resources.firmware()))
+    shared, _ = files.built("workshop", key, lambda folder: None)
+    with files.locked(shared / ".lock"):
+        for name in _COPIED:
+            shutil.rmtree(shared / name, ignore_errors=True)
+            shutil.copytree(project / name, shared / name)
+        for path in project.glob("*.ini"):
+            shutil.copy(path, shared)
+        elf = platformio.firmware(shared, board.name)
+        elf.unlink(missing_ok=True)  # linker scripts count, too, and PlatformIO does not look at them
+        platformio.run(shared, board.name, log)
+        _collect(elf, out)
+
+
+def _collect(elf: Path, out: Path) -> None:
+    for path in (elf, elf.with_name(_MAP)):
+        if path.exists():
+            shutil.copy(path, out)
+    (out / _SIZES).write_text(json.dumps(asdict(_measure(elf))))
 
 
 def _measure(elf: Path) -> _Sizes:

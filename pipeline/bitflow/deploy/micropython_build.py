@@ -6,8 +6,6 @@ by the same compiler is not built again.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import platform
 import re
 import shutil
@@ -15,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bitflow import resources
+from bitflow import files, resources
 from bitflow.boards import Board, boards
 from bitflow.deploy import micropython_source as sources
 from bitflow.deploy.micropython_source import Source
@@ -184,24 +182,9 @@ def _cached(
     build: Callable[[Path], None],
 ) -> Path:
     """The folder of a build; it is built where it is not there yet."""
-    digest = hashlib.sha256(f"{source.folder}\0{source.version}\0".encode() + content)
-    for program in programs:
-        path = Path(shutil.which(program) or program).resolve()
-        digest.update(f"{path}\0{path.stat().st_mtime_ns}\0".encode())
-    for place, tree in trees.items():
-        for path in sorted(tree.rglob("*")):
-            if (
-                path.is_file()
-                and path.suffix not in _DOCUMENTS
-                and not any(part.startswith((".", "__")) for part in path.relative_to(tree).parts)
-            ):
-                digest.update(f"{place}/{path.relative_to(tree)}\0".encode() + path.read_bytes())
-    folder = source.built / f"{kind}-{digest.hexdigest()[:12]}"
-    stamp = folder / "bitflow.json"
-    with sources.locked(source.built / f".{kind}"):
-        if not stamp.is_file():
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True)
-            build(folder)
-            stamp.write_text(json.dumps({"kind": kind, "micropython": source.version}))
-    return folder
+    key = files.digest(
+        *(str(source.folder), str(source.version), content),
+        *(files.program(name) for name in programs),
+        *(word for place, tree in trees.items() for word in (place, files.tree_digest(tree, without=_DOCUMENTS))),
+    )
+    return files.built(f"micropython-{kind}", key, build)[0]

@@ -7,7 +7,6 @@ release is brought once into the user's cache, checked by its SHA-256, and found
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import re
@@ -23,10 +22,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bitflow import resources
+from bitflow import files, resources
 from bitflow.errors import BitflowError, InputError, MissingError
 
-__all__ = ["VARIABLE", "Source", "find", "locked", "make", "make_port", "setup"]
+__all__ = ["VARIABLE", "Source", "find", "make", "make_port", "setup"]
 
 VARIABLE = "BITFLOW_MICROPYTHON"
 
@@ -76,7 +75,7 @@ def find(source: Path | None = None) -> Source:
     if named is not None:
         folder = named.expanduser().resolve()
         version = _version_of(folder)
-        mark = hashlib.sha256(str(folder).encode()).hexdigest()[:8]
+        mark = files.digest(str(folder))[:8]
         return Source(folder, version, home / f"{_dotted(version)}-{mark}")
     folder = home / f"micropython-{_dotted(_PINNED)}"
     if not folder.is_dir():
@@ -92,7 +91,7 @@ def setup(source: Path | None = None) -> Source:
     """
     _need("make", "sudo apt-get install make")
     _need("gcc", "sudo apt-get install gcc libc6-dev")
-    with locked(_home()):
+    with files.locked(_home() / ".lock"):
         try:
             found = find(source)
         except MissingError:
@@ -137,15 +136,6 @@ def make(folder: Path, settings: Mapping[str, str]) -> str:
         first = next((line for line in lines if re.search(r"\berror\b|Error", line)), lines[-1] if lines else "")
         raise BitflowError(f"make failed in {folder}: {first.strip()}")
     return done.stdout
-
-
-@contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """One at a time in a folder, across processes."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 @contextlib.contextmanager

@@ -58,21 +58,21 @@ def variables(folder: Path) -> dict[str, str]:
     return {**os.environ, **_QUIET, **own}
 
 
-def run(folder: Path, environment: str, bare: bool = True) -> None:
-    """Build. The output goes to build.log in the folder. bare: by the compiler on PATH; else PlatformIO brings its own.
+def run(folder: Path, environment: str, log: Path, bare: bool = True) -> None:
+    """Build. log: where the output goes. bare: by the compiler on PATH; else PlatformIO brings its own.
 
-    Raises MissingError without PlatformIO, compiler or registry, CheckFailed where the program does not fit the
-    memories, BitflowError with the first error otherwise.
+    What was built of other sources in the folder is used again as far as it is equal. Raises MissingError without
+    PlatformIO, compiler or registry, CheckFailed where the program does not fit the memories, BitflowError with the
+    first error otherwise.
     """
     if importlib.util.find_spec("platformio") is None:
         raise MissingError("platformio is not installed: pip install 'bitflow-net[firmware]'")
     if bare and shutil.which(COMPILER) is None:
         raise MissingError(f"{COMPILER} is missing: {COMPILER_HINT}")
     _provide_scons(core_folder())
-    log = folder / "build.log"
     with log.open("w") as output:
         done = subprocess.run(
-            command(folder, environment),
+            [*command(folder, environment), "--disable-auto-clean"],
             env=variables(folder),
             stdin=subprocess.DEVNULL,
             stdout=output,

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import hashlib
 import os
 import platform
 import shutil
 import subprocess
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bitflow import resources
+from bitflow import files, resources
 from bitflow.accumulation import MapType
 from bitflow.engines.reference import Trace
 from bitflow.errors import BitflowError, ImageError, MissingError
@@ -30,6 +28,7 @@ __all__ = ["HostEngine", "library"]
 
 _FLAGS = ("-std=c99", "-O3", "-fPIC", "-shared")
 _NATIVE = "-march=native"
+_NAME = "bitflow.so"
 _CHUNK = 256  # images that one thread takes at a time, at most
 _CHUNK_MACS = 20_000_000  # and as few as this work allows: some milliseconds
 
@@ -53,33 +52,24 @@ def _processor() -> str:
 
 
 def _build(target: Path, sources: list[Path], include: Path) -> None:
-    """Compile beside the target, then rename: two processes that build at once do not disturb each other."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-        fresh = Path(folder) / target.name
-        failed = None
-        for flags in ((*_FLAGS, _NATIVE), _FLAGS):
-            command = [_compiler(), *flags, f"-I{include}", "-o", str(fresh), *map(str, sources)]
-            failed = subprocess.run(command, capture_output=True, text=True, check=False)
-            if failed.returncode == 0:
-                fresh.replace(target)
-                return
-        reason = (failed.stderr.strip().splitlines() or ["no message"])[0] if failed else ""
-        raise MissingError(f"{_compiler()} cannot compile the C library ({reason}); apt-get install gcc libc6-dev")
+    failed = None
+    for flags in ((*_FLAGS, _NATIVE), _FLAGS):
+        command = [_compiler(), *flags, f"-I{include}", "-o", str(target), *map(str, sources)]
+        failed = subprocess.run(command, capture_output=True, text=True, check=False)
+        if failed.returncode == 0:
+            return
+    reason = (failed.stderr.strip().splitlines() or ["no message"])[0] if failed else ""
+    raise MissingError(f"{_compiler()} cannot compile the C library ({reason}); apt-get install gcc libc6-dev")
 
 
 @functools.cache
 def library() -> ctypes.CDLL:
     """The compiled C library. Raises MissingError without a working C compiler."""
-    root = resources.c_library()
-    sources = [*sorted((root / "src").rglob("*.c")), Path(__file__).with_name("host.c")]
-    digest = hashlib.sha256("\0".join((platform.machine(), _processor(), *_FLAGS)).encode())
-    for path in (*sources, *sorted((root / "src").rglob("*.h")), *sorted((root / "include").glob("*.h"))):
-        digest.update(path.read_bytes())
-    target = resources.cache_folder() / "host" / f"bitflow-{digest.hexdigest()[:16]}.so"
-    if not target.exists():
-        _build(target, sources, root / "include")
-    found = ctypes.CDLL(str(target))
+    root, own = resources.c_library(), Path(__file__).with_name("host.c")
+    sources = [*sorted((root / "src").rglob("*.c")), own]
+    key = files.digest(platform.machine(), _processor(), *_FLAGS, own.read_bytes(), files.tree_digest(root))
+    folder, _ = files.built("host", key, lambda out: _build(out / _NAME, sources, root / "include"))
+    found = ctypes.CDLL(str(folder / _NAME))
     found.bitflow_host_open.restype = ctypes.c_longlong
     found.bitflow_host_status.restype = ctypes.c_char_p
     found.bitflow_host_model_size.restype = ctypes.c_size_t

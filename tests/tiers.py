@@ -1,0 +1,27 @@
+"""Two tiers: a sample of everything in the one that a developer waits for, the whole in the long one.
+
+`make test` runs what is not marked `long`, `make test-long` what is.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+__all__ = ["SAMPLE", "parts", "seeds"]
+
+SAMPLE = 20
+"""How many of some hundreds of seeds the first tier takes."""
+
+
+def parts(count: int, size: int, sample: int = SAMPLE) -> list[Any]:
+    """Ranges of seeds that are parameters of a test: a sample, and in the long tier the others, so many at a time."""
+    rest = [range(start, min(start + size, count)) for start in range(sample, count, size)]
+    found = [pytest.param(range(sample), id=f"seeds 0 to {sample - 1}")]
+    return found + [pytest.param(r, id=f"seeds {r.start} to {r.stop - 1}", marks=pytest.mark.long) for r in rest]
+
+
+def seeds(count: int, sample: int = SAMPLE) -> list[Any]:
+    """Seeds that are parameters of a test: a sample, and in the long tier the others."""
+    return [*range(sample), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(sample, count))]
