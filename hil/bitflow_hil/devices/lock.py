@@ -1,4 +1,4 @@
-"""One program at a time on a board: a lock that the kernel lets go when its holder ends, however it ends."""
+"""One program at a time on a board: a lock that the kernel releases when its holder ends, however it ends."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from bitflow.errors import DeviceError
 __all__ = ["PATIENCE_S", "folder", "held"]
 
 PATIENCE_S = 600.0
-"""How long a test waits for a board that another one has."""
+"""How long a test waits for a board that another test uses, seconds."""
 
 _LOOK_AGAIN_S = 0.1
 
 
 def folder() -> Path:
-    """Where the locks of this user lie."""
+    """The folder of this user's locks."""
     return resources.cache_folder() / "locks"
 
 
 @contextlib.contextmanager
 def held(name: str, patience_s: float = PATIENCE_S, place: Path | None = None) -> Iterator[None]:
-    """Hold the lock of a board or port; DeviceError that names the process which has it, after patience_s seconds."""
+    """Hold the lock of a board or port. Raises DeviceError, which names the holder, after patience_s seconds."""
     place = place or folder()
     place.mkdir(parents=True, exist_ok=True)
-    # A port is a path or a URL, and no name of a file.
+    # A port is a path or a URL, which cannot be a file name.
     path = place / f"{hashlib.sha256(name.encode()).hexdigest()[:16]}.lock"
     end = time.monotonic() + patience_s
     with path.open("a+") as file:
