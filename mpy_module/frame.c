@@ -3,9 +3,11 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "bitflow_module.h"
+#include "frame.h"
+#include "model.h"
+#include "objects.h"
 
-/* A number from 0 to high, or the exception that the C library's own check would give. */
+/* A number from 0 to high; else the exception for BF_ERR_ARGUMENT. */
 static uint32_t number_of(mp_obj_t object, mp_int_t high) {
     const mp_int_t number = mp_obj_get_int(object);
     if (number < 0 || number > high) {
@@ -14,7 +16,7 @@ static uint32_t number_of(mp_obj_t object, mp_int_t high) {
     return (uint32_t)number;
 }
 
-/* The bytes of an object, which are as many as they must be. */
+/* The bytes of a buffer, or an exception if it has not `size` of them. */
 static void *buffer_of(mp_obj_t object, const char *words, size_t size, mp_uint_t access) {
     mp_buffer_info_t info;
     mp_get_buffer_raise(object, &info, access);
@@ -30,7 +32,7 @@ mp_obj_t bitflow_picture(size_t n_args, const mp_obj_t *args) {
     const uint32_t format = number_of(args[4], BF_FRAME_RGB888);
     const size_t pixel = format == BF_FRAME_GRAY ? 1 : format == BF_FRAME_RGB888 ? 3 : 2;
     const size_t need = bf_picture_scratch(&self->model, width, height), size = bf_input_size(&self->model);
-    /* Whatever allocates comes before the buffers are looked at: the collector may call what resizes them. */
+    /* Allocate before taking pointers to buffers: the collector may run code that resizes them. */
     mp_obj_t scratch = need > bf_arena_size(&self->model) ? bitflow_new_bytearray(need) : self->arena;
     mp_obj_t out = n_args > 5 ? args[5] : bitflow_new_bytearray(size);
     bf_frame frame; /* filled one by one: a native module has no memset to call */

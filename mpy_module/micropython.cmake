@@ -4,12 +4,12 @@
 #   -DBITFLOW_NETWORK=/path/to/NET/name      NET/name.c and NET/name.h; the C name is the file's
 
 set(BITFLOW_LIBRARY ${CMAKE_CURRENT_LIST_DIR}/../firmware/lib/bitflow)
-file(GLOB BITFLOW_SOURCES ${BITFLOW_LIBRARY}/src/*.c ${BITFLOW_LIBRARY}/src/arm/*.S)
+file(GLOB BITFLOW_MODULE ${CMAKE_CURRENT_LIST_DIR}/*.c)
+file(GLOB_RECURSE BITFLOW_SOURCES ${BITFLOW_LIBRARY}/src/*.c ${BITFLOW_LIBRARY}/src/*.S)
 
 add_library(usermod_bitflow INTERFACE)
-target_sources(usermod_bitflow INTERFACE ${CMAKE_CURRENT_LIST_DIR}/bitflow_module.c
-    ${CMAKE_CURRENT_LIST_DIR}/frame.c ${BITFLOW_SOURCES})
-target_include_directories(usermod_bitflow INTERFACE ${BITFLOW_LIBRARY}/include ${BITFLOW_LIBRARY}/src)
+target_sources(usermod_bitflow INTERFACE ${BITFLOW_MODULE} ${BITFLOW_SOURCES})
+target_include_directories(usermod_bitflow INTERFACE ${BITFLOW_LIBRARY}/include)
 
 if(BITFLOW_NETWORK)
     get_filename_component(BITFLOW_FOLDER ${BITFLOW_NETWORK} DIRECTORY)

@@ -6,10 +6,10 @@
 BITFLOW_ROOT := $(patsubst %/,%,$(dir $(USERMOD_DIR)))
 BITFLOW_LIBRARY := $(BITFLOW_ROOT)/firmware/lib/bitflow
 
-SRC_USERMOD_C += $(USERMOD_DIR)/bitflow_module.c $(USERMOD_DIR)/frame.c
-SRC_USERMOD_LIB_C += $(wildcard $(BITFLOW_LIBRARY)/src/*.c)
+SRC_USERMOD_C += $(addprefix $(USERMOD_DIR)/,bitflow_module.c frame.c info.c model.c objects.c run.c)
+SRC_USERMOD_LIB_C += $(wildcard $(BITFLOW_LIBRARY)/src/*.c $(BITFLOW_LIBRARY)/src/*/*.c)
 SRC_USERMOD_LIB_ASM += $(wildcard $(BITFLOW_LIBRARY)/src/arm/*.S)
-CFLAGS_USERMOD += -I$(BITFLOW_LIBRARY)/include -I$(BITFLOW_LIBRARY)/src
+CFLAGS_USERMOD += -I$(BITFLOW_LIBRARY)/include
 
 ifneq ($(BITFLOW_NETWORK),)
 SRC_USERMOD_LIB_C += $(BITFLOW_NETWORK).c

@@ -1,5 +1,5 @@
 /*
- * board.h - what the firmware asks of a board. A board is one file in boards/ that fills these in.
+ * board.h - what the firmware needs of a board. Files in boards/ define these functions.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -18,8 +18,8 @@ void board_init(void);
 void board_write(const void *bytes, size_t n);
 
 /*
- * Lets the UART's receive interrupt come, or holds it back while something is measured. A UART that would lose bytes
- * meanwhile does nothing.
+ * Turns the UART's receive interrupt on, or off while something is measured. A UART that would lose bytes meanwhile
+ * leaves it on.
  */
 void board_receive(bool on);
 
@@ -38,31 +38,31 @@ void board_sleep(void);
 uint64_t board_ticks(void);
 uint32_t board_timer_hz(void);
 
-/* Starts a new period of the timer, so that what is measured from here on repeats to the tick. */
+/* Starts a new period of the timer, so that repeated measurements agree to the tick. */
 void board_ticks_align(void);
 
 /* CPUID register of the core: tells a Cortex-M0 from an M4. */
 uint32_t board_cpuid(void);
 
-/* Bytes of the stack, and how many of them were ever used. Equal: it may have overflown. 0: the board does not know. */
+/* Bytes of the stack, and how many of them were ever used. Equal: it may have overflowed. 0: unknown. */
 size_t board_stack_size(void);
 size_t board_stack_used(void);
 
-/* RAM that belongs to nobody. On 8 bytes. */
+/* RAM that is not used, aligned to 8 bytes. */
 uint8_t *board_free_ram(size_t *size);
 
-/* Ticks of a loop of 2 n instructions, and one more: shows that ticks count instructions in an emulator. */
+/* Ticks of a loop of 2 n + 1 instructions: shows that ticks of an emulator count instructions. */
 uint32_t board_calibrate(uint32_t n);
 
 /* ---- For the receive interrupt. ---- */
 
-/* Room for a received byte. False: leave it in the UART and hold the interrupt back until board_drained(). */
+/* Is there room for a received byte? False: leave it in the UART, with the interrupt off until board_drained(). */
 bool board_room(void);
 
-/* Keeps a received byte; there is room for it. */
+/* Stores a received byte. There must be room for it. */
 void board_received(uint8_t byte);
 
-/* board_read() made room again. */
+/* Called when board_read() has made room again. */
 void board_drained(void);
 
 #endif

@@ -5,7 +5,6 @@
  */
 #include "link_frames.h"
 #include "board.h"
-#include "requests.h"
 
 #include <bitflow.h>
 #include <bitflow_port.h>
@@ -14,61 +13,7 @@
 #define TAIL    4u /* CRC-32 */
 #define PAYLOAD (HEAD + FRAME_BODY + TAIL)
 #define ENCODED (PAYLOAD + 1u) /* COBS adds one byte to fewer than 255 */
-#define STORED  2u             /* as many requests as the host has on the way */
-
-/* ---- Numbers of a body. ---- */
-
-static uint32_t take(request *r, size_t n) {
-    uint32_t value = 0;
-    if (r->left < n) {
-        r->short_body = true;
-        return 0;
-    }
-    for (size_t i = 0; i < n; i++) {
-        value |= (uint32_t)r->next[i] << 8 * i;
-    }
-    r->next += n;
-    r->left -= n;
-    return value;
-}
-
-uint8_t request_u8(request *r) {
-    return (uint8_t)take(r, 1);
-}
-
-uint16_t request_u16(request *r) {
-    return (uint16_t)take(r, 2);
-}
-
-uint32_t request_u32(request *r) {
-    return take(r, 4);
-}
-
-void answer_bytes(answer *a, const void *bytes, size_t n) {
-    const uint8_t *p = bytes;
-    for (; n && a->size < FRAME_BODY; n--) {
-        a->body[a->size++] = *p++;
-    }
-}
-
-static void put(answer *a, uint64_t value, unsigned n) {
-    for (; n--; value >>= 8) {
-        uint8_t byte = (uint8_t)value;
-        answer_bytes(a, &byte, 1);
-    }
-}
-
-void answer_u16(answer *a, uint16_t value) {
-    put(a, value, 2);
-}
-
-void answer_u32(answer *a, uint32_t value) {
-    put(a, value, 4);
-}
-
-void answer_u64(answer *a, uint64_t value) {
-    put(a, value, 8);
-}
+#define STORED  2u             /* the host sends at most as many requests before it waits */
 
 /* ---- COBS. ---- */
 
@@ -88,7 +33,7 @@ static void cobs_encode(uint8_t *out, const uint8_t *in, size_t n) {
     *code = run;
 }
 
-/* Decodes n bytes in place; returns how many came out, 0 if they are no code. */
+/* Decodes n bytes in place. Returns how many came out, 0 if the bytes are no COBS. */
 static size_t cobs_decode(uint8_t *bytes, size_t n) {
     size_t out = 0;
     for (size_t i = 0; i < n;) {
@@ -143,7 +88,7 @@ static void reply(const request *r, uint8_t sequence, const answer *a) {
     board_write(s->frame, s->size);
 }
 
-static void serve(uint8_t *payload, size_t n) {
+static void answer_frame(uint8_t *payload, size_t n, frames_handler *handler) {
     if (n < HEAD + TAIL) {
         return;
     }
@@ -163,7 +108,7 @@ static void serve(uint8_t *payload, size_t n) {
     request r = {.kind = payload[0], .crc = crc, .next = payload + HEAD, .left = n - HEAD};
     answer a;
     a.size = 0;
-    if (requests_serve(&r, &a)) {
+    if (handler(&r, &a)) {
         reply(&r, payload[1], &a);
     }
 }
@@ -171,7 +116,7 @@ static void serve(uint8_t *payload, size_t n) {
 /* ---- Received bytes. ---- */
 
 static uint8_t received[ENCODED];
-static size_t count; /* bytes since the last 0x00; more than ENCODED: no frame is that long */
+static size_t count; /* bytes since the last 0x00; above ENCODED: too long for a frame */
 static bool inside;
 
 bool frames_inside(void) {
@@ -183,7 +128,7 @@ void frames_drop(void) {
     count = 0;
 }
 
-void frames_take(uint8_t byte) {
+void frames_take(uint8_t byte, frames_handler *handler) {
     if (byte) {
         if (count < ENCODED) {
             received[count] = byte;
@@ -196,6 +141,6 @@ void frames_take(uint8_t byte) {
     count = 0;
     inside = n == 0;
     if (n) {
-        serve(received, n);
+        answer_frame(received, n, handler);
     }
 }

@@ -6,40 +6,13 @@
 #ifndef LINK_FRAMES_H
 #define LINK_FRAMES_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "messages.h"
 
-#define FRAME_BODY  110u /* bytes at most, both ways */
-#define FRAME_CHUNK 96u  /* bytes of an image, input or text that one frame carries at most */
-
-/* A request as it came: the numbers of its body are taken in order, little-endian. */
-typedef struct request {
-    uint8_t kind;
-    uint32_t crc;
-    const uint8_t *next; /* first byte of the body that was not taken yet */
-    size_t left;
-    bool short_body; /* more was taken than there is */
-} request;
-
-uint8_t request_u8(request *r);
-uint16_t request_u16(request *r);
-uint32_t request_u32(request *r);
-
-/* An answer under construction. What does not fit is left out: the writers keep within FRAME_BODY. */
-typedef struct answer {
-    uint8_t kind;
-    uint8_t body[FRAME_BODY];
-    size_t size;
-} answer;
-
-void answer_bytes(answer *a, const void *bytes, size_t n);
-void answer_u16(answer *a, uint16_t value);
-void answer_u32(answer *a, uint32_t value);
-void answer_u64(answer *a, uint64_t value);
+/* Serves a request. False: it gets no answer. */
+typedef bool frames_handler(request *r, answer *a);
 
 /* Takes a received byte. A whole, sound request is served and answered before this returns. */
-void frames_take(uint8_t byte);
+void frames_take(uint8_t byte, frames_handler *handler);
 
 /* Between the 0x00 that starts a frame and the one that ends it. */
 bool frames_inside(void);

@@ -14,7 +14,7 @@
 #define LINE 80u
 
 static char line[LINE + 1];
-static unsigned length;   /* more than LINE: too long, dropped at its '%' */
+static unsigned length;   /* LINE: too long, dropped at its '%' */
 static uint32_t expected; /* bytes of `db load` */
 static uint32_t received;
 static bool has_results;
@@ -72,7 +72,7 @@ static void print_error(const char *text) {
 
 /* ---- Reading. ---- */
 
-/* Steps over a word and one space, or the end; NULL if the text does not begin with it. */
+/* The text behind a word and a space, or its end; NULL if it does not begin with the word. */
 static const char *after(const char *text, const char *word) {
     while (*word) {
         if (*text++ != *word++) {

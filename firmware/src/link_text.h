@@ -1,5 +1,5 @@
 /*
- * link_text.h - the text language of the line: the public protocol of MLPerf Tiny.
+ * link_text.h - the text protocol of the serial line: that of MLPerf Tiny.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-/* What a fresh board says. */
+/* Sends what a board says after its start. */
 void text_start(void);
 
 /* Takes a received byte; a '%' ends a command, which is served before this returns. */

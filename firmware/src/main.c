@@ -1,5 +1,5 @@
 /*
- * main.c - where the start-up of a bare board goes. (Arduino has its own: boards/arduino.cpp.)
+ * main.c - main() of a board without a framework. (Arduino: boards/arduino.cpp.)
  *
  * SPDX-License-Identifier: MIT
  */

@@ -1,6 +1,6 @@
 /*
- * network.c - memory of the network in use. Nothing is allocated: what is compiled in has its arrays, a loaded network
- * is laid out in the RAM between them and the stack.
+ * network.c - memory of the network in use. Nothing is allocated: the built-in network has arrays, a loaded one lies in
+ * the RAM between these arrays and the stack.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -12,7 +12,7 @@
 
 #define SEEN_BYTES(size) (((size) + FRAME_CHUNK * 8u - 1u) / (FRAME_CHUNK * 8u))
 
-/* Two inputs, so that one travels while the other runs; one where two would take more than a quarter of the RAM. */
+/* Two inputs, so that one is received while the other runs; one input if two needed more than a quarter of the RAM. */
 #define BUILTIN_SLOTS (FIRMWARE_INPUT_BYTES > BOARD_RAM / 8u ? 1u : SLOTS)
 
 network net;
@@ -83,7 +83,7 @@ void network_use_builtin(void) {
 }
 
 bf_status network_run(const slot *s, const bf_hook *hook, uint64_t *ticks) {
-    board_receive(false); /* an emulator keeps the bytes, and the count has no interrupt in it */
+    board_receive(false); /* so that no interrupt is measured; an emulator holds the bytes */
     board_ticks_align();
     uint64_t first = board_ticks();
     uint64_t start = board_ticks();
@@ -112,7 +112,7 @@ bf_status network_self_test(unsigned *mismatches) {
 
 static bf_model loaded;
 
-/* Cuts n bytes, rounded up to 8, from the spare RAM; NULL if there are not as many. */
+/* Cuts n bytes, rounded up to 8, from the spare RAM; NULL if there are fewer. */
 static void *cut(size_t n) {
     uint8_t *bytes = net.spare;
     if (n > net.spare_size || (n = (n + 7u) & ~(size_t)7u) > net.spare_size) {

@@ -6,7 +6,7 @@
 #ifndef NETWORK_H
 #define NETWORK_H
 
-#include "link_frames.h"
+#include "messages.h"
 
 #include <bitflow.h>
 
@@ -23,7 +23,7 @@ void inbox_clear(inbox *box);
 bool inbox_put(inbox *box, uint32_t offset, const uint8_t *bytes, size_t n); /* false: no such chunk */
 bool inbox_has(const inbox *box, uint32_t chunk);
 
-/* A place for one input and what became of it. */
+/* Memory for one input, and its result. */
 typedef struct slot {
     inbox input;
     int32_t *scores;
@@ -40,23 +40,23 @@ typedef struct network {
     unsigned slot_count; /* 1 or 2, as RAM allows */
     uint32_t *arena;
     size_t arena_size;
-    uint8_t *spare; /* RAM that is left over, on 4 bytes */
+    uint8_t *spare; /* RAM that is left over, aligned to 4 bytes */
     size_t spare_size;
     bool loaded;
 } network;
 
 extern network net;
 
-/* Turns to the network that is compiled in. */
+/* Uses the built-in network from now on. */
 void network_use_builtin(void);
 
-/* Room for `size` bytes that are to become a network; false if it does not fit. Ends the use of a loaded one. */
+/* Makes room for a network of `size` bytes, and uses the built-in one until then; false if it does not fit. */
 bool network_begin_load(inbox *box, uint32_t size);
 
-/* Turns to the network in `box`. On failure the one that is compiled in stays in use. */
+/* Uses the network in `box` from now on; on failure, the built-in one. */
 bf_status network_use_loaded(const inbox *box);
 
-/* Runs the network on the input of slot s. *ticks: the time of its start while it runs, then how long it took. */
+/* Runs the network on the input of slot s. *ticks: while it runs, when it started; then, how long it took. */
 bf_status network_run(const slot *s, const bf_hook *hook, uint64_t *ticks);
 
 /* Runs the self-test; counts scores that differ. */

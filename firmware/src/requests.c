@@ -5,6 +5,7 @@
  */
 #include "requests.h"
 #include "board.h"
+#include "link_frames.h"
 #include "link_text.h"
 #include "network.h"
 
@@ -14,7 +15,7 @@
 #define NUMBERS        (FRAME_CHUNK / 4u) /* scores, ticks or words in one answer */
 #define MISSING_CHUNKS 48u                /* named in one answer */
 
-enum { FLAG_LAST = 1 };                   /* of INPUT: run. Of LOAD: use it */
+enum { FLAG_LAST = 1 };                   /* INPUT: then run. LOAD: then use it */
 enum { INFO_LOADED = 1, INFO_SIZE = 48 }; /* of the info block */
 
 static uint16_t session; /* 0: none */
@@ -35,7 +36,7 @@ static uint32_t at_most(uint32_t value, uint32_t limit) {
     return value < limit ? value : limit;
 }
 
-/* ---- HELLO: a part of the info block, which is made anew for each part. ---- */
+/* ---- HELLO: a part of the info block. The block is made again for each part. ---- */
 
 typedef struct part {
     answer *out;
@@ -207,7 +208,8 @@ static int after_layer(void *user, unsigned layer) {
     profile_state *p = user;
     uint64_t now = board_ticks(), again = board_ticks();
     if (layer >= p->first && layer - p->first < NUMBERS) {
-        p->ticks[layer - p->first] = (uint32_t)((now - p->last) - (again - now)); /* without the reading itself */
+        p->ticks[layer - p->first] =
+            (uint32_t)((now - p->last) - (again - now)); /* without the time of reading the clock */
     }
     p->last = again;
     return 0;

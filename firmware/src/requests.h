@@ -1,12 +1,12 @@
 /*
- * requests.h - what the device is asked and how it answers; SPEC.md gives every byte.
+ * requests.h - the requests of the host and their answers; SPEC.md describes every byte.
  *
  * SPDX-License-Identifier: MIT
  */
 #ifndef REQUESTS_H
 #define REQUESTS_H
 
-#include "link_frames.h"
+#include "messages.h"
 
 #define LINK_VERSION 1u
 

@@ -1,16 +1,17 @@
 /*
- * serve.c - hands each received byte to the language it belongs to.
+ * serve.c - gives each received byte to frames or to the text protocol.
  *
  * SPDX-License-Identifier: MIT
  */
 #include "serve.h"
 #include "board.h"
+#include "link_frames.h"
 #include "link_text.h"
 #include "network.h"
 #include "requests.h"
 
-#define POLLS     300u /* before it sleeps: an answer is asked for soon, waking takes time */
-#define A_SILENCE 10u  /* of a second: ends what was begun outside the frames' own language */
+#define POLLS     300u /* before it sleeps: the next byte mostly comes soon, and waking takes time */
+#define A_SILENCE 10u  /* part of a second: after it, a frame or command that began is dropped */
 
 static void take(uint8_t byte) {
     static uint64_t last;
@@ -23,7 +24,7 @@ static void take(uint8_t byte) {
     last = now;
     if (byte == 0 || !text || frames_inside()) {
         text_drop();
-        frames_take(byte);
+        frames_take(byte, requests_serve);
     } else {
         text_take(byte);
     }

@@ -1,15 +1,15 @@
 /*
- * serve.h - what the firmware does: it serves requests for ever.
+ * serve.h - the firmware's main loop.
  *
  * SPDX-License-Identifier: MIT
  */
 #ifndef SERVE_H
 #define SERVE_H
 
-/* Sets up the board and says that it is there. */
+/* Sets up the board, and greets. */
 void serve_begin(void);
 
-/* Takes what came in; sleeps when nothing did for long. Call it again and again. */
+/* Handles a received byte, if there is one; sleeps after a while without. Call it in an endless loop. */
 void serve(void);
 
 #endif

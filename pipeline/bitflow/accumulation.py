@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any
+from typing import Any, assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -57,6 +57,28 @@ class LayerKind(IntEnum):
     SUM = 4  # of maps of one shape, bits (+-1) or integers
     CONCAT = 5  # bits, channel after channel
     TOTAL = 6  # of each channel over all positions, bits (+-1) or integers: the global average times their number
+
+    @property
+    def has_filters(self) -> bool:
+        """Whether it multiplies by weights."""
+        match self:
+            case LayerKind.INPUT_CONV | LayerKind.CONV | LayerKind.DENSE | LayerKind.WIDE_CONV:
+                return True
+            case LayerKind.SUM | LayerKind.CONCAT | LayerKind.TOTAL:
+                return False
+            case _:
+                assert_never(self)
+
+    @property
+    def takes_whole_map(self) -> bool:
+        """Whether one output is made of the whole map: its kernel is the map."""
+        match self:
+            case LayerKind.DENSE | LayerKind.TOTAL:
+                return True
+            case LayerKind.INPUT_CONV | LayerKind.CONV | LayerKind.WIDE_CONV | LayerKind.SUM | LayerKind.CONCAT:
+                return False
+            case _:
+                assert_never(self)
 
 
 class MapType(IntEnum):

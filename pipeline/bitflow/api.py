@@ -17,6 +17,7 @@ from bitflow.engines.reference import run_packed
 from bitflow.errors import InputError
 from bitflow.image import bfn
 from bitflow.importers.graph import SIGN_OF_ZERO
+from bitflow.importers.pixels import Pixels
 from bitflow.ir import Network, PackedNetwork
 from bitflow.lower import fuse as lowering
 from bitflow.lower.pack import pack
@@ -110,7 +111,6 @@ def fuse(
     many, and how near their logits are. Raises ImportRefused for what is not binary, FusionError where float32
     overflows.
     """
-    from bitflow.importers.pixels import Pixels
     from bitflow.importers.torch.module import import_module, input_spec_of
 
     imported = import_module(
@@ -152,7 +152,7 @@ def _fused(network: Network) -> Model:
 def report(
     network: PackedNetwork, board: str = boards.DEFAULT_BOARD, optimize: Objective = "balanced"
 ) -> reporting.Report:
-    """What a network costs on a board, with kernels chosen for a wish: "balanced", "speed", "flash" or "ram".
+    """What a network costs on a board, with kernels chosen for an objective: "balanced", "speed", "flash" or "ram".
 
     Raises InputError for a board that is not in the table.
     """

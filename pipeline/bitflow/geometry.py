@@ -30,8 +30,8 @@ class ChannelOrder(IntEnum):
     OTHER = 3
 
     @classmethod
-    def usual(cls, channels: int) -> ChannelOrder:
-        """What so many channels mean where nobody says: one gray, three RGB."""
+    def default(cls, channels: int) -> ChannelOrder:
+        """What this number of channels means where nobody says: one is gray, three are RGB."""
         return {1: cls.GRAY, 3: cls.RGB}.get(channels, cls.OTHER)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -134,8 +135,10 @@ class PackedLayer:
                 return self.target.words
             case MapType.INTEGERS:
                 return self.target.size
-            case _:
+            case MapType.SCORES | MapType.PIXELS:
                 return 0
+            case _:
+                assert_never(self.output_type)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +164,3 @@ class PackedNetwork:
     @property
     def classes(self) -> int:
         return self.layers[-1].target.channels
-
-    def last_use(self, index: int) -> int:
-        """Index of the last layer that takes the map of a layer; of the last layer, which nobody takes, its own."""
-        return max((i for i, layer in enumerate(self.layers) if index in layer.sources), default=index)

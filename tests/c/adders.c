@@ -1,11 +1,11 @@
 /*
- * adders.c - the functions of filter_classes.h against slow ones that count each lane for itself. One source, many
+ * adders.c - the functions of lanes.h against slow ones that count each lane for itself. One source, many
  * executors: natively, with sanitizers, on emulated cores; each in C and, where there is one, in assembly.
  * Ends with 0 when all hold, else prints each failure and ends with 1.
  */
 #include <string.h>
 
-#include "filter_classes.h"
+#include "patterns/lanes.h"
 #include "random_checks.h"
 
 #define LANES  (32u * BF_LANE_WORDS)
@@ -23,15 +23,15 @@ static void put_bit(bf_lanes *lanes, uint32_t lane, uint32_t value) {
 
 static uint32_t count_of(const bf_count *count, uint32_t lane) {
     uint32_t value = 0;
-    for (uint32_t i = 0; i < BF_COUNT_PLANES; i++) {
-        value |= bit(&count->plane[i], lane) << i;
+    for (uint32_t i = 0; i < BF_COUNT_DIGITS; i++) {
+        value |= bit(&count->digit[i], lane) << i;
     }
     return value;
 }
 
 static void put_count(bf_count *count, uint32_t lane, uint32_t value) {
-    for (uint32_t i = 0; i < BF_COUNT_PLANES; i++) {
-        put_bit(&count->plane[i], lane, value >> i & 1u);
+    for (uint32_t i = 0; i < BF_COUNT_DIGITS; i++) {
+        put_bit(&count->digit[i], lane, value >> i & 1u);
     }
 }
 
@@ -39,12 +39,12 @@ static void put_count(bf_count *count, uint32_t lane, uint32_t value) {
 
 static bf_lanes planes[PLANES];
 static struct {
-    bf_count count[BF_CLASSES + 1u];
+    bf_count count[BF_PATTERNS + 1u];
     uint32_t guard;
 } counted;
 static uint16_t list[3000];
-static uint16_t entries[3000]; /* numbers of the planes that the list names, class after class */
-static uint32_t ends[BF_CLASSES];
+static uint16_t entries[3000]; /* numbers of the planes that the list names, pattern after pattern */
+static uint32_t ends[BF_PATTERNS];
 
 static void random_planes(uint32_t kind) {
     uint32_t *word = (uint32_t *)planes;
@@ -81,13 +81,13 @@ static uint32_t some_runs(uint32_t most) {
     return found < most ? found : most;
 }
 
-static void lists_must_add_up(uint32_t bits, uint32_t classes, uint32_t kind) {
+static void lists_must_add_up(uint32_t bits, uint32_t patterns, uint32_t kind) {
     uint32_t first[LANES];
     uint32_t n = 0;
     uint16_t *to = list;
     const void *end;
     random_planes(kind);
-    for (uint32_t c = 0; c < classes; c++) {
+    for (uint32_t c = 0; c < patterns; c++) {
         const uint32_t most = (4095u - n) / BF_RUN < 60u ? (2900u - n) / BF_RUN : 60u;
         const uint32_t runs = n < 2300u ? some_runs(most) : 0;
         if (bits == 16u) {
@@ -114,22 +114,22 @@ static void lists_must_add_up(uint32_t bits, uint32_t classes, uint32_t kind) {
         }
         start = BF_START_IS_SET | below(4096u);
     }
-    start |= BF_START(0, classes);
+    start |= BF_START(0, patterns);
     if (bits == 16u) {
         end = bf_add_lists16(planes, list, counted.count, start);
     } else {
         end = bf_add_lists8(planes, list, counted.count, start);
     }
-    CHECK(end == to, "%u bits, %u classes", (unsigned)bits, (unsigned)classes);
-    CHECK(counted.guard == GUARD, "%u bits, %u classes", (unsigned)bits, (unsigned)classes);
+    CHECK(end == to, "%u bits, %u patterns", (unsigned)bits, (unsigned)patterns);
+    CHECK(counted.guard == GUARD, "%u bits, %u patterns", (unsigned)bits, (unsigned)patterns);
     for (uint32_t lane = 0; lane < LANES; lane++) {
         uint32_t sum = first[lane];
-        for (uint32_t c = 0, i = 0; c < classes; c++) {
+        for (uint32_t c = 0, i = 0; c < patterns; c++) {
             for (; i < ends[c]; i++) {
                 sum += bit(&planes[entries[i]], lane);
             }
-            CHECK(count_of(&counted.count[c], lane) == sum, "%u bits, start %#x, class %u of %u, lane %u: %u, not %u",
-                  (unsigned)bits, (unsigned)start, (unsigned)c, (unsigned)classes, (unsigned)lane,
+            CHECK(count_of(&counted.count[c], lane) == sum, "%u bits, start %#x, pattern %u of %u, lane %u: %u, not %u",
+                  (unsigned)bits, (unsigned)start, (unsigned)c, (unsigned)patterns, (unsigned)lane,
                   (unsigned)count_of(&counted.count[c], lane), (unsigned)sum);
         }
     }
@@ -137,15 +137,15 @@ static void lists_must_add_up(uint32_t bits, uint32_t classes, uint32_t kind) {
 
 /* ---- Comparisons. ---- */
 
-/* Counts that only grow, below 2^width: among them none, all, and such as differ in one class alone. */
-static void random_counts(uint32_t width) {
+/* Counts that only grow, below 2^digits: among them none, all, and such as differ in one pattern alone. */
+static void random_counts(uint32_t digits) {
     for (uint32_t lane = 0; lane < LANES; lane++) {
-        const uint32_t full = 1u << width;
+        const uint32_t full = 1u << digits;
         uint32_t left = below(4) ? below(full) : full - 1u;
         uint32_t sum = below(4) ? below(left + 1u) : 0;
         left -= sum;
-        for (uint32_t c = 0; c < BF_CLASSES; c++) {
-            const uint32_t more = below(3) ? below(left / (BF_CLASSES - c) + 1u) : below(4) ? 0 : left;
+        for (uint32_t c = 0; c < BF_PATTERNS; c++) {
+            const uint32_t more = below(3) ? below(left / (BF_PATTERNS - c) + 1u) : below(4) ? 0 : left;
             put_count(&counted.count[c], lane, sum += more);
             left -= more;
         }
@@ -153,16 +153,16 @@ static void random_counts(uint32_t width) {
 }
 
 static int32_t value_of(uint32_t j, uint32_t lane) {
-    int32_t c[BF_CLASSES];
-    for (uint32_t k = 0; k < BF_CLASSES; k++) {
+    int32_t c[BF_PATTERNS];
+    for (uint32_t k = 0; k < BF_PATTERNS; k++) {
         c[k] = (int32_t)count_of(&counted.count[k], lane);
     }
     return j == 1 ? 2 * c[3] - c[7] : j == 2 ? c[7] + 2 * (c[1] - c[5]) : c[7] + 2 * (c[0] - c[2] + c[4] - c[6]);
 }
 
 /* A limit: often that of a lane, or one beside it. */
-static int32_t random_limit(uint32_t j, uint32_t width) {
-    const int32_t full = (int32_t)(1u << width);
+static int32_t random_limit(uint32_t j, uint32_t digits) {
+    const int32_t full = (int32_t)(1u << digits);
     int32_t limit = value_of(j, below(LANES)) - 1 + (int32_t)below(3);
     if (below(8) == 0) {
         limit = below(2) ? -full : full - 1;
@@ -174,36 +174,36 @@ static int32_t random_limit(uint32_t j, uint32_t width) {
 
 static int32_t limit_of[3][LANES];
 
-static void check_result(const bf_lanes *to, uint32_t width) {
+static void check_result(const bf_lanes *to, uint32_t digits) {
     for (uint32_t lane = 0; lane < LANES; lane++) {
-        const uint32_t below_half = count_of(&counted.count[7], lane) < 1u << (width - 1u);
-        CHECK(bit(&to[0], lane) == below_half, "width %u, lane %u", (unsigned)width, (unsigned)lane);
-        for (uint32_t j = 1; j < BF_GROUP; j++) {
+        const uint32_t below_half = count_of(&counted.count[7], lane) < 1u << (digits - 1u);
+        CHECK(bit(&to[0], lane) == below_half, "digits %u, lane %u", (unsigned)digits, (unsigned)lane);
+        for (uint32_t j = 1; j < BF_QUAD; j++) {
             const int32_t value = value_of(j, lane);
-            CHECK(bit(&to[j], lane) == (value <= limit_of[j - 1u][lane]), "filter %u, width %u, lane %u: %d and %d",
-                  (unsigned)j, (unsigned)width, (unsigned)lane, (int)value, (int)limit_of[j - 1u][lane]);
+            CHECK(bit(&to[j], lane) == (value <= limit_of[j - 1u][lane]), "filter %u, digits %u, lane %u: %d and %d",
+                  (unsigned)j, (unsigned)digits, (unsigned)lane, (int)value, (int)limit_of[j - 1u][lane]);
         }
     }
-    CHECK(bit(&to[BF_GROUP], 0) == (GUARD & 1u) && ((const uint32_t *)&to[BF_GROUP])[0] == GUARD, "written behind");
+    CHECK(bit(&to[BF_QUAD], 0) == (GUARD & 1u) && ((const uint32_t *)&to[BF_QUAD])[0] == GUARD, "written behind");
 }
 
-static void comparison_must_hold(uint32_t width) {
-    bf_lanes to[BF_GROUP + 1u];
+static void comparison_must_hold(uint32_t digits) {
+    bf_lanes to[BF_QUAD + 1u];
     uint16_t limits[3];
     for (uint32_t j = 0; j < 3; j++) {
-        const int32_t limit = random_limit(j + 1u, width);
-        limits[j] = (uint16_t)BF_LIMIT(limit, width);
+        const int32_t limit = random_limit(j + 1u, digits);
+        limits[j] = (uint16_t)BF_LIMIT(limit, digits);
         for (uint32_t lane = 0; lane < LANES; lane++) {
             limit_of[j][lane] = limit;
         }
     }
-    *(uint32_t *)&to[BF_GROUP] = GUARD;
-    bf_compare(counted.count, limits, width, to);
-    check_result(to, width);
+    *(uint32_t *)&to[BF_QUAD] = GUARD;
+    bf_compare(counted.count, limits, digits, to);
+    check_result(to, digits);
 }
 
-static void comparison_of_each_lane_must_hold(uint32_t width) {
-    bf_lanes to[BF_GROUP + 1u];
+static void comparison_of_each_lane_must_hold(uint32_t digits) {
+    bf_lanes to[BF_QUAD + 1u];
     bf_lanes table[64];
     uint32_t limits[3][3];
     uint8_t set_of[LANES];
@@ -216,18 +216,18 @@ static void comparison_of_each_lane_must_hold(uint32_t width) {
     }
     for (uint32_t j = 0; j < 3; j++) {
         for (uint32_t set = 0; set < 6u; set++) {
-            const int32_t limit = random_limit(j + 1u, width);
-            for (uint32_t i = 0; i <= width; i++) {
-                limits[j][i / 5u] |= (BF_LIMIT(limit, width) >> i & 1u) << (6u * (i % 5u) + set);
+            const int32_t limit = random_limit(j + 1u, digits);
+            for (uint32_t i = 0; i <= digits; i++) {
+                limits[j][i / 5u] |= (BF_LIMIT(limit, digits) >> i & 1u) << (6u * (i % 5u) + set);
             }
             for (uint32_t lane = 0; lane < LANES; lane++) {
                 limit_of[j][lane] = set_of[lane] == set ? limit : limit_of[j][lane];
             }
         }
     }
-    *(uint32_t *)&to[BF_GROUP] = GUARD;
-    bf_compare_each(counted.count, &limits[0][0], width, table, to);
-    check_result(to, width);
+    *(uint32_t *)&to[BF_QUAD] = GUARD;
+    bf_compare_each(counted.count, &limits[0][0], digits, table, to);
+    check_result(to, digits);
 }
 
 /* ---- Planes. ---- */
@@ -330,20 +330,20 @@ static void must_keep_registers(const char *name, uintptr_t function) {
 static void functions_must_keep_registers(void) {
     static const uint16_t limits[3];
     static const uint32_t words[9];
-    static bf_lanes table[64], to[BF_GROUP];
+    static bf_lanes table[64], to[BF_QUAD];
     static bf_row row;
     memset(list, 0, sizeof list);
     list[0] = 5;
     call[0] = (uintptr_t)planes;
     call[1] = (uintptr_t)list;
     call[2] = (uintptr_t)counted.count;
-    call[3] = BF_START(7, BF_CLASSES);
+    call[3] = BF_START(7, BF_PATTERNS);
     must_keep_registers("bf_add_lists16", (uintptr_t)bf_add_lists16);
     must_keep_registers("bf_add_lists8", (uintptr_t)bf_add_lists8);
-    for (uint32_t width = 9; width < 11u; width++) {
+    for (uint32_t digits = 9; digits < 11u; digits++) {
         call[0] = (uintptr_t)counted.count;
         call[1] = (uintptr_t)limits;
-        call[2] = width;
+        call[2] = digits;
         call[3] = (uintptr_t)to;
         must_keep_registers("bf_compare", (uintptr_t)bf_compare);
         call[1] = (uintptr_t)words;
@@ -367,13 +367,13 @@ int main(void) {
     functions_must_keep_registers();
 #endif
     for (uint32_t i = 0; i < 150u; i++) {
-        lists_must_add_up(i & 1u ? 8u : 16u, i % 3u == 0 ? 1u : i % 5u == 0 ? 3u : BF_CLASSES, below(8));
+        lists_must_add_up(i & 1u ? 8u : 16u, i % 3u == 0 ? 1u : i % 5u == 0 ? 3u : BF_PATTERNS, below(8));
     }
-    for (uint32_t width = 4; width <= BF_COUNT_PLANES; width++) {
+    for (uint32_t digits = 4; digits <= BF_COUNT_DIGITS; digits++) {
         for (uint32_t i = 0; i < 20u; i++) {
-            random_counts(width);
-            comparison_must_hold(width);
-            comparison_of_each_lane_must_hold(width);
+            random_counts(digits);
+            comparison_must_hold(digits);
+            comparison_of_each_lane_must_hold(digits);
         }
     }
     for (uint32_t shift = 0; shift < 32u; shift++) {

@@ -19,7 +19,7 @@ SANITIZERS = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recove
 
 
 def sources() -> list[str]:
-    return sorted(str(path) for path in (resources.c_library() / "src").glob("*.c"))
+    return sorted(str(path) for path in (resources.c_library() / "src").rglob("*.c"))
 
 
 def arm_sources() -> list[str]:

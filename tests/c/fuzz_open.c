@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "bitflow.h"
-#include "usual.h"
+#include "lite.h"
 
 #define MACS_LIMIT  300000u /* work of one run: the fuzzer should see many images, not large ones */
 #define ARENA_LIMIT 0x100000u
@@ -132,9 +132,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         if (small(&model)) {
             run(&model);
         }
-        /* On the forms for usual layers, where these cover all that their kernels run. */
+        /* On the lite forms, where they cover all that their kernels run. */
         const bf_kernel *const *kernels = model.kernels;
-        model.kernels = usual_kernels;
+        model.kernels = lite_kernels;
         if (bf_check(&model) == BF_OK && small(&model)) {
             run(&model);
         }

@@ -65,7 +65,7 @@ def corner_seeds(lane_words: int) -> Iterator[bytes]:
     """What random layers seldom are: with wide pools, with a stride and many columns, with memory for all planes but
     not for all lists, with inputs of which nearly all are 1.
     """
-    borders = Window((7, 7), (1, 1), (3, 3, 3, 3))  # more patterns of columns than filter classes tell apart
+    borders = Window((7, 7), (1, 1), (3, 3, 3, 3))  # more zones of columns than border patterns that lanes tell apart
     yield Image.of(single_layer(Spec(LayerKind.CONV, Shape(8, 8, 1), 4, borders, pad_value=0), 0)).data
     same = (1, 1, 1, 1)
     specs = (

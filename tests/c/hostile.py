@@ -41,7 +41,7 @@ RECORD = {
     "pool_stride_w": (31, "B"), "pool_top": (32, "B"), "pool_left": (33, "B"), "pool_bottom": (34, "B"),
     "pool_right": (35, "B"), "out_h": (36, "H"), "out_w": (38, "H"), "out_c": (40, "H"), "source_count": (42, "B"),
     "reserved0": (43, "B"), "source0": (44, "H"), "source1": (46, "H"), "source2": (48, "H"), "source3": (50, "H"),
-    "last": (52, "H"), "reserved1": (54, "H"), "keep": (56, "I"), "bound": (60, "I"), "weights": (64, "I"),
+    "last": (52, "H"), "reserved1": (54, "H"), "pinned": (56, "I"), "bound": (60, "I"), "weights": (64, "I"),
     "shift": (68, "I"), "offset": (72, "I"), "pool_and": (76, "I"), "invert": (80, "I"), "name": (84, "I"),
     "reserved2": (88, "I"), "reserved3": (92, "I"),
 }  # fmt: skip
@@ -221,11 +221,11 @@ CHANGES: list[tuple[str, Change, str]] = [
     ("padding value of integers", layer("pooled", pad_value=1), "SHAPE"),
     ("padding value of a dense layer", layer("dense", pad_value=1), "SHAPE"),
     # The arena.
-    ("map on odd bytes", more("first", "keep", 2), "MAPS"),
-    ("map far away", layer("first", keep=1 << 28), "MAPS"),
-    ("maps that overlap", layer("wide", keep=0), "MAPS"),
-    ("map that nobody keeps", layer("first", keep=TRANSIENT), "MAPS"),
-    ("kept scores", layer("scores", keep=0), "CHAIN"),
+    ("map on odd bytes", more("first", "pinned", 2), "MAPS"),
+    ("map far away", layer("first", pinned=1 << 28), "MAPS"),
+    ("maps that overlap", layer("wide", pinned=0), "MAPS"),
+    ("map that is not pinned", layer("first", pinned=TRANSIENT), "MAPS"),
+    ("pinned scores", layer("scores", pinned=0), "CHAIN"),
     ("scores that are read", layer("scores", last=0), "CHAIN"),
     ("map that is read before its last", layer("first", last=19), "CHAIN"),
     ("map that is read after the end", layer("first", last=20), "CHAIN"),
@@ -244,7 +244,7 @@ CHANGES: list[tuple[str, Change, str]] = [
     ("unused invert bits", array("wide", "invert", 0, 0xFFFFFFFF), "RANGE"),
     ("shift too large", array("first", "shift", 0, 0x7FFFFFFF), "RANGE"),
     ("score too large", array("scores", "shift", 0, 0x7FFFFFFF), "RANGE"),
-    ("reach beyond all", layer("wide", bound=1 << 30), "RANGE"),
+    ("bound beyond all", layer("wide", bound=1 << 30), "RANGE"),
     *((f"bound of {name}", more(name, "bound", 1), "RANGE") for name in _AT),
 ]
 

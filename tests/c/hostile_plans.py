@@ -25,7 +25,7 @@ CHOICE = {"kernel": 0, "memory": 4, "data": 8, "size": 12}
 HEADER_BYTES, CHOICE_BYTES = 32, 16
 _NAMES = list(KERNELS)
 _DATA = HEADER_BYTES + CHOICE_BYTES * len(_NAMES)
-_RECORD = 12  # of a group where all lanes have the same limits: four rows, the start, three limits
+_RECORD = 12  # of a quad where all lanes have the same limits: four rows, the start, three limits
 _FIRST_LIMIT = 0x8000
 
 
@@ -91,7 +91,7 @@ def lists(name: str) -> int:
 
 
 def filled(name: str) -> Change:
-    """The first class of the first list has a plane in place of each filler, as often as they stand there."""
+    """The first pattern of the first list has a plane instead of each filler."""
 
     def change(plan: bytearray) -> None:
         at = chosen(plan, name, "data") + lists(name)
@@ -157,14 +157,14 @@ CHANGES: list[tuple[str, Change]] = [
     ("planes of other filters", more("set bits", "size", -4)),
     ("filler that is no plane of zeros", data("set bits", -4, "I", 1)),
     # Lists that are made.
-    ("sizes of other groups", more("made", "size", -4)),
+    ("sizes of other quads", more("made", "size", -4)),
     ("filter that is made and is not there", data("made", 1, "B", 8)),
-    ("class of another size", data("made", 4, "H", 1000)),
-    ("class at the end of another size", data("made", -2, "H", 0xFFFF)),
+    ("pattern of another size", data("made", 4, "H", 1000)),
+    ("pattern at the end of another size", data("made", -2, "H", 0xFFFF)),
     # Records.
     ("no room for records", choice("plain", size=_RECORD)),
     ("filter that is not there", data("plain", 3, "B", 8)),
-    ("filter of the second group that is not there", data("plain", _RECORD, "B", 8)),
+    ("filter of the second quad that is not there", data("plain", _RECORD, "B", 8)),
     ("start that overflows", data("plain", 4, "H", 4096 - 8 * 9)),
     ("limit of the first filter", data("plain", 4, "H", _FIRST_LIMIT + 8 * 9 + 2)),
     ("limit of more bits", data("plain", 10, "H", 256)),

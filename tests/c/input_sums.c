@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../firmware/lib/bitflow/src/input_sums.h"
+#include "../../firmware/lib/bitflow/src/kernels/input_sums.h"
 
 #ifndef LAYERS
 #define LAYERS 400u
@@ -98,16 +98,16 @@ static void choose_shape(bf_layer *l) {
     l->out_w = l->conv_w;
 }
 
-static int32_t choose_shift(int32_t reach) {
+static int32_t choose_shift(int32_t bound) {
     switch (below(8)) {
     case 0:
-        return reach;
+        return bound;
     case 1:
-        return -reach - 1;
+        return -bound - 1;
     case 2:
         return (int32_t)below(3) - 1;
     default:
-        return (int32_t)below((uint32_t)reach / 4u + 1u) - reach / 8;
+        return (int32_t)below((uint32_t)bound / 4u + 1u) - bound / 8;
     }
 }
 
@@ -157,7 +157,7 @@ static uint32_t try_layer(void) {
     net->layer = shape;
     net->layer.weights = sizeof *net;
     net->layer.shift = net->layer.weights + words * shape.out_c * (uint32_t)sizeof(uint32_t);
-    net->layer.reach = taps * (zero > 127 ? zero : 255 - zero);
+    net->layer.bound = taps * (zero > 127 ? zero : 255 - zero);
     if (below(2)) {
         net->layer.invert = (uint32_t)(sizeof *net + arrays * sizeof(uint32_t));
     }
@@ -166,7 +166,7 @@ static uint32_t try_layer(void) {
         net->arrays[i] = (i + 1) % words ? word : word & bf_tail_mask(taps);
     }
     for (uint32_t c = 0; c < shape.out_c; c++) {
-        net->arrays[words * shape.out_c + c] = (uint32_t)choose_shift((int32_t)net->layer.reach);
+        net->arrays[words * shape.out_c + c] = (uint32_t)choose_shift((int32_t)net->layer.bound);
         net->arrays[arrays + c / 32] |= below(2) << c % 32;
     }
 
@@ -197,7 +197,7 @@ static uint32_t try_layer(void) {
         free(got);
         covered++;
         shared += shape.stride_w == 1 && shape.kernel_w > 1;
-        large += net->layer.reach > 16383;
+        large += net->layer.bound > 16383;
     }
     if (found) {
         printf("%u of %ux%ux%u, kernel %ux%u, stride %ux%u, padding %u %u %u %u, %u filters differ\n", (unsigned)found,
@@ -220,7 +220,7 @@ static uint32_t not_covered_must_be_said(void) {
     l.pad_top = l.pad_left = l.pad_bottom = l.pad_right = 1;
     l.in_c = 3;
     l.out_c = 32;
-    l.reach = 27 * 255;
+    l.bound = 27 * 255;
     uint32_t failures = bf_input_sums_scratch(&l, 0) == BF_NOT_COVERED;
 #define REFUSED(change)                                                                                                \
     other = l;                                                                                                         \
@@ -236,7 +236,7 @@ static uint32_t not_covered_must_be_said(void) {
     REFUSED(kernel_h = 65535);
     REFUSED(kernel_w = 65535);
     REFUSED(out_c = 65535);
-    REFUSED(reach = 27 * 255 + 1);
+    REFUSED(bound = 27 * 255 + 1);
     return failures;
 }
 

@@ -69,7 +69,7 @@ def planned_network() -> PackedNetwork:
 
 
 def wide_network() -> PackedNetwork:
-    """Counts of twelve planes, and limits of each lane's own."""
+    """Counts of twelve digits, and limits of each lane's own."""
     return network_of((("exact", Kernel.PATTERNS_16, 4, 0),), 228, (1, 2))
 
 

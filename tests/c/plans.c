@@ -111,7 +111,7 @@ static void check_must_see_all_that_decides_on_memory(void) {
             check_must_see(choices[i].data + 1, 0x80); /* a row */
         }
         if (choices[i].kernel == BF_USE_PATTERNS_1) {
-            check_must_see(choices[i].data + 4, 1); /* how many inputs a class has */
+            check_must_see(choices[i].data + 4, 1); /* how many inputs a pattern has */
         }
     }
     check_must_see(PLANNED_AN_ENTRY, 1);

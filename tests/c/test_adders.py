@@ -1,4 +1,4 @@
-"""Adders, comparisons and planes of the filter classes, in C and assembly, against slow ones that count by lane."""
+"""Adders, comparisons and planes of the filter patterns, in C and assembly, against slow ones that count by lane."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from tests.c.compiling import HERE, SANITIZERS, arm_sources, compile_c, run_emul
 from bitflow import resources
 
 SOURCE = resources.c_library() / "src"
+NAMES = ("add_lists16", "add_lists8", "compare", "compare_each", "planes_of_row", "value_of")
+GENERIC = [str(SOURCE / "generic" / f"{name}.c") for name in NAMES]
 ARM = ("arm-none-eabi-gcc", "-mthumb", "-O2", "--specs=rdimon.specs")
 AT_0 = ("-Wl,--section-start=.vectors=0",)
 # The secure half of the memory of mps2-an505, in which QEMU starts.
@@ -29,7 +31,7 @@ CORES = {
 @pytest.mark.parametrize("words", [1, 4])
 @pytest.mark.parametrize("compiler", ["gcc", pytest.param("clang", marks=pytest.mark.long)])
 def test_c_form_must_count_as_lanes_do(tmp_path: Path, compiler: str, words: int) -> None:
-    files = [str(SOURCE / "filter_classes.c"), str(HERE / "adders.c")]
+    files = [*GENERIC, str(HERE / "adders.c")]
     compile_c((compiler, *SANITIZERS, f"-DBF_LANE_WORDS={words}"), tmp_path / "adders", files, SOURCE)
     done = subprocess.run([tmp_path / "adders"], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (0, "0 failures\n"), done.stderr
@@ -40,7 +42,7 @@ def test_c_form_must_count_as_lanes_do(tmp_path: Path, compiler: str, words: int
 def test_core_must_count_as_lanes_do(tmp_path: Path, cpu: str, form: str) -> None:
     machine, flags = CORES[cpu]
     elf = tmp_path / "adders.elf"
-    files = [path for path in arm_sources() if path.endswith(("filter_classes.c", ".S"))]
+    files = [path for path in arm_sources() if path in GENERIC or path.endswith(".S")]
     form_flags = () if form == "assembly" else ("-DBF_NO_ASSEMBLY",)
     compiler = (*ARM, f"-mcpu={cpu}", *flags, *form_flags)
     compile_c(compiler, elf, [*files, str(HERE / "adders.c"), str(HERE / "vectors.c")], SOURCE)

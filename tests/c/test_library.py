@@ -104,10 +104,11 @@ def test_library_must_need_no_libc_and_no_writable_memory(tmp_path):
         assert (data, bss) == (0, 0)
 
 
-KERNEL_FILES = (
-    "class_lists.c", "class_maps.c", "conv.c", "conv_classes.c", "conv_set_bits.c", "filter_classes.c",
-    "input_fast.c", "input_rows.c", "input_sums.c", "merge.c", "plan.c", "pool.c", "strings.c", "wide_conv.c",
-)  # fmt: skip
+KERNEL_PARTS = ("kernels", "patterns", "planes", "generic")
+FOR_WIDE_MAPS = {"border.c", "pool_by_two.c"}  # the fuzzer's images are too small for some of their lines
+KERNEL_FILES = {Path(path).name for path in sources() if Path(path).parent.name in KERNEL_PARTS} - FOR_WIDE_MAPS | {
+    "plan.c"
+}
 
 
 def opened(data: bytes) -> int:
@@ -154,7 +155,7 @@ def test_fuzzer_must_find_nothing_and_reach_every_refusal(fuzzed):
     files = {Path(f["filename"]).name: f for f in exported["data"][0]["files"]}
     unreached = []
     for name in ("open.c", "check.c", "plan.c"):
-        unreached += never_refused(files[name], (resources.c_library() / "src" / name).read_text().splitlines())
+        unreached += never_refused(files[name], (resources.c_library() / "src" / "run" / name).read_text().splitlines())
     assert unreached == []
     lines = {name: files[name]["summary"]["lines"]["percent"] for name in KERNEL_FILES}
     print(lines)

@@ -1,4 +1,4 @@
-"""Lists made in RAM and what blocks of filter classes are made of, in C and assembly, against slow ones."""
+"""Lists made in RAM and what blocks of filter patterns are made of, in C and assembly, against slow ones."""
 
 from __future__ import annotations
 
@@ -6,26 +6,14 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.c.compiling import HERE, SANITIZERS, arm_sources, compile_c, run_emulated
+from tests.c.compiling import HERE, SANITIZERS, arm_sources, compile_c, run_emulated, sources
 from tests.c.test_adders import ARM, CORES
 
 from bitflow import resources
 
 SOURCE = resources.c_library() / "src"
-FILES = [
-    *(
-        str(SOURCE / name)
-        for name in (
-            "class_lists.c",
-            "class_limits.c",
-            "class_maps.c",
-            "filter_classes.c",
-            "pool_by_two.c",
-            "strings.c",
-        )
-    ),
-    str(HERE / "lists.c"),
-]
+PARTS = ("generic", "patterns", "planes")
+FILES = [*(path for path in sources() if Path(path).parent.name in PARTS), str(HERE / "lists.c")]
 
 
 @pytest.mark.parametrize("words", [1, 4])

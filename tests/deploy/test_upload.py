@@ -242,7 +242,7 @@ class Port:
 
 
 def plug(monkeypatch: pytest.MonkeyPatch, *found: Port) -> None:
-    monkeypatch.setattr(ports.list_ports, "comports", lambda: list(found))
+    monkeypatch.setattr(ports, "_plugged_in", lambda: list(found))
 
 
 def test_board_is_found_by_its_usb_id(monkeypatch: pytest.MonkeyPatch, tool: Callable[[str, str], Path]) -> None:

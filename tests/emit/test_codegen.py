@@ -33,7 +33,7 @@ def dumped(network: PackedNetwork, folder: Path, compiler: str) -> bytes:
     prefix = identifier(network.name)
     generate(network, "c", folder)
     (folder / "main.c").write_text(DUMP.format(prefix=prefix))
-    files = [*folder.glob("*.c"), *folder.glob("bitflow/src/*.c")]
+    files = [*folder.glob("*.c"), *folder.glob("bitflow/src/**/*.c")]
     command = [compiler, *WARNINGS, f"-I{folder}", f"-I{folder}/bitflow/include", *files, "-o", folder / "dump"]
     subprocess.run(command, check=True)
     return subprocess.run([folder / "dump"], check=True, capture_output=True).stdout

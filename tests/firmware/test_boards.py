@@ -21,6 +21,7 @@ from bitflow_hil.devices.device import Device
 from bitflow_hil.devices.emulator import Emulator
 from bitflow_hil.link.transport import SerialTransport
 from bitflow_hil.run import runner
+from bitflow_hil.run.task import Task
 
 
 def test_hello_tells_core_board_and_network(device: Device, emulator: Emulator, network: PackedNetwork) -> None:
@@ -92,5 +93,5 @@ def test_flipped_weight_bit_is_caught(device: Device, emulator: Emulator, networ
     images = random_images(network.input_spec, 20, 3)
     right = HostEngine(network).scores(images)
     device.load(Image.of(spoiled).data)
-    result = runner.check(device, board(emulator.board.name), spoiled, images, right.argmax(axis=1), right)
+    result = runner.check(device, board(emulator.board.name), Task(spoiled, images, right.argmax(axis=1), right))
     assert result.mismatches == 20

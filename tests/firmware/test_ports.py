@@ -147,7 +147,7 @@ def arduino(sources: Path) -> Iterator[str]:
     """A port where the Arduino port answers, compiled for this computer."""
     includes = (f"-I{HERE / 'arduino'}", f"-I{sources / 'src'}", f"-I{resources.c_library() / 'include'}")
     own = [path for path in (sources / "src").glob("*.c") if path.name != "main.c"]
-    library = (resources.c_library() / "src").glob("*.c")
+    library = (resources.c_library() / "src").rglob("*.c")
     flags = (*STRICT, *MACROS, '-DFIRMWARE_BOARD="arduino"', *includes)
     subprocess.run(("gcc", "-std=c99", *flags, "-c", *own, *library), cwd=sources, check=True)
     cpp = (sources / "src" / "boards" / "arduino.cpp", HERE / "arduino" / "stand_in.cpp")

@@ -21,6 +21,7 @@ from bitflow_hil.devices.mock import MockDevice
 from bitflow_hil.link.retry_timer import Pace
 from bitflow_hil.link.transport import DamagedTransport, MemoryTransport, Transport
 from bitflow_hil.run import runner
+from bitflow_hil.run.task import Task
 
 
 def quick(line: Transport) -> Device:
@@ -126,8 +127,8 @@ def test_check_counts_images_whose_scores_differ(network: PackedNetwork) -> None
     wrong = scores.copy()
     wrong[2, 0] += 1
     device = Device(MockDevice(network).line())
-    assert runner.check(device, board("host"), network, images, labels, scores).mismatches == 0
-    result = runner.check(device, board("host"), network, images, labels, wrong)
+    assert runner.check(device, board("host"), Task(network, images, labels, scores)).mismatches == 0
+    result = runner.check(device, board("host"), Task(network, images, labels, wrong))
     assert result.mismatches == 1
     assert result.examples[0].image == 2
 
@@ -138,4 +139,4 @@ def test_check_refuses_another_network(network: PackedNetwork) -> None:
     scores = run_packed(other, images).scores
     with pytest.raises(InputError, match="you asked for"):
         device = Device(MockDevice(network).line())
-        runner.check(device, board("host"), other, images, scores.argmax(axis=1), scores)
+        runner.check(device, board("host"), Task(other, images, scores.argmax(axis=1), scores))

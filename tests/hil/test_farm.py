@@ -1,4 +1,4 @@
-"""Results of devices in memory: what a tally, a farm, a soak and a history make of them. No emulator."""
+"""Results of devices in memory: what a farm, a soak and a history make of them. No emulator."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from bitflow.boards import board
 from bitflow.engines.reference import run_packed
 from bitflow.engines.self_test import random_images
 from bitflow.errors import CheckFailed, DeviceError, InputError
-from bitflow_hil.devices import connect as bound
-from bitflow_hil.devices import lock
+from bitflow_hil.devices import connect, lock
 from bitflow_hil.devices.mock import MockDevice
 from bitflow_hil.devices.resuming import ResumingDevice
 from bitflow_hil.report import history
 from bitflow_hil.report import live_table as live
 from bitflow_hil.run import runner
-from bitflow_hil.run.farm import Farm, Station, Task
+from bitflow_hil.run.farm import Farm, Station
+from bitflow_hil.run.progress import Progress
 from bitflow_hil.run.results import Demands, HilResult, shortfalls
 from bitflow_hil.run.soak import SoakResult, duration, soak
+from bitflow_hil.run.task import Task
 
 NETWORK = packed(1)
 M4, REAL = board("qemu-m4"), board("stm32h7")
@@ -43,7 +44,7 @@ def device() -> ResumingDevice:
 
 
 def checked(task: Task, name: str) -> HilResult:
-    return runner.check(device(), board(name), NETWORK, task.images, task.labels, task.host_scores)
+    return runner.check(device(), board(name), replace(task, network=NETWORK))
 
 
 def test_emulated_board_must_count_and_a_real_one_must_measure(task: Task) -> None:
@@ -87,11 +88,11 @@ def in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
             raise DeviceError("nobody answers")
         return device()
 
-    monkeypatch.setattr(bound, "resuming", resuming)
+    monkeypatch.setattr(connect, "resuming", resuming)
 
 
 def farm(task: Task, *names: str) -> Farm:
-    return Farm(task, [task.station(board(name), "memory") for name in names], lambda row: None)  # type: ignore[arg-type,return-value]
+    return Farm(task, [Station(board(name), "memory", Progress(task)) for name in names], lambda row: None)  # type: ignore[arg-type,return-value]
 
 
 @pytest.mark.usefixtures("in_memory")
@@ -120,14 +121,14 @@ def test_ctrl_c_must_end_every_board(task: Task) -> None:
     boards = farm(task, "qemu-m4", "stm32h7")
 
     def interrupt() -> None:
-        if all(station.tally.done for station in boards.stations):
+        if all(station.progress.done for station in boards.stations):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         boards.soak(3600, lambda line: None, interrupt)
     for station in boards.stations:
         assert station.soaked is not None
-        assert station.soaked.images == station.tally.done
+        assert station.soaked.images == station.progress.done
         assert station.soaked.mismatches == 0
 
 
@@ -137,15 +138,15 @@ def test_ctrl_c_must_end_every_board(task: Task) -> None:
 def soaked(task: Task, seconds: float, wrong: bool = False) -> tuple[SoakResult, list[str], Station]:
     """A soak whose clock goes on by a second with each look at it."""
     host_scores = task.host_scores + 1 if wrong else task.host_scores
-    station = replace(task, host_scores=host_scores).station(M4)
+    task = replace(task, host_scores=host_scores)
+    station = Station(M4, None, Progress(task))
     said: list[str] = []
     clock = itertools.count()
     result = soak(
         device(),
         M4,
-        NETWORK,
-        task.images,
-        station.tally,
+        task,
+        station.progress,
         seconds,
         lambda: False,
         said.append,
@@ -197,7 +198,7 @@ def test_history_must_give_the_last_run_of_a_board(tmp_path: Path) -> None:
     records = history.read(file)
     assert history.last(records, board="a") == {"board": "a", "n": 3}
     assert history.last(records, board="c") is None
-    assert {"date", "commit", "versions"} == history.surroundings().keys()
+    assert {"date", "commit", "versions"} == history.surroundings({}).keys()
 
 
 @pytest.mark.parametrize("line", ["no json", "[1]", "NaN"])
@@ -209,7 +210,7 @@ def test_history_that_is_none_must_be_refused(tmp_path: Path, line: str) -> None
 
 def test_lock_must_keep_another_process_out(tmp_path: Path) -> None:
     code = (
-        "import sys, pathlib; from bitflow_hil import lock\n"
+        "import sys, pathlib; from bitflow_hil.devices import lock\n"
         "with lock.held('/dev/x', 0, pathlib.Path(sys.argv[1])): print('got it')"
     )
 

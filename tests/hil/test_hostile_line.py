@@ -28,6 +28,7 @@ from bitflow_hil.devices.emulator import Emulator
 from bitflow_hil.devices.resuming import ResumingDevice
 from bitflow_hil.link.transport import SerialTransport
 from bitflow_hil.run import runner
+from bitflow_hil.run.task import Task
 
 IMAGES = 10_000 if SOAK else 120
 RESTART_S = 20.0 if SOAK else 2.0
@@ -103,7 +104,7 @@ def test_nothing_is_wrong_lost_or_double_on_a_hostile_line(
         HostileLine(lambda: mortal.port, rate, seed=1, cut_after=CUT_AFTER) as line,
         connected(line.url) as device,
     ):
-        result = runner.check(device, QEMU_M4, network, images, labels(scores), scores)
+        result = runner.check(device, QEMU_M4, Task(network, images, labels(scores), scores))
         spoiled, cuts, restarts = line.spoiled, line.cuts, mortal.restarts
     assert (result.images, result.mismatches) == (IMAGES, 0)
     assert spoiled > 0

@@ -116,7 +116,7 @@ def test_three_clients_share_two_boards(tmp_path: Path) -> None:
 def test_board_is_nobody_elses_until_it_is_given_back() -> None:
     with labgrid.place("labgrid:board=qemu-m4") as first, labgrid.place("labgrid:board=qemu-m4") as second:
         assert first != second
-        code = "from bitflow_hil import labgrid\nwith labgrid.place('labgrid:board=qemu-m4') as url: print(url)"
+        code = "from bitflow_hil.devices import labgrid\nwith labgrid.place('labgrid:board=qemu-m4') as url: print(url)"
         third = subprocess.Popen((sys.executable, "-c", code), stdout=subprocess.PIPE, text=True)
         with pytest.raises(subprocess.TimeoutExpired):
             third.wait(3)

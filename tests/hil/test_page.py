@@ -16,7 +16,7 @@ from tests.hil.test_farm import NETWORK, checked
 from bitflow.engines.reference import run_packed
 from bitflow.engines.self_test import random_images
 from bitflow_hil.report.page import Part, render
-from bitflow_hil.run.farm import Task
+from bitflow_hil.run.task import Task
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 HOSTILE = ("<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "{{ 7 * 7 }}", "</style>&amp;")

@@ -1,10 +1,11 @@
 /*
- * plan_library.c - what tests/planner/test_plan.py asks the C library: the arena of an image, and who covers its layers.
+ * plan_library.c - what tests/planner/test_plan.py asks the C library: the arena of an image, and who covers its
+ * layers.
  */
-#include "internal.h"
+#include "run/job.h"
 
-#define ONLY_USUAL
-#include "usual.h"
+#define ONLY_LITE
+#include "lite.h"
 
 size_t plan_library_model_size(void) {
     return sizeof(bf_model);
@@ -20,12 +21,12 @@ int plan_library_has_plan(const bf_model *model) {
     return model->plan != NULL;
 }
 
-/* Bit k: kernel k covers the layer; its form for usual layers, if it has one. */
-unsigned plan_library_covered(const bf_model *model, unsigned layer, int is_usual) {
+/* Bit k: kernel k covers the layer; its lite form, if it has one. */
+unsigned plan_library_covered(const bf_model *model, unsigned layer, int is_lite) {
     const bf_layer *l = &model->layers[layer];
     unsigned found = 0;
     for (unsigned k = 0; k < BF_KERNELS; k++) {
-        const bf_kernel *kernel = is_usual ? usual_kernels[k] : bf_all_kernels[k];
+        const bf_kernel *kernel = is_lite ? lite_kernels[k] : bf_all_kernels[k];
         if (kernel && bf_covers(kernel, l)) {
             found |= 1u << k;
         }

@@ -1,4 +1,4 @@
-"""A plan's sizes and its choice of kernels are the C library's; wishes and budgets are kept."""
+"""A plan's sizes and its choice of kernels are the C library's; objectives and budgets are kept."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ class Library:
         self.bytes = words  # a model points into its image
         return int(self.code.plan_library_open(*map(_pointer, (self.model, words)), ctypes.c_size_t(words.nbytes)))
 
-    def covered(self, layer: int, usual: bool = False) -> tuple[Kernel, ...]:
-        """The kernels that cover a layer; those whose form for usual layers does."""
-        found = self.code.plan_library_covered(_pointer(self.model), ctypes.c_uint(layer), ctypes.c_int(usual))
+    def covered(self, layer: int, lite: bool = False) -> tuple[Kernel, ...]:
+        """The kernels that cover a layer; lite: those whose lite form does."""
+        found = self.code.plan_library_covered(_pointer(self.model), ctypes.c_uint(layer), ctypes.c_int(lite))
         return tuple(kernel for kernel in Kernel if found >> kernel & 1)
 
 
@@ -118,7 +118,7 @@ def kernels_of(layer: PackedLayer, lane_words: int) -> tuple[Kernel, ...]:
 
 
 def lite_of(layer: PackedLayer, covered: Sequence[Kernel]) -> tuple[Kernel, ...]:
-    """Whose forms for usual layers cover a layer that they cover."""
+    """The kernels whose lite forms cover a layer that they cover."""
     return tuple(kernel for kernel in covered if KERNELS[kernel].is_lite(layer))
 
 
@@ -129,9 +129,9 @@ def test_sizes_and_kernels_without_a_plan_must_be_the_c_library_s(library):
         for index, layer in enumerate(network.layers):
             covered = library.covered(index)
             assert kernels_of(layer, library.lane_words) == covered, (network.name, layer.name)
-            usual = library.covered(index, usual=True)
-            assert lite_of(layer, covered) == usual, (network.name, layer.name)
-            seen |= {form for kernel in covered for form in KERNELS[kernel].forms[: 1 + (kernel in usual)]}
+            lite = library.covered(index, lite=True)
+            assert lite_of(layer, covered) == lite, (network.name, layer.name)
+            seen |= {form for kernel in covered for form in KERNELS[kernel].forms[: 1 + (kernel in lite)]}
     assert seen == {form for spec in KERNELS.values() for form in spec.forms}
 
 
@@ -167,7 +167,7 @@ def test_any_layer_must_be_covered_as_the_c_library_says(library, spec):
     for index, layer in enumerate(network.layers):
         covered = library.covered(index)
         assert kernels_of(layer, library.lane_words) == covered
-        assert lite_of(layer, covered) == library.covered(index, usual=True)
+        assert lite_of(layer, covered) == library.covered(index, lite=True)
 
 
 def test_engine_with_a_plan_must_give_the_reference_s_words():

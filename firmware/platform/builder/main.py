@@ -1,4 +1,4 @@
-"""Builds a program for a Cortex-M with the arm-none-eabi-gcc on PATH."""
+"""Builds a program without a framework, by the compiler on PATH that the board's environment names."""
 
 from pathlib import Path
 
@@ -7,10 +7,12 @@ from SCons.Script import AlwaysBuild, Default, DefaultEnvironment
 env = DefaultEnvironment()
 board = env.BoardConfig()
 platform = Path(env.PioPlatform().get_dir())
-prefix = "arm-none-eabi-"
+prefix = board.get("build.prefix")
 # The same bytes wherever the project is: debuggers find its sources from there.
 anywhere = f"-ffile-prefix-map={env['PROJECT_DIR']}=."
-cpu = [f"-mcpu={board.get('build.cpu')}", "-mthumb", f"-mfloat-abi={board.get('build.float_abi', 'soft')}"]
+cpu = [f"-mcpu={board.get('build.cpu')}", *board.get("build.flags").split()]
+if board.get("build.float_abi", ""):
+    cpu.append(f"-mfloat-abi={board.get('build.float_abi')}")
 
 env.Replace(
     AR=f"{prefix}gcc-ar",
@@ -44,7 +46,7 @@ env.Append(
     LIBS=["gcc"],
 )
 
-env.BuildSources("$BUILD_DIR/start", str(platform), "+<start.c>")
+env.BuildSources("$BUILD_DIR/start", str(platform), f"+<{board.get('build.start')}>")
 elf = env.BuildProgram()
 size = env.Alias("size", elf, env.VerboseAction("$SIZEPRINTCMD", "Calculating size $SOURCE"))
 AlwaysBuild(size)

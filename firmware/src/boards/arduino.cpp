@@ -29,7 +29,7 @@ extern "C" {
 namespace {
 
 const uint32_t microseconds = 1000000u;
-const unsigned long write_ms = 1000; /* for bytes that nobody takes */
+const unsigned long write_ms = 1000; /* before bytes that the host does not read are dropped */
 
 /* ---- Time: cycles where the core counts them, else microseconds. ---- */
 
@@ -53,7 +53,7 @@ void start_counter() {
     const uint32_t before = DWT_CYCCNT;
     for (volatile unsigned i = 0; i < 100; i = i + 1) {
     }
-    counts_cycles = DWT_CYCCNT != before; /* it stands still without a debugger on some chips */
+    counts_cycles = DWT_CYCCNT != before; /* on some chips it stands still without a debugger */
 #endif
     last_count = count();
     last_ms = static_cast<uint32_t>(millis());
@@ -67,7 +67,7 @@ uint32_t board_timer_hz(void) {
     return counts_cycles ? static_cast<uint32_t>(F_CPU) : microseconds;
 }
 
-/* 32 bits wrap within seconds; how often they did since the last call, the milliseconds tell. */
+/* 32 bits wrap within seconds: milliseconds say how often they did since the last call. */
 uint64_t board_ticks(void) {
     const uint32_t now = count(), ms = static_cast<uint32_t>(millis());
     const uint32_t counted = now - last_count;
@@ -123,14 +123,14 @@ int board_read(void) {
 }
 
 void board_receive(bool on) {
-    (void)on; /* the framework's own buffer goes on taking bytes */
+    (void)on; /* the framework's own buffer goes on receiving */
 }
 
 void board_sleep(void) {
     yield();
 }
 
-/* ---- Core and memory, as far as the framework lets one see. ---- */
+/* ---- Core and memory, as far as the framework shows them. ---- */
 
 uint32_t board_cpuid(void) {
 #if defined(__arm__)
@@ -148,7 +148,7 @@ size_t board_stack_used(void) {
     return 0;
 }
 
-/* What is free, the framework does not tell: a part is kept for it. */
+/* The framework does not say what is free: this much is reserved. */
 uint8_t *board_free_ram(size_t *size) {
     static uint64_t kept[BOARD_RAM / 16u / sizeof(uint64_t)];
     *size = sizeof kept;

@@ -31,7 +31,7 @@ void uart_handler(void) {
 
 void board_drained(void) {
     UART->control = CONTROL_TX | CONTROL_RX | CONTROL_RX_INTERRUPT;
-    /* The interrupt tells a byte's arrival; one that waits already is fetched here. */
+    /* The interrupt comes when a byte arrives; one that waits already is read here. */
     core_interrupt(BOARD_UART_IRQ, false);
     uart_handler();
     core_interrupt(BOARD_UART_IRQ, true);

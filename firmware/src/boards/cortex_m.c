@@ -108,7 +108,7 @@ int board_read(void) {
 }
 
 void board_sleep(void) {
-    /* With interrupts masked a pending one still ends WFI: a byte between the test and WFI is not slept over. */
+    /* A masked interrupt that is pending still ends WFI: a byte that comes between the test and WFI is not missed. */
     __asm volatile("cpsid i" ::: "memory");
     if (ring_in == ring_out) {
         __asm volatile("wfi");

@@ -11,7 +11,7 @@
 
 #define REGISTER(address) (*(volatile uint32_t *)(address))
 
-/* What the clocks became. */
+/* The clocks in use. */
 typedef struct stm32_clocks {
     uint32_t core_hz, usart_hz;
 } stm32_clocks;
@@ -19,7 +19,7 @@ typedef struct stm32_clocks {
 /* Brings up the clocks and the pins of the USART; where a clock does not answer, the core keeps that of its reset. */
 stm32_clocks stm32_start(void);
 
-/* Waits until the masked bits have the value, for a bounded time. False: they never had. */
+/* Waits until the masked bits have the value. False: they did not within a bounded time. */
 bool stm32_wait(volatile uint32_t *reg, uint32_t mask, uint32_t value);
 
 /* Hands a pin of GPIO port `gpio` (its base address) to the alternate function. */

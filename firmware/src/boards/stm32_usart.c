@@ -33,7 +33,7 @@ void uart_handler(void) {
     /* On the F4 this order, state and then data, also clears an overrun; the H7 is told to have none. */
     while (UART->state & STATE_RXNE) {
         if (!board_room()) {
-            core_interrupt(BOARD_UART_IRQ, false); /* the byte waits in the USART, which goes on asking */
+            core_interrupt(BOARD_UART_IRQ, false); /* the byte waits in the USART, whose interrupt stays pending */
             return;
         }
         board_received((uint8_t)UART->received);
@@ -80,5 +80,5 @@ void board_write(const void *bytes, size_t n) {
 }
 
 void board_receive(bool on) {
-    (void)on; /* the USART keeps one byte: held back, more would be lost */
+    (void)on; /* the USART holds one byte: with the interrupt off, more would be lost */
 }

@@ -18,14 +18,19 @@ from types import TracebackType
 from typing import Self
 
 from bitflow.boards import Board
+from bitflow.cores import core_of
 from bitflow.errors import DeviceError, InputError, MissingError
 
 __all__ = ["Emulator", "command"]
 
-PROGRAM = os.environ.get("BITFLOW_QEMU", "qemu-system-arm")  # another one: some boards need a newer QEMU
+PROGRAM = os.environ.get("BITFLOW_QEMU")  # another one than the core's: some boards need a newer QEMU
 _END_S = 1.0  # a line that hangs up is seen before the end of the process
 _running: set[int] = set()  # emulators of this process
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def _program(board: Board) -> str:
+    return PROGRAM or core_of(board.cpu).emulator
 
 
 def command(board: Board, elf: Path) -> list[str]:
@@ -33,7 +38,7 @@ def command(board: Board, elf: Path) -> list[str]:
     if board.machine is None:
         raise InputError(f"board {board.name} is not emulated")
     return [
-        PROGRAM, "-M", board.machine, "-kernel", str(elf), "-icount", "shift=6",
+        _program(board), "-M", board.machine, "-kernel", str(elf), "-icount", "shift=6",
         "-display", "none", "-monitor", "none", "-serial", "stdio",
     ]  # fmt: skip
 
@@ -75,8 +80,9 @@ class Emulator:
 
     def __init__(self, board: Board, elf: Path) -> None:
         """Start; MissingError without QEMU."""
-        if shutil.which(PROGRAM) is None:
-            raise MissingError(f"{PROGRAM} is missing: sudo apt-get install qemu-system-arm")
+        program = _program(board)
+        if shutil.which(program) is None:
+            raise MissingError(f"{program} is missing: sudo apt-get install {program}")
         self.board = board
         master, self._slave = os.openpty()
         _set_raw(self._slave)

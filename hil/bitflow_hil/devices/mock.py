@@ -11,7 +11,7 @@ import struct
 
 import numpy as np
 
-from bitflow import __version__
+from bitflow._version import __version__
 from bitflow.engines.reference import Trace, run_packed
 from bitflow.errors import ImageError
 from bitflow.image.bfn import Image

@@ -54,7 +54,7 @@ def render(
 ) -> str:
     """The page. images [N, H, W, C] are those that were sent. errors: (board, message) of boards without a result."""
     return html.render(
-        "bitflow_hil",
+        "bitflow_hil.report",
         "page.html.j2",
         title=f"{network.name} on {', '.join(part.result.board for part in parts) or 'no board'}",
         boards=[_view(network, images, part) for part in parts],

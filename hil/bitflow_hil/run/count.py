@@ -15,6 +15,7 @@ from bitflow.ir import PackedNetwork
 from bitflow.planner import plan_format as plan_image
 from bitflow.planner.plan import Plan
 from bitflow_hil.devices.device import Device
+from bitflow_hil.devices.repl import INSTRUCTIONS_PER_TICK, Repl
 
 __all__ = ["Count", "count_firmware", "count_micropython", "count_planned"]
 
@@ -71,12 +72,11 @@ def count_planned(device: Device, network: PackedNetwork, plan: Plan | None, pic
     return count_firmware(device, network, pictures)
 
 
-def count_micropython(repl: Any, network: PackedNetwork, model: str = "'model.bfn'") -> Count:
+def count_micropython(repl: Repl, network: PackedNetwork, model: str = "'model.bfn'") -> Count:
     """Instructions of one predict() call from MicroPython: the difference of N and 2 N calls on one counter.
 
-    repl: a bitflow_hil.devices.repl.Repl. model: the argument of bitflow.Model() on the board, as Python text.
+    model: the argument of bitflow.Model() on the board, as Python text.
     """
-    from bitflow_hil.devices.repl import INSTRUCTIONS_PER_TICK
 
     (image,) = _images(network, 1)
     repl.run(_PREDICT.format(model=model, image=image.tobytes()))

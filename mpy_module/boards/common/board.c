@@ -1,8 +1,8 @@
 /*
- * board.c - what makes QEMU's MPS2 boards real boards for MicroPython: the FPU is on, characters come by interrupt so
- * that Ctrl-C ends a running program, time passes, and a file system is mounted at every start.
+ * board.c - what QEMU's MPS2 boards need for MicroPython: the FPU on, characters by interrupt, so that Ctrl-C ends
+ * a running program, a clock, and a file system that is mounted at every start.
  *
- * The linker puts each __wrap_ function in the place of the port's own (--wrap in board.mk): the port stays unchanged.
+ * The linker puts each __wrap_ function in place of the port's own (--wrap in board.mk): the port stays unchanged.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -82,7 +82,7 @@ static void timer_handler(void) {
 }
 
 void __wrap_mp_semihosting_init(void) {
-    /* QEMU is started without a debugger that would answer. */
+    /* QEMU runs without a debugger that would answer. */
 }
 
 void __wrap_mp_semihosting_exit(int status) {

@@ -53,9 +53,7 @@ def report(
         return
     here = Context.here()
     network, target = here.network(model), here.board(board_name)
-    flash, ram = (
-        _least(memory, budget) for memory, budget in zip((target.flash, target.ram), here.budgets, strict=True)
-    )
+    flash, ram = _least(target.flash, here.budgets[0]), _least(target.ram, here.budgets[1])
     _show(reporting.report(network, target.name, here.plan(network, target, objective), flash, ram), as_json)
 
 

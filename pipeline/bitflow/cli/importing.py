@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import typer
@@ -16,13 +16,12 @@ from bitflow.engines.reference import run_packed
 from bitflow.errors import CheckFailed, InputError, MissingError
 from bitflow.image.bfn import Image, save
 from bitflow.importers.graph import SIGN_OF_ZERO
+from bitflow.importers.pixels import Pixels
+from bitflow.importers.source import Settings, Source, open_source
 from bitflow.ir import PackedNetwork
 from bitflow.learn.data.sources import load_data
 from bitflow.lower.fuse import explain, fuse
 from bitflow.lower.pack import pack
-
-if TYPE_CHECKING:
-    from bitflow.importers.source import Source
 
 __all__ = ["import_file"]
 
@@ -86,9 +85,6 @@ def _open(
     labels: str | None,
     sign_zero: str | None,
 ) -> Source:
-    from bitflow.importers.pixels import Pixels
-    from bitflow.importers.source import Settings, open_source
-
     settings = Settings(
         None if pixels is None else Pixels.parse(pixels),
         None if size is None else project.parse_size(size, any_channels=True),

@@ -46,7 +46,7 @@ _TRIALS = 50
 _SHARE_OF_EPOCHS = 4
 # Of the training images, at least: with as few as pick the best epoch of one training the luckiest network wins.
 _JUDGED = 0.2
-_COMMANDS = "bitflow train\nbitflow report{wish}\nbitflow eval"
+_COMMANDS = "bitflow train\nbitflow report{objective}\nbitflow eval"
 
 
 def search(

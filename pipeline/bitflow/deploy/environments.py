@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bitflow.boards import DEFAULT_BOARD, Board, boards
+from bitflow.cores import core_of
 from bitflow.emit import codegen
 
 __all__ = ["files", "protocol"]
@@ -16,11 +17,14 @@ def files(arena_bytes: int, default: str = DEFAULT_BOARD, methods: Mapping[str, 
     """Path in the project -> text: boards.ini, and a linker script for each board that is built bare.
 
     arena_bytes: of the network, which decides where its arena lies. default: what `pio run` builds. methods: board ->
-    how it is flashed, where not as usual.
+    how it is flashed, where not by its first method.
     """
     built = [board for board in boards() if board.buildable]
     protocols = {board.name: protocol(board, (methods or {}).get(board.name)) for board in built}
-    texts = {"boards.ini": codegen.render("boards.ini", boards=built, default=default, protocols=protocols)}
+    cores = {board.name: core_of(board.cpu) for board in built}
+    texts = {
+        "boards.ini": codegen.render("boards.ini", boards=built, cores=cores, default=default, protocols=protocols)
+    }
     for board in built:
         if board.bare is not None:
             fits = arena_bytes <= board.bare.dtcm - board.bare.stack

@@ -28,7 +28,12 @@ class ChoiceView:
 
 @dataclass(frozen=True, slots=True)
 class PlanView:
-    """bytes: of the whole plan. crc32: its last word. core, wish: what it was made for."""
+    """A plan as the templates print it.
+
+    core, objective: what it was made for.
+    bytes: of the whole plan.
+    crc32: its last word, as C.
+    """
 
     lane_words: int
     core: str

@@ -58,7 +58,6 @@ class ModelView:
     name: str
     prefix: str
     macro: str
-    input_shape: str
     height: int
     width: int
     channels: int
@@ -163,7 +162,6 @@ def model_view(network: PackedNetwork, prefix: str | None = None, plan: Plan | N
         name=comment(network.name),
         prefix=prefix,
         macro=prefix.upper(),
-        input_shape=str(shape),
         height=shape.height,
         width=shape.width,
         channels=shape.channels,

@@ -66,7 +66,7 @@ def _build(target: Path, sources: list[Path], include: Path) -> None:
 def library() -> ctypes.CDLL:
     """The compiled C library. Raises MissingError without a working C compiler."""
     root, own = resources.c_library(), Path(__file__).with_name("host.c")
-    sources = [*sorted((root / "src").glob("*.c")), own]
+    sources = [*sorted((root / "src").rglob("*.c")), own]
     key = files.digest(platform.machine(), _processor(), *_FLAGS, own.read_bytes(), files.tree_digest(root))
     folder, _ = files.built("host", key, lambda out: _build(out / _NAME, sources, root / "include"))
     found = ctypes.CDLL(str(folder / _NAME))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,11 @@ from bitflow.ir import (
     INPUT,
     Accumulation,
     BatchShift,
+    BinaryConv,
+    BinaryDense,
     Concat,
+    InputConv,
+    IntegerConv,
     IntegerLayer,
     IntegerNetwork,
     Integers,
@@ -112,8 +116,10 @@ def accumulate(layer: Accumulation, maps: tuple[Array, ...]) -> npt.NDArray[np.i
             return np.concatenate(maps, axis=3).astype(np.int64)
         case Total():
             return np.asarray(maps[0].sum(axis=(1, 2), keepdims=True, dtype=np.int64))
-        case _:
+        case InputConv() | BinaryConv() | BinaryDense() | IntegerConv():
             under = windows(maps[0], layer.window, layer.pad_value)
+        case _:
+            assert_never(layer)
     n, h, w, kh, kw, channels = under.shape
     grouped = under.reshape(n, h, w, kh, kw, layer.groups, channels // layer.groups)
     filters = layer.weights.reshape(layer.groups, -1, *layer.weights.shape[1:])
@@ -167,6 +173,8 @@ def _integer_layer(layer: IntegerLayer, maps: tuple[Array, ...]) -> Array:
             return (sums * scale + offset).astype(np.int32).reshape(len(sums), -1)
         case Integers():
             return _largest(sums.astype(np.int32), layer.pool)
+        case _:
+            assert_never(layer.output)
 
 
 def _pool_bits(ones: npt.NDArray[np.int8], pool: Pool | None, pool_and: npt.NDArray[np.bool_] | None) -> Array:
@@ -207,10 +215,12 @@ def _sums(layer: PackedLayer, maps: tuple[Array, ...]) -> npt.NDArray[np.int64]:
             return np.concatenate(maps, axis=3).astype(np.int64)
         case LayerKind.TOTAL:
             return np.asarray(maps[0].astype(np.int64).sum(axis=(1, 2), keepdims=True))
+        case _:
+            assert_never(layer.kind)
 
 
-def _strings(layer: PackedLayer, values: Array, fill: Any) -> Array:
-    """What lies under the window as strings of taps in the order of the weights: [N, H, W, groups, K]."""
+def _taps_of(layer: PackedLayer, values: Array, fill: Any) -> Array:
+    """The taps under each window in the order of the weights: [N, H, W, groups, K]."""
     under = windows(values, layer.window, fill)
     n, h, w, kh, kw, channels = under.shape
     grouped = under.reshape(n, h, w, kh, kw, layer.groups, channels // layer.groups)
@@ -220,8 +230,8 @@ def _strings(layer: PackedLayer, values: Array, fill: Any) -> Array:
 def _packed_sums(layer: PackedLayer, values: Array) -> npt.NDArray[np.int64]:
     """valid - 2 * popcount((a ^ w) & mask) for each group's filters."""
     inside = np.ones((1, *values.shape[1:]), dtype=np.bool_)
-    mask = bits.pack(_strings(layer, inside, layer.pad_value != 0))[..., None, :]
-    taps = bits.pack(_strings(layer, values, layer.pad_value))[..., None, :]
+    mask = bits.pack(_taps_of(layer, inside, layer.pad_value != 0))[..., None, :]
+    taps = bits.pack(_taps_of(layer, values, layer.pad_value))[..., None, :]
     filters = np.asarray(layer.weights).reshape(layer.groups, -1, layer.filter_words)
     valid = bits.popcount(mask).sum(axis=-1, dtype=np.int64)
     different = bits.popcount((taps ^ filters) & mask).sum(axis=-1, dtype=np.int64)
@@ -231,7 +241,7 @@ def _packed_sums(layer: PackedLayer, values: Array) -> npt.NDArray[np.int64]:
 
 def _first_sums(layer: PackedLayer, values: Array) -> npt.NDArray[np.int64]:
     """2 * (sum of the taps whose weight bit is 1) - (sum of all)."""
-    taps = _strings(layer, values, 0).astype(np.int64)
+    taps = _taps_of(layer, values, 0).astype(np.int64)
     plus = weights(layer).reshape(layer.groups, -1, layer.taps) > 0
     sums = 2 * np.einsum("nhwgk,gok->nhwgo", taps, plus.astype(np.int64)) - taps.sum(axis=-1)[..., None]
     return np.asarray(sums.reshape(*sums.shape[:3], -1))
@@ -239,6 +249,6 @@ def _first_sums(layer: PackedLayer, values: Array) -> npt.NDArray[np.int64]:
 
 def _wide_sums(layer: PackedLayer, values: Array) -> npt.NDArray[np.int64]:
     """Products of whole numbers with weights of one bit or eight."""
-    taps = _strings(layer, values, layer.pad_value).astype(np.int64)
+    taps = _taps_of(layer, values, layer.pad_value).astype(np.int64)
     filters = weights(layer).reshape(layer.groups, -1, layer.taps).astype(np.int64)
     return np.asarray(np.einsum("nhwgk,gok->nhwgo", taps, filters).reshape(*taps.shape[:3], -1))

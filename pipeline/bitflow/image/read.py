@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from typing import assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -33,8 +34,6 @@ from bitflow.ir import INPUT, LayerKind, Logits, Map, PackedLayer, PackedNetwork
 
 __all__ = ["decode"]
 
-_FILTERS = (LayerKind.INPUT_CONV, LayerKind.CONV, LayerKind.DENSE, LayerKind.WIDE_CONV)
-_WHOLE = (LayerKind.DENSE, LayerKind.TOTAL)  # the kernel is the map
 _ANY = (MapType.PIXELS, MapType.BITS, MapType.INTEGERS)
 
 
@@ -171,8 +170,8 @@ def _layer(reader: _Reader, input_spec: InputSpec, records: list[Record], before
     size = 4 * max(source.words, *(m.size if output_type is MapType.INTEGERS else m.words for m in (conv, target)))
     _require(size <= MAX_MAP_BYTES, "a map is too large")
     _check_roles(r, kind, output_type)
-    weights = _weights(reader, r) if kind in _FILTERS else None
-    bound = _reach(kind, source, r, weights, [m.bound for m in given])
+    weights = _weights(reader, r) if kind.has_filters else None
+    bound = _bound(kind, source, r, weights, [m.bound for m in given])
     _require(r.bound == bound and bound <= BOUND_LIMIT, "an accumulator could overflow")
     shift, scores = _shift(reader, r, kind, output_type)
     return PackedLayer(
@@ -186,7 +185,7 @@ def _check_kind(r: Record, last: bool) -> None:
     allowed = (MapType.SCORES,) if last else (MapType.BITS, MapType.INTEGERS)
     _require(r.output in allowed, "the last layer, and only it, gives scores")
     _require(r.kind != LayerKind.CONCAT or r.output == MapType.BITS, "a concatenation gives bits")
-    widths = (1, 8) if r.kind == LayerKind.WIDE_CONV else (int(r.kind in _FILTERS),)
+    widths = (1, 8) if r.kind == LayerKind.WIDE_CONV else (int(LayerKind(r.kind).has_filters),)
     _require(r.weight_bits in widths, "weights of a size that such a layer cannot have")
     _require(not (r.reserved0 or r.reserved1 or r.reserved2 or r.reserved3), "reserved fields are set")
 
@@ -213,6 +212,8 @@ def _check_sources(r: Record, kind: LayerKind, source: Shape, given: list[Map]) 
             inputs = (MapType.BITS, MapType.INTEGERS)
         case LayerKind.CONV | LayerKind.DENSE | LayerKind.CONCAT:
             inputs = (MapType.BITS,)
+        case _:
+            assert_never(kind)
     _require(all(m.type in inputs for m in given), "takes a map of another kind than its sources give")
     sizes = all((m.shape.height, m.shape.width) == (r.in_h, r.in_w) for m in given)
     if kind is LayerKind.CONCAT:
@@ -232,10 +233,10 @@ def _windows(r: Record, kind: LayerKind, source: Shape, conv: Shape, target: Sha
         (r.dilation_h, r.dilation_w),
     )
     fits = r.groups >= 1 and r.in_c % r.groups == 0 and r.out_c % r.groups == 0
-    if kind in _WHOLE or kind not in _FILTERS:
-        kernel = (r.in_h, r.in_w) if kind in _WHOLE else (1, 1)
+    if kind.takes_whole_map or not kind.has_filters:
+        kernel = (r.in_h, r.in_w) if kind.takes_whole_map else (1, 1)
         fits = fits and window == Window(kernel) and r.groups == 1
-    if kind in _FILTERS:
+    if kind.has_filters:
         fits = fits and r.kernel_h * r.kernel_w * (r.in_c // r.groups) <= MAX_TAPS
     else:
         fits = fits and r.in_c == r.out_c
@@ -257,7 +258,7 @@ def _check_roles(r: Record, kind: LayerKind, output_type: MapType) -> None:
     """No layer has an array that it has no use for."""
     compared, scored = output_type is MapType.BITS and kind is not LayerKind.CONCAT, output_type is MapType.SCORES
     for at, used in (
-        (r.weights, kind in _FILTERS),
+        (r.weights, kind.has_filters),
         (r.shift, compared or scored),
         (r.offset, scored),
         (r.pool_and, compared and r.pool_h > 0),
@@ -270,7 +271,7 @@ def _check_roles(r: Record, kind: LayerKind, output_type: MapType) -> None:
 def _shift(
     reader: _Reader, r: Record, kind: LayerKind, output_type: MapType
 ) -> tuple[npt.NDArray[np.int32] | None, npt.NDArray[np.int32] | None]:
-    """BatchShift, or scale and offset of the scores; none of them can overflow. r.reach was checked."""
+    """BatchShift, or scale and offset of the scores; none of them can overflow. r.bound was checked."""
     if output_type is MapType.INTEGERS or kind is LayerKind.CONCAT:
         return None, None
     shift = reader.integers(r.shift, r.out_c)
@@ -298,7 +299,7 @@ def _tails_are_zero(words: npt.NDArray[np.uint32], count: int) -> bool:
     return used == 0 or not bool(np.any(words[:, -1] >> np.uint32(used)))
 
 
-def _reach(kind: LayerKind, source: Shape, r: Record, weights: npt.NDArray[np.uint32] | None, given: list[int]) -> int:
+def _bound(kind: LayerKind, source: Shape, r: Record, weights: npt.NDArray[np.uint32] | None, given: list[int]) -> int:
     """The largest absolute accumulator, from the largest absolute values of the sources."""
     match kind:
         case LayerKind.SUM:
@@ -307,11 +308,13 @@ def _reach(kind: LayerKind, source: Shape, r: Record, weights: npt.NDArray[np.ui
             return 1
         case LayerKind.TOTAL:
             return source.height * source.width * given[0]
-        case _:
+        case LayerKind.INPUT_CONV | LayerKind.CONV | LayerKind.DENSE | LayerKind.WIDE_CONV:
             if weights is None or r.weight_bits == 1:
                 return r.kernel_h * r.kernel_w * (r.in_c // r.groups) * given[0]
             absolute = np.abs(weights.view(np.int8))
             return int(absolute.sum(axis=1, dtype=np.int64).max()) * given[0]
+        case _:
+            assert_never(kind)
 
 
 def _check_arena(records: list[Record], layers: list[PackedLayer]) -> None:

@@ -7,9 +7,8 @@ of bits or pixels pass through the next convolution in exact arithmetic.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,24 +16,15 @@ from bitflow import accumulation as acc
 from bitflow.errors import ImportRefused, InputError
 from bitflow.geometry import InputSpec, Pool, Shape, Window
 from bitflow.importers import graph as g
+from bitflow.importers.building import Building
 from bitflow.importers.layout import arrange, channel_values, close_up, reshape, transpose
 from bitflow.importers.linear import accumulate, opened
 from bitflow.importers.value import Padding, Value
-from bitflow.ir import INPUT, Divide, Layer, LayerKind, Map, MapType, Network, Offset, Rounding, Scale, Sign, Step
+from bitflow.ir import INPUT, Divide, Layer, MapType, Network, Offset, Rounding, Scale, Sign, Step
 from bitflow.lower.arithmetic import composed
 from bitflow.lower.fuse import zeros
 
 __all__ = ["Imported", "assemble"]
-
-_KIND_NAMES = {
-    LayerKind.INPUT_CONV: "conv",
-    LayerKind.CONV: "conv",
-    LayerKind.DENSE: "dense",
-    LayerKind.WIDE_CONV: "conv",
-    LayerKind.SUM: "sum",
-    LayerKind.CONCAT: "concat",
-    LayerKind.TOTAL: "average",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,37 +76,7 @@ def assemble(
 
 
 @dataclass(slots=True)
-class _Assembly:
-    graph: g.Graph
-    input_spec: InputSpec
-    sign_zero: int | None
-    rounding: Rounding
-    layers: list[Layer] = field(default_factory=list)
-    tensors: list[tuple[str, tuple[Step, ...]]] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    settled: bool = False  # whether a layer has fixed the zero point
-    uses: Counter[str] = field(default_factory=Counter)
-
-    def __post_init__(self) -> None:
-        self.uses = Counter(source for node in self.graph.needed() for source in node.inputs)
-
-    def map_of(self, value: Value) -> Map:
-        """The finished map that a value lies on."""
-        if value.index is None:
-            raise ValueError(f"{value.name} is still open")
-        if value.index == INPUT:
-            return Map(self.input_spec.shape, MapType.PIXELS, self.input_spec.bound)
-        return self.layers[value.index].output_map(last=False)
-
-    def settle(self, zero_point: int | None, wanted: int) -> None:
-        """Fix the input's zero point: the one that a layer needs, else the wanted one unless it is fixed already."""
-        if zero_point is None:
-            zero_point = self.input_spec.zero_point if self.settled else wanted
-        if self.settled and zero_point != self.input_spec.zero_point:
-            raise InputError(f"two layers take pixels, with zero points {self.input_spec.zero_point} and {zero_point}")
-        self.input_spec = replace(self.input_spec, zero_point=zero_point)
-        self.settled = True
-
+class _Assembly(Building):
     def run(self, node: g.Node, inputs: list[Value]) -> Value:
         """The value that a node makes."""
         value = inputs[0]
@@ -158,20 +118,6 @@ class _Assembly:
         return result
 
     # ---- Closing layers ----
-
-    def add(self, value: Value, steps: tuple[Step, ...], rounding: Rounding) -> int:
-        """Append the layer that an open value is, and return its index."""
-        if value.accumulation is None:
-            raise ValueError(f"{value.name} is finished")
-        name = value.name
-        if not name or name.split(".")[-1].isdigit():
-            # The place in a torch Sequential says little: the kind and the layer's own place, as in conv2.
-            name = f"{_KIND_NAMES[value.accumulation.kind]}{len(self.layers) + 1}"
-        taken = {layer.name for layer in self.layers}
-        name = next(n for n in (name, *(f"{name}.{i}" for i in range(2, 9999))) if n not in taken)
-        self.layers.append(Layer(name, value.accumulation, steps, value.sources, rounding))
-        self.tensors.append(("", ()))
-        return len(self.layers) - 1
 
     def sign(self, node: g.Node, value: Value, zero: int) -> Value:
         """Close a layer with a sign."""

@@ -10,22 +10,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from bitflow import accumulation as acc
 from bitflow.geometry import InputSpec, Window
+from bitflow.importers.building import Building
 from bitflow.importers.graph import Conv, Dense, Node
 from bitflow.importers.layout import dense_filters, is_map
 from bitflow.importers.value import Value, uniform
 from bitflow.importers.weights import factorise
 from bitflow.ir import INPUT, Accumulation, Divide, MapType, Offset, Rounding, Scale, Step
 from bitflow.lower.arithmetic import composed
-
-if TYPE_CHECKING:
-    from bitflow.importers.assemble import _Assembly
 
 __all__ = ["accumulate", "opened"]
 
@@ -34,7 +32,7 @@ Array = npt.NDArray[Any]
 Whole = npt.NDArray[np.int8]
 
 
-def opened(work: _Assembly, node: Node, value: Value) -> Value:
+def opened(work: Building, node: Node, value: Value) -> Value:
     """A finished map as accumulators of its own, so that steps can follow; an open value as it is."""
     if value.index is None:
         return value
@@ -50,7 +48,7 @@ def opened(work: _Assembly, node: Node, value: Value) -> Value:
     return replace(value, name=node.name, index=None, accumulation=each, sources=(INPUT,), steps=(*back, *value.steps))
 
 
-def accumulate(work: _Assembly, node: Node, op: Conv | Dense, value: Value) -> Value:
+def accumulate(work: Building, node: Node, op: Conv | Dense, value: Value) -> Value:
     """The open value that a convolution or dense layer makes of a finished map."""
     if isinstance(op, Dense):
         if value.padding is not None:
@@ -179,7 +177,7 @@ def _joined(steps: list[Step]) -> list[Step]:
 
 
 def _accumulation(
-    work: _Assembly, node: Node, op: Conv | Dense, value: Value, whole: Whole, window: Window, tap: Fraction | None
+    work: Building, node: Node, op: Conv | Dense, value: Value, whole: Whole, window: Window, tap: Fraction | None
 ) -> tuple[Accumulation, list[Step]]:
     """The accumulation, and the step that makes up for the zero point of pixels. tap: what a padded one holds."""
     source = work.map_of(value)
@@ -199,7 +197,7 @@ def _accumulation(
     return acc.IntegerConv(source.shape, source.bound, whole, window, groups), []
 
 
-def _settled(work: _Assembly, node: Node, value: Value, tap: Fraction | None) -> InputSpec:
+def _settled(work: Building, node: Node, value: Value, tap: Fraction | None) -> InputSpec:
     """The input, with the zero point that a padded tap asks for, else one near the middle."""
     low, high = work.input_spec.pixel_range
     if tap is not None and (tap.denominator != 1 or not low <= tap <= high):
@@ -211,7 +209,7 @@ def _settled(work: _Assembly, node: Node, value: Value, tap: Fraction | None) ->
     return work.input_spec
 
 
-def _centre(work: _Assembly, value: Value) -> int:
+def _centre(work: Building, value: Value) -> int:
     """The pixel value nearest to what the source makes 0: with it as zero point accumulators are smallest."""
     low, high = work.input_spec.pixel_range
     slope, offset = composed(value.steps, value.shape.channels)

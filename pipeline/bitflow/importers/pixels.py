@@ -98,7 +98,7 @@ def network_of(
     notes: Sequence[str] = (),
 ) -> Imported:
     """The network of a file's graph over pictures of a shape; notes: what else to say. The rest as `assemble`."""
-    input_spec = InputSpec(shape, "uint8", 0, ChannelOrder.usual(shape.channels))
+    input_spec = InputSpec(shape, "uint8", 0, ChannelOrder.default(shape.channels))
     steps = pixels.steps(shape.channels)
     imported = assemble(graph, input_spec, pixel_steps=steps, name=name, labels=labels, sign_zero=sign_zero)
     return replace(imported, notes=(f"input: the source got {pixels} for a pixel p", *notes, *imported.notes))

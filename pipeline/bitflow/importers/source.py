@@ -19,6 +19,7 @@ from bitflow.importers.assemble import Imported
 from bitflow.importers.graph import Graph
 from bitflow.importers.layout import lengths
 from bitflow.importers.pixels import Pixels, network_of
+from bitflow.importers.run_graph import run_graph
 from bitflow.importers.value import Axes, flat_axes
 
 if TYPE_CHECKING:
@@ -87,7 +88,6 @@ def _imported(
 
 def _keras(path: Path, settings: Settings) -> Source:
     from bitflow.importers.keras.file import NOTES, read_keras
-    from bitflow.importers.run_graph import run_graph
 
     pixels = settings.pixels or Pixels.RAW
     graph, shape = read_keras(path, settings.size)
@@ -175,7 +175,7 @@ def _state_dict(path: Path, settings: Settings) -> tuple[nn.Module, InputSpec]:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{path} does not fit {name}: {reason}") from error
     shape = Shape(*settings.size)
-    return module.eval(), InputSpec(shape, "uint8", 0, ChannelOrder.usual(shape.channels))
+    return module.eval(), InputSpec(shape, "uint8", 0, ChannelOrder.default(shape.channels))
 
 
 def _class(file: Path, name: str) -> Callable[[], nn.Module]:

@@ -5,6 +5,8 @@ Nothing is lost: `unpack` is the way back, so that a `.bfn` from anywhere can be
 
 from __future__ import annotations
 
+from typing import assert_never
+
 import numpy as np
 import numpy.typing as npt
 
@@ -131,13 +133,19 @@ def _unpack_accumulation(layer: PackedLayer, network: PackedNetwork) -> Accumula
             return BinaryDense(layer.source, weights(layer))
         case LayerKind.INPUT_CONV | LayerKind.CONV | LayerKind.WIDE_CONV:
             filters = weights(layer)
+        case _:
+            assert_never(layer.kind)
     match inputs[0].type:
         case MapType.PIXELS:
             return InputConv(layer.source, filters, layer.window, input_spec, layer.groups)
         case MapType.BITS:
             return BinaryConv(layer.source, filters, layer.window, layer.groups, layer.pad_value)
-        case _:
+        case MapType.INTEGERS:
             return IntegerConv(layer.source, inputs[0].bound, filters, layer.window, layer.groups)
+        case MapType.SCORES:
+            raise ValueError(f"{layer.name} takes scores")
+        case _:
+            assert_never(inputs[0].type)
 
 
 def weights(layer: PackedLayer) -> npt.NDArray[np.int8]:

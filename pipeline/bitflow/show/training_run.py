@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bitflow.errors import MissingError
 from bitflow.learn.data.dataset import Dataset
+from bitflow.learn.training.history import read_epochs
 from bitflow.show import training
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ def draw(folder: Path, dataset: Dataset, module: nn.Module, result: Result, say:
 
 def _page(folder: Path, dataset: Dataset, module: nn.Module, result: Result) -> Path:
     from bitflow.learn.training.evaluate import logits
-    from bitflow.learn.training.history import read_epochs
 
     facts = {
         "data": f"{dataset.name}, {len(dataset.train)} training and {len(dataset.test)} test images",

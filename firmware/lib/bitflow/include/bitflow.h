@@ -11,8 +11,8 @@
  * C99, no malloc, no float, no libc, no writable globals; every function is reentrant. The caller owns all memory:
  * a model only points into its image, which must stay where it is, unchanged, as long as the model is used.
  *
- * A network is a row of layers. Each takes the maps of earlier ones, most that of the layer before, and gives one map.
- * A map of H x W positions and C channels holds either
+ * A network is a row of layers. Each reads the maps of earlier layers, mostly that of the layer before, and writes one
+ * map. A map of H x W positions and C channels holds either
  * - bits, 1 for +1 and 0 for -1, channel-packed as uint32_t[H][W][(C + 31) / 32]: channel c of a position is bit c % 32
  *   (least significant first) of its word c / 32, unused high bits are 0;
  * - or integers, int32_t[H][W][C].
@@ -65,7 +65,7 @@ typedef enum bf_status {
 #undef BF_STATUS_ENUM
 } bf_status;
 
-/* English text of a status, never NULL; "unknown status" for a number that is none. */
+/* English text of a status, never NULL; "unknown status" for any other number. */
 const char *bf_status_text(bf_status status);
 
 /* ---- The image: header, layer records, arrays, CRC-32. SPEC.md gives it byte by byte. ---- */
@@ -83,14 +83,14 @@ typedef struct bf_header {
     uint32_t layers;      /* offset of the records; all offsets count from the image's first byte */
     uint32_t name;        /* offset of the network's name, NUL-terminated UTF-8; 0: none */
     uint32_t labels;      /* offset of `classes` NUL-terminated strings, one after the other; 0: none */
-    uint32_t classes;     /* scores a run gives, 1 .. 65535 */
+    uint32_t classes;     /* scores of a run, 1 .. 65535 */
     uint16_t height;      /* of the input, pixels */
     uint16_t width;
     uint16_t channels;     /* values per pixel, stored [height][width][channels] */
     uint8_t dtype;         /* BF_UINT8 or BF_INT8 */
-    uint8_t channel_order; /* BF_ORDER_* : what the channels mean, for whoever prepares a picture */
+    uint8_t channel_order; /* BF_ORDER_*: what the channels mean, for code that prepares a picture */
     int16_t zero_point;    /* the pixel value that counts as 0 */
-    uint8_t resize;        /* BF_RESIZE_* : how a picture of another size is brought to height x width */
+    uint8_t resize;        /* BF_RESIZE_*: how a picture of another size is brought to height x width */
     uint8_t reserved0;     /* 0 */
     uint32_t extra;        /* offset of bytes that this library ignores (how scores become logits); 0: none */
     uint32_t extra_size;
@@ -118,10 +118,10 @@ enum { BF_BITS = 0, BF_SCORES = 1, BF_INTEGERS = 2 }; /* bf_layer.output */
 
 #define BF_MAX_SOURCES 4u
 #define BF_PIXELS      0xFFFFu     /* bf_layer.sources: the input */
-#define BF_TRANSIENT   0xFFFFFFFFu /* bf_layer.keep: the next layer reads the map, and nobody else does */
+#define BF_TRANSIENT   0xFFFFFFFFu /* bf_layer.pinned: the next layer reads the map, and nobody else does */
 
 /*
- * One layer: an accumulator for each position and channel, and what becomes of it:
+ * One layer: an accumulator for each position and channel, and its output:
  * - BF_BITS: bit = (accumulator + shift >= 0), inverted where the channel's bit in `invert` is 1; then, where pool_h is
  *   not 0, the max-pool: OR over the window, AND in the channels of pool_and;
  * - BF_INTEGERS: the accumulator; then the max-pool;
@@ -145,15 +145,15 @@ typedef struct bf_layer {
     uint16_t conv_h, conv_w; /* the map of accumulators */
     uint8_t pool_h, pool_w;  /* window of the max-pool; 0: no pool */
     uint8_t pool_stride_h, pool_stride_w;
-    uint8_t pool_top, pool_left, pool_bottom, pool_right; /* rows and columns outside the map: they never win */
+    uint8_t pool_top, pool_left, pool_bottom, pool_right; /* rows and columns outside the map, which never win */
     uint16_t out_h, out_w, out_c;                         /* after the pool */
     uint8_t source_count;                                 /* 1 .. BF_MAX_SOURCES; more than 1: BF_SUM, BF_CONCAT */
     uint8_t reserved0;                                    /* 0 */
     uint16_t sources[BF_MAX_SOURCES];                     /* numbers of earlier layers, or BF_PIXELS; unused ones 0 */
-    uint16_t last;      /* number of the last layer that reads this map; of the last layer: its own */
-    uint16_t reserved1; /* 0 */
-    uint32_t keep;  /* where the map lies in the arena, in bytes, a multiple of 4; or BF_TRANSIENT, as the last layer */
-    uint32_t reach; /* largest absolute accumulator, at most 2^30 - 1 */
+    uint16_t last;         /* number of the last layer that reads this map; of the last layer: its own */
+    uint16_t reserved1;    /* 0 */
+    uint32_t pinned;       /* where the map is pinned in the arena, a byte offset, multiple of 4; or BF_TRANSIENT */
+    uint32_t bound;        /* largest absolute accumulator, at most 2^30 - 1 */
     uint32_t weights;      /* offset of uint32_t[out_c][words of a filter], unused high bits or bytes 0 */
     uint32_t shift;        /* offset of int32_t[out_c]: BatchShift, or the scale of the scores; 0: neither */
     uint32_t offset;       /* offset of int32_t[out_c]: offset of the scores; 0: none */
@@ -168,16 +168,16 @@ typedef struct bf_layer {
 typedef struct bf_kernel bf_kernel;
 
 /*
- * The kernels there are, X(NUMBER, value, object): each runs layers of some kinds. One that is listed before others of
- * its kind is faster and covers fewer shapes; the last of a kind covers all.
+ * All kernels, X(NUMBER, value, object). A kernel runs layers of some kinds. Of a kind, the first one listed is the
+ * fastest and covers the fewest shapes; the last one covers all.
  */
 #define BF_KERNEL_LIST(X)                                                                                              \
     X(BF_USE_INPUT_SUMS, 0, bf_input_sums)        /* shared sums of pixels, no multiplication */                       \
     X(BF_USE_INPUT_PLAIN, 1, bf_input_conv_plain) /* every first layer */                                              \
-    X(BF_USE_PATTERNS_16, 2, bf_conv_patterns_16) /* filter classes, 16-bit lists of a plan */                         \
-    X(BF_USE_PATTERNS_8, 3, bf_conv_patterns_8)   /* filter classes, 8-bit lists of a plan */                          \
+    X(BF_USE_PATTERNS_16, 2, bf_conv_patterns_16) /* filter patterns, 16-bit lists of a plan */                        \
+    X(BF_USE_PATTERNS_8, 3, bf_conv_patterns_8)   /* filter patterns, 8-bit lists of a plan */                         \
     X(BF_USE_SET_BITS, 4, bf_conv_set_bits)       /* lists of set bits, transposed weights of a plan */                \
-    X(BF_USE_PATTERNS_1, 5, bf_conv_patterns_1)   /* filter classes, lists made in RAM of the 1-bit weights */         \
+    X(BF_USE_PATTERNS_1, 5, bf_conv_patterns_1)   /* filter patterns, lists made in RAM of the 1-bit weights */        \
     X(BF_USE_CONV_PLAIN, 6, bf_conv_plain)        /* every convolution and dense layer on bits */                      \
     X(BF_USE_WIDE_CONV, 7, bf_wide_conv)                                                                               \
     X(BF_USE_SUM, 8, bf_sum)                                                                                           \
@@ -197,8 +197,9 @@ BF_KERNEL_LIST(BF_KERNEL_DECLARE)
 extern const bf_kernel *const bf_all_kernels[BF_KERNELS];
 
 /*
- * Less code in their places, where they run nothing but usual layers: of stride 1 whose map is as wide as the input,
- * padding -1, no pool or one of 2 x 2 windows side by side; bf_input_sums_lite: any layer with such a pool;
+ * Lite forms of kernels: less code, fewer layers.
+ * bf_conv_patterns_..._lite: stride 1, a map as wide as the input, padding -1, no pool or 2 x 2 windows side by side.
+ * bf_input_sums_lite: any first layer without a pool or with 2 x 2 windows side by side.
  * bf_conv_plain_lite: dense layers without a pool.
  */
 extern const bf_kernel bf_input_sums_lite, bf_conv_patterns_16_lite, bf_conv_patterns_8_lite, bf_conv_patterns_1_lite,
@@ -206,9 +207,9 @@ extern const bf_kernel bf_input_sums_lite, bf_conv_patterns_16_lite, bf_conv_pat
 
 /*
  * A plan says which kernel runs each layer on a certain kind of core, and holds what the kernels need beside the image.
- * It may follow an image: bf_open() takes one that was made for this image and for cores like this, and leaves any
- * other alone. Without a plan each layer gets the first kernel that covers it and needs none. SPEC.md gives it byte by
- * byte.
+ * It may follow an image: bf_open() uses a plan that was made for this image and this kind of core, and ignores any
+ * other. Without a plan each layer is run by the first kernel that covers it and needs no plan. SPEC.md gives it byte
+ * by byte.
  */
 #define BF_PLAN_MAGIC   0x31504642u /* "BFP1" as the first four bytes of a plan */
 #define BF_PLAN_VERSION 1u
@@ -237,10 +238,10 @@ typedef struct bf_model {
     const uint8_t *base; /* the image's first byte */
     const bf_layer *layers;
     uint32_t layer_count;
-    uint32_t size;       /* bytes of the image */
-    uint32_t arena_size; /* bytes */
-    uint32_t kept_size;  /* bytes of the arena, at its low end, for maps that others than the next layer read */
-    uint32_t crc;        /* the image's last four bytes: the model's name on every board */
+    uint32_t size;        /* bytes of the image */
+    uint32_t arena_size;  /* bytes */
+    uint32_t pinned_size; /* bytes of the arena, at its low end, for maps that others than the next layer read */
+    uint32_t crc;         /* the image's last four bytes: the model's name on every board */
     const bf_kernel *const *kernels; /* [BF_KERNELS], NULL where one is not used */
     const bf_plan *plan;             /* NULL: none */
     uint32_t plan_size;              /* bytes of it */
@@ -255,10 +256,10 @@ typedef struct bf_model {
 bf_status bf_open(bf_model *model, const void *image, size_t size);
 
 /*
- * Check once more, before a run, a model whose image somebody else may have written to: offsets, shapes and sizes, all
- * that decides which memory a run touches. Contents of the arrays and the CRC are not looked at: a changed weight gives
- * wrong scores, never a wild access. Takes some hundred instructions a layer, and some for each two maps that are kept
- * at the same time.
+ * Check again, before a run, a model whose image may have been written to: offsets, shapes and sizes, all that decides
+ * which memory a run touches. Contents of the arrays and the CRC are not checked: a changed weight gives
+ * wrong scores, never a wild access. Takes some hundred instructions a layer, and some for each pair of maps that are
+ * pinned at the same time.
  */
 bf_status bf_check(const bf_model *model);
 

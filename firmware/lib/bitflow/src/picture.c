@@ -13,7 +13,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "internal.h"
+#include "run/layer.h"
 
 #define WEIGHT_BITS 22 /* Pillow's PRECISION_BITS: 32 bits less those of a pixel, less 2 */
 #define SIDE_LIMIT  0xFFFFu

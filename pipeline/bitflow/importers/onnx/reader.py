@@ -13,7 +13,7 @@ from onnx.reference import ReferenceEvaluator
 
 from bitflow.errors import ImportRefused, InputError
 from bitflow.importers import graph as g
-from bitflow.importers.onnx.qonnx_operations import CONSTANTS
+from bitflow.importers.onnx.qonnx_constants import CONSTANTS
 from bitflow.importers.reader import Reader
 
 __all__ = ["OnnxReader", "Operation"]

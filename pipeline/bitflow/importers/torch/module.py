@@ -57,7 +57,7 @@ def input_spec_of(
 ) -> InputSpec:
     """The input of a module: (height, width, channels) of pixels; by default gray for one channel, RGB for three."""
     shape = Shape(*input_shape)
-    order = ChannelOrder.usual(shape.channels) if order is None else order
+    order = ChannelOrder.default(shape.channels) if order is None else order
     return InputSpec(shape, dtype, 128 if dtype == "uint8" else 0, order)
 
 

@@ -134,7 +134,7 @@ def assemble(name: str, train: Split, test: Split, class_names: tuple[str, ...])
     require(len(class_names) >= 2, f"{name}: there is only one class")
     height, width, channels = train.images.shape[1:]
     dtype: Literal["uint8", "int8"] = "int8" if train.images.dtype == np.int8 else "uint8"
-    order = ChannelOrder.usual(channels) if dtype == "uint8" else ChannelOrder.OTHER
+    order = ChannelOrder.default(channels) if dtype == "uint8" else ChannelOrder.OTHER
     zero_point = 128 if dtype == "uint8" else 0
     return Dataset(name, train, test, class_names, InputSpec(Shape(height, width, channels), dtype, zero_point, order))
 

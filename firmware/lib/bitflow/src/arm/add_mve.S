@@ -1,8 +1,8 @@
 /*
  * add_mve.S - bf_add_lists16() and bf_add_lists8() for cores with MVE (Helium): 128 lanes.
  *
- * The tree of 32 inputs is that of add_v7m.S, which says how it adds. There are eight vector registers: planes 0, 1 and
- * 2 of the running count stay in three of them, the others where the class's count is kept. Four entries of a list are
+ * The tree of 32 inputs is that of add_v7m.S, which says how it adds. There are eight vector registers: digits 0, 1 and
+ * 2 of the running count stay in three of them, the others where the pattern's count is stored. Four entries of a list are
  * loaded at once, and made addresses.
  *
  * SPDX-License-Identifier: MIT
@@ -11,20 +11,19 @@
 
 #ifdef BF_ARM_MVE
 
-    .syntax unified
-    .thumb
+#include "macros.h"
 
     .equ PLANE, 16          @ bytes of bf_lanes
     .equ COUNT, 192         @ of a bf_count
 
 planes  .req r0             @ what entries are counted from
 list    .req r1             @ the next entry
-upper   .req r2             @ plane 3 of the class's count
+upper   .req r2             @ digit 3 of the pattern's count
 runs    .req r3
 wide    .req r8             @ of a list of bytes: its runs of 16 bits
-last    .req r9             @ upper, after the last class
+last    .req r9             @ upper, after the last pattern
 begin   .req r10            @ the first plane
-blocks  .req lr
+rounds  .req lr
 
 #define ONES   q0
 #define TWOS   q1
@@ -33,7 +32,7 @@ blocks  .req lr
 #define V      q4
 #define W      q5
 #define X      q6
-#define HALF4  q7           /* of what is added to plane 2; that of plane 3, the eights, is on the stack */
+#define HALF4  q7           /* of what is added to digit 2; that of digit 3, the eights, is on the stack */
 
 /* Four planes into ONES. The pair of carries is left in (\second, U); X and r4 .. r7, the addresses, are used. */
 .macro ADD_FOUR format, second
@@ -62,30 +61,6 @@ blocks  .req lr
     veor ONES, ONES, X
 .endm
 
-/* The pair (\first, \differ) enters \plane first, and leaves \half, .. */
-.macro OPEN plane, half, first, differ
-    veor \half, \first, \plane
-    vorr \half, \half, \differ
-    veor \plane, \plane, \differ
-.endm
-
-/* .. or second: the carries are left in (\first, \half). */
-.macro CLOSE plane, half, first, differ
-    veor \first, \first, \plane
-    vbic \first, \first, \differ
-    veor \half, \half, \first
-    veor \first, \first, \plane
-    veor \plane, \plane, \differ
-.endm
-
-/* One pair enters \plane: \first is what it carries. */
-.macro ADD_PAIR plane, first, differ
-    veor \first, \first, \plane
-    vorr \first, \first, \differ
-    veor \plane, \plane, \differ
-    veor \first, \first, \plane
-.endm
-
 /* A run into ONES and TWOS. The pair of carries is left in (W, V). */
 .macro ADD_RUN format
     ADD_FOUR \format, V
@@ -97,7 +72,7 @@ blocks  .req lr
     CLOSE TWOS, V, W, U
 .endm
 
-/* \carry into the plane at \offset from upper: \next is what it carries. U is used. */
+/* \carry into the digit at \offset from upper: \next is what it carries. U is used. */
 .macro CARRY offset, carry, next
     vldrw.32 U, [upper, #\offset]
     vand \next, U, \carry
@@ -105,7 +80,7 @@ blocks  .req lr
     vstrw.32 U, [upper, #\offset]
 .endm
 
-/* \carry into the planes from r5 on, as far as it goes. U, V and r4 are used. */
+/* \carry into the digits from r5 on, as far as it goes. U, V and r4 are used. */
 .macro RIPPLE carry
 80: vldrw.32 U, [r5]
     vand V, U, \carry
@@ -119,12 +94,7 @@ blocks  .req lr
 .endm
 
 .macro BEGIN name
-    .section .text.\name, "ax", %progbits
-    .balign 4
-    .global \name
-    .type \name, %function
-    .thumb_func
-\name:
+    FUNCTION \name
     push {r4-r10, lr}
     vpush {d8-d15}
     sub sp, sp, #PLANE
@@ -147,11 +117,11 @@ blocks  .req lr
 1:
 .endm
 
-/* Blocks of four runs; the first one may have less. */
-.macro ADD_BLOCKS format
+/* Rounds of four runs; the first one may have less. */
+.macro ADD_ROUNDS format
     adds r4, runs, #3
     lsrs r4, r4, #2
-    dls blocks, r4
+    dls rounds, r4
     ands runs, runs, #3
     beq 4f
     cmp runs, #2
@@ -191,15 +161,15 @@ blocks  .req lr
     movs r4, #0
     vmaxv.u32 r4, X
     cbnz r4, 9f
-8:  le blocks, 4b
+8:  le rounds, 4b
     b 2f
 9:  add r5, upper, #5 * PLANE
     RIPPLE X
     b 8b
 .endm
 
-/* The class's count is complete: keep it, and go on from there. */
-.macro NEXT_CLASS
+/* The pattern's count is complete: store it, and go on from there. */
+.macro NEXT_PATTERN
     vstrw.32 ONES, [upper, #-3 * PLANE]
     vstrw.32 TWOS, [upper, #-2 * PLANE]
     vstrw.32 FOURS, [upper, #-1 * PLANE]
@@ -220,8 +190,8 @@ BEGIN bf_add_lists16
     ldrh runs, [list], #2
     cmp runs, #0
     beq 2f
-    ADD_BLOCKS 16
-2:  NEXT_CLASS
+    ADD_ROUNDS 16
+2:  NEXT_PATTERN
     .size bf_add_lists16, . - bf_add_lists16
 
 BEGIN bf_add_lists8
@@ -230,10 +200,10 @@ BEGIN bf_add_lists8
     mov planes, begin
     cmp runs, #0
     beq 2f
-    ADD_BLOCKS 8
+    ADD_ROUNDS 8
 2:  cmp wide, #0
     bne 3f
-30: NEXT_CLASS
+30: NEXT_PATTERN
 
 3:  mov planes, begin
 31: ADD_RUN 16

@@ -2,7 +2,7 @@
  * add_v6m.S - bf_add_lists16() for ARMv6-M, and for ARMv8-M without its main extension.
  *
  * The tree of 32 inputs is that of add_v7m.S, which says how it adds. Here eight registers compute: the running count's
- * planes 2 and 3 and their halves rest in the others, which can only be moved, added and compared. All steps of adding
+ * digits 2 and 3 and their halves rest in the others, which can only be moved, added and compared. All steps of adding
  * take two operands, so that nothing else is lost.
  *
  * SPDX-License-Identifier: MIT
@@ -11,8 +11,7 @@
 
 #ifdef BF_ARM_V6M
 
-    .syntax unified
-    .thumb
+#include "macros.h"
 
     .equ COUNT, 48          @ bytes of a bf_count
 
@@ -28,11 +27,11 @@ fours   .req r8
 half4   .req r9
 eights  .req r10
 half8   .req r11
-end     .req r12            @ of the class's entries
-upper   .req lr             @ plane 4 of the class's count
+end     .req r12            @ of the pattern's entries
+upper   .req lr             @ digit 4 of the pattern's count
 
     .equ PLANES, 0          @ on the stack
-    .equ LAST, 4            @ upper, after the last class
+    .equ LAST, 4            @ upper, after the last pattern
 
 /* Four planes into ones. The pair of carries is left in (\first, u); x is used. */
 .macro ADD_FOUR first, i
@@ -70,29 +69,29 @@ upper   .req lr             @ plane 4 of the class's count
     eors twos, u
 .endm
 
-/* The pair (w, \differ) enters \plane first: \half is left. u is used. */
-.macro OPEN plane, half, differ
-    mov u, \plane
+/* The pair (w, \differ) enters \digit first: \half is left. u is used. */
+.macro OPEN digit, half, differ
+    mov u, \digit
     eors w, u
     orrs w, \differ
     eors u, \differ
     mov \half, w
-    mov \plane, u
+    mov \digit, u
 .endm
 
 /* The pair (w, \differ) enters second: the carries are left in (w, \spare). u is used. */
-.macro CLOSE plane, half, differ, spare
-    mov u, \plane
+.macro CLOSE digit, half, differ, spare
+    mov u, \digit
     eors w, u
     bics w, \differ
     mov \spare, \half
     eors \spare, w
     eors w, u
     eors u, \differ
-    mov \plane, u
+    mov \digit, u
 .endm
 
-/* w, carried out of the plane below, into a plane: what it carries on is left in it. u: upper. */
+/* w, carried out of the digit below, into a digit: what it carries on is left in it. u: upper. */
 .macro CARRY offset
     ldr v, [u, #\offset]
     eors v, w
@@ -100,12 +99,7 @@ upper   .req lr             @ plane 4 of the class's count
     bics w, v
 .endm
 
-    .section .text.bf_add_lists16, "ax", %progbits
-    .balign 4
-    .global bf_add_lists16
-    .type bf_add_lists16, %function
-    .thumb_func
-bf_add_lists16:
+    FUNCTION bf_add_lists16
     push {r4-r7, lr}
     mov r4, r8
     mov r5, r9
@@ -114,7 +108,7 @@ bf_add_lists16:
     push {r4-r7}
     sub sp, #12
     str planes, [sp, #PLANES]
-    lsls v, u, #12          @ BF_START(), in u: the number of classes
+    lsls v, u, #12          @ BF_START(), in u: the number of patterns
     lsrs v, v, #28
     movs w, #COUNT
     muls v, w, v
@@ -123,7 +117,7 @@ bf_add_lists16:
     str v, [sp, #LAST]
     cmp u, #0
     bmi 1f
-    mvns u, u               @ each plane: all bits are the carry's complement
+    mvns u, u               @ each digit: all bits are the carry's complement
     .rept 3
     lsrs u, u, #1
     sbcs v, v
@@ -143,7 +137,7 @@ bf_add_lists16:
     movs twos, w
     movs ones, v
 
-/* A class: blocks of four runs; the first one may have less. */
+/* A pattern: rounds of four runs; the first one may have less. */
 1:  ldrh u, [list]
     adds list, #2
     lsls v, u, #4
@@ -191,7 +185,7 @@ bf_add_lists16:
     beq 2f
     b 4b
 
-/* The class's count is complete: keep it, and go on from there. */
+/* The pattern's count is complete: store it, and go on from there. */
 2:  mov x, upper
     subs x, #16
     movs r3, twos
@@ -221,7 +215,7 @@ bf_add_lists16:
     mov r11, r7
     pop {r4-r7, pc}
 
-/* What is carried out of plane 6, into the planes from 7 on, as far as it goes. */
+/* What is carried out of digit 6, into the digits from 7 on, as far as it goes. */
 9:  adds u, #12
 11: ldr v, [u]
     eors v, w

@@ -1,15 +1,15 @@
 /*
  * add_v7m.S - bf_add_lists16() and bf_add_lists8() for ARMv7-M and later.
  *
- * Four planes enter the running count in 10 operations and leave a pair of carries; two such pairs enter the next plane
- * in 8 and leave a pair again. A pair (first, differ) is two bits of one weight, a and a ^ b (filter_classes.c has the
+ * Four planes enter the running count in 10 operations and leave a pair of carries; two such pairs enter the next digit
+ * in 8 and leave a pair again. A pair (first, differ) is two bits of one weight, a and a ^ b (generic/add.h has the
  * source of this). The first three operations of the eight need only the first pair, of which then one register is
- * left, called half. So the tree of 32 inputs fits the registers: planes 0 .. 3 of the running count, a half for the
- * planes 1, 2 and 3, and three more to load and add in. What 32 inputs carry out of plane 3 is one pair; it is added to
- * planes 4 .. 7 in memory, and only what these carry out, mostly nothing, goes on in a loop.
+ * left, called half. So the tree of 32 inputs fits the registers: digits 0 .. 3 of the running count, a half for the
+ * digits 1, 2 and 3, and three more to load and add in. What 32 inputs carry out of digit 3 is one pair; it is added to
+ * digits 4 .. 7 in memory, and only what these carry out, mostly nothing, goes on in a loop.
  *
  * A number of runs that is no multiple of four enters the first block where as many runs are left: the half of what is
- * left out is that of two zeros, the plane itself.
+ * left out is that of two zeros, the digit itself.
  *
  * The next entry is at [list, #2]: so that a list of bytes follows its two bytes of numbers as it follows other bytes.
  *
@@ -19,8 +19,7 @@
 
 #ifdef BF_ARM_V7M
 
-    .syntax unified
-    .thumb
+#include "macros.h"
 
     .equ COUNT, 48          @ bytes of a bf_count
 
@@ -35,13 +34,13 @@ w       .req r6
 x       .req r7
 fours   .req r8
 eights  .req r9
-half4   .req r10            @ of what is added to plane 2
-half8   .req r11            @ of what is added to plane 3
-runs    .req r12            @ of this class, not yet added
-upper   .req lr             @ plane 4 of the class's count
+half4   .req r10            @ of what is added to digit 2
+half8   .req r11            @ of what is added to digit 3
+runs    .req r12            @ of this pattern, not yet added
+upper   .req lr             @ digit 4 of the pattern's count
 
     .equ ENTRY_PLANES, 0    @ on the stack
-    .equ END, 4             @ upper, after the last class
+    .equ END, 4             @ upper, after the last pattern
 
 /* ---- Loading planes. \format: 16, or 8. ---- */
 
@@ -74,8 +73,8 @@ upper   .req lr             @ plane 4 of the class's count
 
 /* ---- Adding. A pair in (first, differ). ---- */
 
-/* Four planes into ones. The pair is left in (\second, u); x is used. \place: in the run, at its end, at the last's. */
-.macro ADD_FOUR format, second, i, place
+/* Four planes into ones. The pair is left in (\second, u); x is used. \where: in the run, at its end, at the last's. */
+.macro ADD_FOUR format, second, i, where
     ENTRY \format, u, \i
     ENTRY \format, \second, (\i + 1)
     PLANE \format, u
@@ -84,14 +83,14 @@ upper   .req lr             @ plane 4 of the class's count
     eors u, ones
     orrs u, \second
     eors ones, \second
-.ifc \place, last
+.ifc \where, last
     LAST_ENTRIES \format, \second, x, (\i + 2)
 .else
     ENTRY \format, \second, (\i + 2)
     ENTRY \format, x, (\i + 3)
 .endif
     PLANE \format, \second
-.ifc \place, run
+.ifc \where, run
     PLANE \format, x
 .else
 .if \format == 8
@@ -109,37 +108,13 @@ upper   .req lr             @ plane 4 of the class's count
     eors ones, x
 .endm
 
-/* The first half: the pair (\first, \differ) enters \plane, \half is left. */
-.macro OPEN plane, half, first, differ
-    eor \half, \first, \plane
-    orr \half, \half, \differ
-    eor \plane, \plane, \differ
-.endm
-
-/* The second half: the pair (\first, \differ) enters. The carries are left in (\first, \half). */
-.macro CLOSE plane, half, first, differ
-    eor \first, \first, \plane
-    bic \first, \first, \differ
-    eor \half, \half, \first
-    eor \first, \first, \plane
-    eor \plane, \plane, \differ
-.endm
-
-/* One pair enters \plane, \first is what it carries. */
-.macro ADD_PAIR plane, first, differ
-    eor \first, \first, \plane
-    orr \first, \first, \differ
-    eor \plane, \plane, \differ
-    eor \first, \first, \plane
-.endm
-
-/* A run into ones and twos. The pair of carries is left in (w, v). \place: of the run in a block: run, or last. */
-.macro ADD_RUN format, i, place
+/* A run into ones and twos. The pair of carries is left in (w, v). \where: of the run in a block: run, or last. */
+.macro ADD_RUN format, i, where
     ADD_FOUR \format, v, \i, run
     eors v, twos            @ OPEN twos, v, v, u
     orrs v, u
     eors twos, u
-.ifc \place, last
+.ifc \where, last
     ADD_FOUR \format, w, (\i + 4), last
 .else
     ADD_FOUR \format, w, (\i + 4), end
@@ -151,7 +126,7 @@ upper   .req lr             @ plane 4 of the class's count
     eors twos, u
 .endm
 
-/* \carry into the planes from memory at \at on, as far as it goes; x is used. */
+/* \carry into the digits in memory at \at on, as far as it goes; x is used. */
 .macro RIPPLE at, carry
 80: ldr x, [\at]
     eor x, x, \carry
@@ -163,22 +138,17 @@ upper   .req lr             @ plane 4 of the class's count
 /* ---- A function. ---- */
 
 .macro BEGIN name
-    .section .text.\name, "ax", %progbits
-    .balign 4
-    .global \name
-    .type \name, %function
-    .thumb_func
-\name:
+    FUNCTION \name
     push {r3-r11, lr}
     add upper, r2, #16
     ubfx u, r3, #16, #4
     add u, u, u, lsl #1
-    add u, upper, u, lsl #4 @ 48 bytes a class
+    add u, upper, u, lsl #4 @ 48 bytes a pattern
     strd planes, u, [sp, #-8]!
     subs list, list, #2
     cmp r3, #0
     bmi 10f
-    sbfx r0, r3, #4, #1     @ BF_START(): planes 4 .. 11
+    sbfx r0, r3, #4, #1     @ BF_START(): digits 4 .. 11
     sbfx r4, r3, #5, #1
     sbfx r5, r3, #6, #1
     sbfx r6, r3, #7, #1
@@ -197,8 +167,8 @@ upper   .req lr             @ plane 4 of the class's count
 1:
 .endm
 
-/* Blocks of four runs; the first one may have less. u: runs modulo 4. \run, \borrow: how runs are counted down. */
-.macro ADD_BLOCKS format, run, borrow
+/* Rounds of four runs; the first one may have less. u: runs modulo 4. \run, \borrow: how runs are counted down. */
+.macro ADD_ROUNDS format, run, borrow
     tbb [pc, u]
 20: .byte (4f - 20b) / 2, (21f - 20b) / 2, (22f - 20b) / 2, (23f - 20b) / 2
 21: mov half4, fours
@@ -236,8 +206,8 @@ upper   .req lr             @ plane 4 of the class's count
     \borrow 4b
 .endm
 
-/* The class's count is complete: keep it, and go on from there. */
-.macro NEXT_CLASS
+/* The pattern's count is complete: store it, and go on from there. */
+.macro NEXT_PATTERN
     stmdb upper, {ones, twos, fours, eights}
     ldm upper, {r0, r4-r7, r10-r12}
     add upper, upper, #COUNT
@@ -250,7 +220,7 @@ upper   .req lr             @ plane 4 of the class's count
     pop {r3-r11, pc}
 .endm
 
-/* What is carried out of plane 7. */
+/* What is carried out of digit 7. */
 .macro CARRY_ON
 9:  add u, upper, #16
     RIPPLE u, half8
@@ -262,8 +232,8 @@ BEGIN bf_add_lists16
     and u, runs, #3
     subs runs, runs, #1
     bmi 2f
-    ADD_BLOCKS 16, 1, bpl
-2:  NEXT_CLASS
+    ADD_ROUNDS 16, 1, bpl
+2:  NEXT_PATTERN
     CARRY_ON
     .size bf_add_lists16, . - bf_add_lists16
 
@@ -273,10 +243,10 @@ BEGIN bf_add_lists8
     ror runs, runs, #8      @ runs of bytes in the highest byte, runs of 16 bits in the lowest
     subs runs, runs, #0x01000000
     bcc 2f
-    ADD_BLOCKS 8, 0x01000000, bcs
+    ADD_ROUNDS 8, 0x01000000, bcs
 2:  uxtb u, runs
     cbnz u, 3f
-30: NEXT_CLASS
+30: NEXT_PATTERN
     CARRY_ON
 
 3:  mov runs, u

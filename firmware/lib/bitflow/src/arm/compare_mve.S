@@ -1,7 +1,7 @@
 /*
  * compare_mve.S - bf_compare() and bf_compare_each() for cores with MVE (Helium): 128 lanes.
  *
- * What is computed is that of compare_v7m.S, a plane at a time.
+ * What is computed is that of compare_v7m.S, a digit at a time.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -9,20 +9,19 @@
 
 #ifdef BF_ARM_MVE
 
-    .syntax unified
-    .thumb
+#include "macros.h"
 
     .equ PLANE, 16          @ bytes of bf_lanes
     .equ COUNT, 192         @ of a bf_count
 
 counts  .req r0
 limits  .req r1
-width   .req r2
+digits   .req r2
 to      .req r3
-total   .req r4             @ C7, the next plane
+total   .req r4             @ C7, the next digit
 near    .req r5             @ of the first difference, of the count that is subtracted; C3 in filter 1
 far     .req r6             @ of filter 3's second difference; in filter 2, of the count that is added
-limit   .req r7             @ its planes from the next one on
+limit   .req r7             @ its digits from the next one on
 table   .req r8
 words   .req r9             @ of the filter's limits, from the next one on
 tmp     .req r12
@@ -32,26 +31,13 @@ tmp     .req r12
 #define SAME    q2
 #define FIRST2  q3          /* of filter 3's second difference */
 #define SAME2   q4
-#define Z       q5          /* a plane of C7, then of the value */
+#define Z       q5          /* a digit of C7, then of the value */
 #define X       q6          /* of what is added, then of the limit */
 #define Y       q7          /* of what is subtracted */
 
-/* ---- The values' planes. ---- */
+/* ---- The values' digits. ---- */
 
-/* Z + X + not Y + the carries. */
-.macro SUM first, same
-    veor Y, Y, X
-    veor X, X, Z
-    vorn X, X, Y
-    veor Z, Z, Y
-    veor Y, \first, Z
-    vorn Y, Y, \same
-    veor \first, Z, Y
-    veor Z, Z, \same
-    veor \same, X, Y
-.endm
-
-/* Before plane 0. */
+/* Before digit 0. */
 .macro START filter
     add total, counts, #7 * COUNT
 .if \filter == 1
@@ -73,16 +59,12 @@ tmp     .req r12
     vldrw.32 Z, [total], #PLANE
 .endm
 
-/* The next plane, in Z. */
+/* The next digit, in Z. */
 .macro NEXT_PLANE filter
     vldrw.32 Z, [total], #PLANE
 .if \filter == 1
     vldrw.32 Y, [near], #PLANE
-    veor Z, Z, Y
-    veor Y, Y, FIRST
-    vand Y, Y, Z
-    veor Z, Z, FIRST
-    veor FIRST, FIRST, Y
+    SUBTRACT Z, Y, FIRST
 .else
 .if \filter == 2
     vldrw.32 X, [far], #PLANE
@@ -90,11 +72,11 @@ tmp     .req r12
     vldrw.32 X, [near, #-2 * COUNT]
 .endif
     vldrw.32 Y, [near], #PLANE
-    SUM FIRST, SAME
+    SUM Z, X, Y, FIRST, SAME
 .if \filter == 3
     vldrw.32 X, [far, #-2 * COUNT]
     vldrw.32 Y, [far], #PLANE
-    SUM FIRST2, SAME2
+    SUM Z, X, Y, FIRST2, SAME2
 .endif
 .endif
 .endm
@@ -122,12 +104,7 @@ tmp     .req r12
 .endm
 
 .macro BEGIN name
-    .section .text.\name, "ax", %progbits
-    .balign 4
-    .global \name
-    .type \name, %function
-    .thumb_func
-\name:
+    FUNCTION \name
     push {r4-r9, lr}
     sub sp, sp, #4
     vpush {d8-d15}
@@ -136,11 +113,11 @@ tmp     .req r12
 /* Filter 0. */
 .macro COMPARE_0
     add total, counts, #7 * COUNT
-    add total, total, width, lsl #4
+    add total, total, digits, lsl #4
     vldrw.32 Z, [total, #-PLANE]
     vmvn Z, Z
     vstrw.32 Z, [to]
-    subs width, width, #1   @ planes between the lowest one and the sign
+    subs digits, digits, #1   @ digits between the lowest one and the sign
 .endm
 
 .macro END
@@ -151,7 +128,7 @@ tmp     .req r12
 
 /* ---- bf_compare(). ---- */
 
-/* The plane in Z, where the limit's is 1 or 0. \as_is: filter 1, which has the value's complement; or a sign. */
+/* The digit in Z, where the limit's is 1 or 0. \as_is: filter 1, which has the value's complement; or a sign. */
 .macro WITHIN_1 as_is
 .if \as_is
     vorr WITHIN, WITHIN, Z
@@ -181,7 +158,7 @@ tmp     .req r12
     ldrh limit, [limits], #2
     START \filter
     WITHIN_ONE (\filter == 1)
-    dls lr, width
+    dls lr, digits
 1:  NEXT_PLANE \filter
     lsrs limit, limit, #1
     bcs 2f
@@ -205,7 +182,7 @@ BEGIN bf_compare
 
 /* ---- bf_compare_each(). ---- */
 
-/* The limit's next plane in X, and the plane in Z with it. Above the groups of a word there is one more bit. */
+/* The limit's next digit in X, and the digit in Z with it. Above the five digits of a word there is one more bit. */
 .macro WITHIN_EACH as_is
     cmp limit, #1
     bne 80f
@@ -215,15 +192,7 @@ BEGIN bf_compare
     add tmp, table, tmp, lsl #4
     vldrw.32 X, [tmp]
     lsr limit, limit, #6
-    veor Z, Z, X
-.if \as_is
-    vand WITHIN, WITHIN, Z
-    vbic X, X, Z
-.else
-    vbic WITHIN, WITHIN, Z
-    vand X, X, Z
-.endif
-    vorr WITHIN, WITHIN, X
+    COMPARE_DIGIT \as_is, WITHIN, Z, X
 .endm
 
 .macro COMPARE_EACH filter
@@ -231,7 +200,7 @@ BEGIN bf_compare
     movs limit, #1
     START \filter
     WITHIN_EACH (\filter == 1)
-    dls lr, width
+    dls lr, digits
 1:  NEXT_PLANE \filter
     WITHIN_EACH (\filter == 1)
     le lr, 1b

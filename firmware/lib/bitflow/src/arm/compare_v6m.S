@@ -1,7 +1,7 @@
 /*
  * compare_v6m.S - bf_value_of() and bf_compare() for ARMv6-M, and for ARMv8-M without its main extension.
  *
- * Planes of what is added are added as in add_v7m.S, pair by pair, with registers for the complements of some, so that
+ * Digits are added as in add_v7m.S, pair by pair, with registers for the complements of some, so that
  * there is an instruction for each operation.
  *
  * SPDX-License-Identifier: MIT
@@ -10,12 +10,11 @@
 
 #ifdef BF_ARM_V6M
 
-    .syntax unified
-    .thumb
+#include "macros.h"
 
     .equ COUNT, 48          @ bytes of a bf_count
 
-value   .req r0             @ the next plane
+value   .req r0             @ the next digit
 plus    .req r1
 minus   .req r2
 x       .req r3
@@ -23,10 +22,10 @@ y       .req r4
 z       .req r5
 first   .req r6             @ the complement of the first carry
 same    .req r7             @ the complement of the carries' exclusive or
-last    .req r12            @ plane of the sign
-even    .req lr             @ 0: the number of planes from plane 1 to the sign is even
+last    .req r12            @ digit of the sign
+even    .req lr             @ 0: the number of digits from digit 1 to the sign is even
 
-/* The next plane of z + plus + not minus + carries. \same is taken, \next is left; each is y or same. */
+/* The next digit of z + plus + not minus + carries. \same is taken, \next is left; each is y or same. */
 .macro PLANE distance, same, next
     ldm plus!, {x}
     ldm minus!, {\next}
@@ -48,7 +47,7 @@ even    .req lr             @ 0: the number of planes from plane 1 to the sign i
 .endm
 
 /*
- * value, from plane 1 on: z + 2 * (plus - minus), where z is a count that lies \distance bytes behind minus; without,
+ * value, from digit 1 on: z + 2 * (plus - minus), where z is a count that lies \distance bytes behind minus; without,
  * z is what value has. One of the first carries is 1, whichever: adding a complement and 1 subtracts.
  */
 .macro ADD_TWICE distance=-1
@@ -73,12 +72,7 @@ even    .req lr             @ 0: the number of planes from plane 1 to the sign i
     str x, [value]
 .endm
 
-    .section .text.bf_value_of, "ax", %progbits
-    .balign 4
-    .global bf_value_of
-    .type bf_value_of, %function
-    .thumb_func
-bf_value_of:
+    FUNCTION bf_value_of
     push {r4-r7, lr}
     movs r7, #(7 * COUNT / 2)
     adds r7, r7, r7
@@ -115,15 +109,10 @@ bf_value_of:
     pop {r4-r7, pc}
     .size bf_value_of, . - bf_value_of
 
-/* Below: the planes of a value up to its sign; so much of the stack. */
+/* Below: the digits of a value up to its sign; so much of the stack. */
     .equ VALUE, 56
 
-    .section .text.bf_compare, "ax", %progbits
-    .balign 4
-    .global bf_compare
-    .type bf_compare, %function
-    .thumb_func
-bf_compare:
+    FUNCTION bf_compare
     push {r3-r7, lr}
     sub sp, #VALUE
     movs r4, r0

@@ -1,15 +1,15 @@
 /*
  * compare_v7m.S - bf_compare() and bf_compare_each() for ARMv7-M and later.
  *
- * Plane by plane, from the lowest one on, a value is computed and compared with its limit: within = the majority of
- * (within, not value, limit) says whether the planes up to this one are at most those of the limit. Filter 1 computes
+ * Digit by digit, from the lowest one on, a value is computed and compared with its limit: within = the majority of
+ * (within, not value, limit) says whether the digits up to this one are at most those of the limit. Filter 1 computes
  * C7 - 2 C3 with a borrow, which is the complement of V1 - 1, and compares for less. The filters 2 and 3 add pairs of
  * bits (add_v7m.S says how), with a pair of carries for each difference of two counts. Adding a complement and 1
  * subtracts: the 1 is one of the two carries to begin with.
  *
- * Plane 0 is that of C7. Loops take the other planes by twos. The sign, plane `width`, has no plane of C7 and is compared
- * the other way round. Where the width is even it comes at the end of the loop: there a plane of ones lies in the place of
- * C7's while values are compared, which adds 2^width. Where it is odd, the sign comes after the loop.
+ * Digit 0 is that of C7. Loops take the other digits by twos. The sign, digit `digits`, has no digit of C7 and is compared
+ * the other way round. Where `digits` is even it comes at the end of the loop: there ones stand for C7's
+ * digit while values are compared, which adds 2^digits. Where it is odd, the sign comes after the loop.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -17,8 +17,7 @@
 
 #ifdef BF_ARM_V7M
 
-    .syntax unified
-    .thumb
+#include "macros.h"
 
     .equ COUNT, 48          @ bytes of a bf_count
     .equ C0, -7 * COUNT     @ counts, from C7 on
@@ -29,12 +28,12 @@
     .equ C5, -2 * COUNT
     .equ C6, -1 * COUNT
 
-at      .req r0             @ plane of C7 that the loop is at
+at      .req r0             @ digit of C7 that the loop is at
 within  .req r4
-limit   .req r5             @ its planes from the next one on
-z0      .req r6             @ two planes of C7, then of the value
+limit   .req r5             @ its digits from the next one on
+z0      .req r6             @ two digits of C7, then of the value
 z1      .req r7
-x0      .req r8             @ two planes of what is added, then of the limit
+x0      .req r8             @ two digits of what is added, then of the limit
 x1      .req r9
 y0      .req r10            @ of what is subtracted
 y1      .req r11
@@ -42,31 +41,9 @@ first   .req lr             @ carries: first and first ^ not same; a borrow in f
 same    .req r1
 first2  .req r12            @ of filter 3's second difference
 
-/* ---- The values' planes, of filter 1, 2 or 3. \same2: the register of first2's pair. ---- */
+/* ---- The values' digits, of filter 1, 2 or 3. \same2: the register of first2's pair. ---- */
 
-/* z - y - the borrow. The difference is left in \z. */
-.macro SUBTRACT z, y
-    eor \z, \z, \y
-    eor \y, \y, first
-    and \y, \y, \z
-    eor \z, \z, first
-    eor first, first, \y
-.endm
-
-/* z + x + not y + the carries. The sum is left in \z. */
-.macro SUM z, x, y, first, same
-    eor \y, \y, \x
-    eor \x, \x, \z
-    orn \x, \x, \y
-    eor \z, \z, \y
-    eor \y, \first, \z
-    orn \y, \y, \same
-    eor \first, \z, \y
-    eor \z, \z, \same
-    eor \same, \x, \y
-.endm
-
-/* Two planes of two differences, at \offset from those of C7. */
+/* Two digits of two differences, at \offset from those of C7. */
 .macro ADD_BOTH plus, minus, first, same
     ldrd x0, x1, [at, #\plus - 4]
     ldrd y0, y1, [at, #\minus - 4]
@@ -74,13 +51,13 @@ first2  .req r12            @ of filter 3's second difference
     SUM z1, x1, y1, \first, \same
 .endm
 
-/* The next two planes, in z0 and z1. */
+/* The next two digits, in z0 and z1. */
 .macro NEXT_PLANES filter, same2
     ldrd z0, z1, [at, #8]!
 .if \filter == 1
     ldrd y0, y1, [at, #C3 - 4]
-    SUBTRACT z0, y0
-    SUBTRACT z1, y1
+    SUBTRACT z0, y0, first
+    SUBTRACT z1, y1, first
 .elseif \filter == 2
     ADD_BOTH C1, C5, first, same
 .else
@@ -89,7 +66,7 @@ first2  .req r12            @ of filter 3's second difference
 .endif
 .endm
 
-/* The carries, before plane 1. */
+/* The carries, before digit 1. */
 .macro NO_CARRY filter, same2
 .if \filter == 1
     mov first, #0
@@ -101,7 +78,7 @@ first2  .req r12            @ of filter 3's second difference
 .endif
 .endm
 
-/* The sign where the width is odd, in z0: of the planes behind those that the loop took last. */
+/* The sign where `digits` is odd, in z0: of the digits behind those that the loop took last. */
 .macro SIGN filter, same2
 .if \filter == 1
     ldr y0, [at, #C3 + 4]
@@ -126,7 +103,7 @@ first2  .req r12            @ of filter 3's second difference
 
 /* ---- Around the filters. ---- */
 
-    .equ LAST, 8            @ on the stack: C7 less a plane, limits, the last planes, table or to; plane `width` of C7,
+    .equ LAST, 8            @ on the stack: C7 less a digit, limits, the last digits, table or to; digit `digits` of C7,
     .equ TO, 12             @ whether it is odd: 1, and where the plane is; to
     .equ ODD, 20
     .equ EACH_TO, 28
@@ -151,7 +128,7 @@ first2  .req r12            @ of filter 3's second difference
 
 last    .req r2
 
-/* The condition \bit says what the limit's plane is. \as_is: filter 1, which has the value's complement. */
+/* The condition \bit says what the limit's digit is. \as_is: filter 1, which has the value's complement. */
 .macro WITHIN as_is, bit, not_bit, z
     ite \bit
 .if \as_is
@@ -163,7 +140,7 @@ last    .req r2
 .endif
 .endm
 
-/* The limit's plane 0 is in the highest bit: shifted by two, the next two planes are the carry and the sign. */
+/* The limit's digit 0 is in the highest bit: shifted by two, the next two digits are the carry and the sign. */
 .macro COMPARE filter
 .if \filter > 1
     ldm sp, {r0-r2}
@@ -193,12 +170,7 @@ last    .req r2
     str within, [r1, #4 * \filter]
 .endm
 
-    .section .text.bf_compare, "ax", %progbits
-    .balign 4
-    .global bf_compare
-    .type bf_compare, %function
-    .thumb_func
-bf_compare:
+    FUNCTION bf_compare
     push {r4-r11, lr}
     add at, at, #-C0
     BEGIN r3
@@ -215,31 +187,18 @@ bf_compare:
 
 table   .req r3
 
-/* The limit's plane, whose index is at bit \shift of \word, in \plane. */
-.macro LOOK_UP plane, word, shift
-    ubfx \plane, \word, #\shift, #6
-    ldr \plane, [table, \plane, lsl #2]
-.endm
-
-/* \plane is the limit's, and is used. */
-.macro WITHIN_EACH as_is, z, plane
-    eor \z, \z, \plane
-.if \as_is
-    and within, within, \z
-    bic \plane, \plane, \z
-.else
-    bic within, within, \z
-    and \plane, \plane, \z
-.endif
-    orr within, within, \plane
+/* The limit's digit, whose index is at bit \shift of \word, in \digit. */
+.macro LOOK_UP digit, word, shift
+    ubfx \digit, \word, #\shift, #6
+    ldr \digit, [table, \digit, lsl #2]
 .endm
 
 .macro NEXT_EACH filter, shift
     NEXT_PLANES \filter, r2
     LOOK_UP x0, limit, \shift
     LOOK_UP x1, limit, (\shift + 6)
-    WITHIN_EACH (\filter == 1), z0, x0
-    WITHIN_EACH (\filter == 1), z1, x1
+    COMPARE_DIGIT (\filter == 1), within, z0, x0
+    COMPARE_DIGIT (\filter == 1), within, z1, x1
 .endm
 
 /* Filter 3 has no register left for it. */
@@ -252,7 +211,7 @@ table   .req r3
 .endif
 .endm
 
-/* The groups of four planes that the loop takes do not begin with words: x0, x1, y0 are shifted for them. */
+/* The loop takes four digits at a time, which do not begin with words: x0, x1, y0 are shifted for them. */
 .macro COMPARE_EACH filter
 .if \filter > 1
     ldm sp, {r0-r3}
@@ -285,17 +244,12 @@ table   .req r3
     beq 3f
     SIGN \filter, r2
     LOOK_UP x0, limit, 12
-    WITHIN_EACH (\filter != 1), z0, x0
+    COMPARE_DIGIT (\filter != 1), within, z0, x0
 3:  ldr r1, [sp, #EACH_TO]
     str within, [r1, #4 * \filter]
 .endm
 
-    .section .text.bf_compare_each, "ax", %progbits
-    .balign 4
-    .global bf_compare_each
-    .type bf_compare_each, %function
-    .thumb_func
-bf_compare_each:
+    FUNCTION bf_compare_each
     push {r4-r11, lr}
     ldr r12, [sp, #36]
     sub sp, sp, #8

@@ -1,5 +1,5 @@
 /*
- * sums_v7m.S - the inner loop of input_sums.c for ARMv7-M and ARMv8-M Mainline; input_sums.h says what it does.
+ * sums_v7m.S - the inner loops of input_sums.c for ARMv7-M and later; input_rows.h says what they do.
  *
  * Each word's sum stays in a register, and the words of a table are read by load-multiple. The tables' steps are
  * unrolled, the last one first: a filter jumps over those that it does not have. The bases are copied to the stack,
@@ -7,10 +7,11 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#if defined(__arm__) && __ARM_ARCH_ISA_THUMB >= 2 && !defined(BF_NO_ASSEMBLY)
+#include "bitflow_port.h"
 
-    .syntax unified
-    .thumb
+#ifdef BF_ARM_V7M
+
+#include "macros.h"
 
     .equ POINTERS, 9
     .equ JUMP, 0  /* on the stack: the first of the filters' steps after table 0, */
@@ -19,27 +20,19 @@
     .equ FRAME, BASES + 4 * POINTERS
 
 /* r0: where table k has its words. Two bytes an instruction. */
-    .macro place k, filter
+.macro ADDRESS k, filter
     ldrh r1, [\filter, #8 + 2 * \k]
     ldr r0, [sp, #BASES + 4 * \k]
     add r0, r1
-    .endm
+.endm
 
-    .macro sign sum
+.macro SIGN sum
     and \sum, #0x80008000
     orr r1, \sum, r1, lsr #1
-    .endm
-
-    .macro function name
-    .section .text.\name, "ax", %progbits
-    .balign 4
-    .global \name
-    .type \name, %function
-\name:
-    .endm
+.endm
 
 /* The filter is r5, the sums are r6-r12 and lr. A step has 13 instructions. */
-    function bf_sums_8
+    FUNCTION bf_sums_8
     push {r4-r11, lr}
     sub sp, #FRAME
     str r3, [sp, #BYTES]
@@ -60,7 +53,7 @@
 .Lfilter8:
     ldr r2, [r5]
     cbz r2, .Lend8
-    place 0, r5
+    ADDRESS 0, r5
     ldm r0, {r6-r12, lr}
     .irp sum, r6, r7, r8, r9, r10, r11, r12, lr
     add \sum, r2
@@ -70,7 +63,7 @@
     add sp, #FRAME
     pop {r4-r11, pc}
     .irp k, 8, 7, 6, 5, 4, 3, 2, 1
-    place \k, r5
+    ADDRESS \k, r5
     ldm r0!, {r1-r4}
     add r6, r1
     add r7, r2
@@ -85,7 +78,7 @@
 .Lnone8:
     ldr r1, [r5, #4]
     .irp sum, r6, r7, r8, r9, r10, r11, r12, lr
-    sign \sum
+    SIGN \sum
     .endr
     str r1, [r5, #4]
     ldr r2, [sp, #BYTES]
@@ -97,7 +90,7 @@
  * Three tables, all words of a row: the tables' addresses are r0-r2, the filter is r7, the sums are r8-r11, the start is
  * r12. lr has the bits, and below them a 1 that is shifted out with the row's last word.
  */
-    function bf_sums_3
+    FUNCTION bf_sums_3
     push {r4-r11, lr}
     sub sp, #20
     mov r7, r0
@@ -157,7 +150,7 @@
     .equ COLUMN, 80 /* on the stack, after five values: code 0, */
     .equ LAST, 84   /* and the end of the codes */
 
-    function bf_sums_table
+    FUNCTION bf_sums_table
     push {r4-r11, lr}
     ldr r12, [sp, #36]
     sub sp, #88

@@ -1,0 +1,148 @@
+/*
+ * conv_plain.c - convolution and dense layers on bits: XOR and popcount; plain form, any shape, groups, padding.
+ *
+ * The bits under the window are gathered once per position into a row of K bits, in the order of the weights; each
+ * filter is then one pass over its words. Agreement of +-1 values: accumulator = valid - 2 * popcount((a ^ w) & mask),
+ * where mask has the taps that count (all but those of exact zero padding) and valid is their number.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "conv_plain.h"
+#include "epilogue.h"
+
+/* Inner loops. They are not static: compilers take a static function that only cold functions call for a cold one. */
+uint32_t bf_count_differences(const uint32_t *a, const uint32_t *w, const uint32_t *mask, uint32_t n);
+
+/* The map before the pool, then the window and its mask. */
+BF_COLD static size_t conv_scratch(const bf_job *job) {
+    const bf_layer *layer = job->layer;
+    return bf_unpooled_size(layer) + 2u * (size_t)bf_words(bf_taps(layer)) * sizeof(uint32_t);
+}
+
+BF_COLD void bf_append(uint32_t *to, uint32_t to_at, const uint32_t *from, uint32_t at, uint32_t n) {
+    while (n) {
+        const uint32_t shift = at % BF_WORD_BITS;
+        const uint32_t to_shift = to_at % BF_WORD_BITS;
+        const uint32_t room = BF_WORD_BITS - (shift > to_shift ? shift : to_shift);
+        const uint32_t step = n < room ? n : room;
+        const uint32_t bits = from[at / BF_WORD_BITS] >> shift & bf_tail_mask(step);
+        to[to_at / BF_WORD_BITS] |= bits << to_shift;
+        at += step;
+        to_at += step;
+        n -= step;
+    }
+}
+
+/* The same with n bits that are all 1. */
+BF_COLD static void append_ones(uint32_t *to, uint32_t to_at, uint32_t n) {
+    while (n) {
+        const uint32_t to_shift = to_at % BF_WORD_BITS;
+        const uint32_t step = n < BF_WORD_BITS - to_shift ? n : BF_WORD_BITS - to_shift;
+        to[to_at / BF_WORD_BITS] |= bf_tail_mask(step) << to_shift;
+        to_at += step;
+        n -= step;
+    }
+}
+
+/*
+ * The bits under the window of output position (y, x), channels of one group, and the mask of those that count. Returns
+ * how many count.
+ */
+BF_COLD static uint32_t gather(const bf_job *job, int32_t y, int32_t x, uint32_t group, uint32_t *window,
+                               uint32_t *mask) {
+    const bf_layer *layer = job->layer;
+    const uint32_t channels = (uint32_t)(layer->in_c / layer->groups);
+    const uint32_t pixel_words = bf_words(layer->in_c);
+    uint32_t at = 0, valid = 0;
+    for (int32_t ky = 0; ky < layer->kernel_h; ky++) {
+        const int32_t iy = y * layer->stride_h - layer->pad_top + ky * layer->dilation_h;
+        for (int32_t kx = 0; kx < layer->kernel_w; kx++, at += channels) {
+            const int32_t ix = x * layer->stride_w - layer->pad_left + kx * layer->dilation_w;
+            if (iy >= 0 && iy < layer->in_h && ix >= 0 && ix < layer->in_w) {
+                const size_t pixel = (size_t)iy * layer->in_w + (size_t)ix;
+                const uint32_t *from = (const uint32_t *)job->inputs[0] + pixel * pixel_words;
+                bf_append(window, at, from, group * channels, channels);
+            } else if (layer->pad_value == 0) {
+                continue;
+            } else if (layer->pad_value > 0) {
+                append_ones(window, at, channels);
+            }
+            append_ones(mask, at, channels);
+            valid += channels;
+        }
+    }
+    return valid;
+}
+
+uint32_t bf_count_differences(const uint32_t *a, const uint32_t *w, const uint32_t *mask, uint32_t n) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        count += bf_popcount((a[i] ^ w[i]) & mask[i]);
+    }
+    return count;
+}
+
+/* The accumulators of the channels c .. end - 1, of a window of which `valid` taps count. */
+BF_COLD static void put_filters(bf_epilogue *epilogue, uint32_t c, uint32_t end, const uint32_t *window,
+                                const uint32_t *mask, const uint32_t *weights, uint32_t words, uint32_t valid) {
+    for (; c < end; c++, weights += words) {
+        bf_put(epilogue, c, (int32_t)(valid - 2u * bf_count_differences(window, weights, mask, words)));
+    }
+}
+
+/* ---- Dense layers without a pool: all of the map counts, and is the window where no channel is unused. ---- */
+
+BF_COLD static int is_lite(const bf_kernel *kernel, const bf_layer *layer) {
+    (void)kernel;
+    return layer->kind == BF_DENSE && !layer->pool_h;
+}
+
+BF_COLD static void run_lite(const bf_job *job) {
+    const bf_layer *layer = job->layer;
+    const uint32_t taps = bf_taps(layer), words = bf_words(taps);
+    const uint32_t *window = (const uint32_t *)job->inputs[0];
+    uint32_t *mask = job->scratch + words;
+    bf_epilogue epilogue = bf_epilogue_of(job);
+    if (layer->in_c % BF_WORD_BITS) {
+        bf_fill(job->scratch, 0, words * sizeof *window);
+        for (uint32_t at = 0; at < taps; at += layer->in_c, window += bf_words(layer->in_c)) {
+            bf_append(job->scratch, at, window, 0, layer->in_c);
+        }
+        window = job->scratch;
+    }
+    bf_fill(mask, 0xFF, words * sizeof *mask);
+    put_filters(&epilogue, 0, layer->out_c, window, mask, (const uint32_t *)bf_at(job->model, layer->weights), words,
+                taps);
+    bf_put_end(&epilogue, layer->out_c);
+}
+
+/* ---- All layers. ---- */
+
+BF_COLD static void run(const bf_job *job) {
+    const bf_layer *layer = job->layer;
+    const uint32_t words = bf_words(bf_taps(layer));
+    const uint32_t filters = (uint32_t)(layer->out_c / layer->groups);
+    uint32_t *window = job->scratch + bf_unpooled_size(layer) / sizeof(uint32_t);
+    uint32_t *mask = window + words;
+    bf_epilogue epilogue = bf_epilogue_of(job);
+    if (is_lite(job->kernel, layer)) {
+        run_lite(job);
+        return;
+    }
+    for (int32_t y = 0; y < layer->conv_h; y++) {
+        for (int32_t x = 0; x < layer->conv_w; x++) {
+            const uint32_t *weights = (const uint32_t *)bf_at(job->model, layer->weights);
+            for (uint32_t c = 0; c < layer->out_c; c += filters, weights += (size_t)filters * words) {
+                uint32_t valid;
+                bf_fill(window, 0, 2u * (size_t)words * sizeof *window);
+                valid = gather(job, y, x, c / filters, window, mask);
+                put_filters(&epilogue, c, c + filters, window, mask, weights, words, valid);
+            }
+            bf_put_end(&epilogue, layer->out_c);
+        }
+    }
+    bf_pool(job);
+}
+
+const bf_kernel bf_conv_plain = {1u << BF_CONV | 1u << BF_DENSE, 0, NULL, conv_scratch, run, NULL};
+const bf_kernel bf_conv_plain_lite = {1u << BF_DENSE, 0, is_lite, conv_scratch, run_lite, NULL};

@@ -1,0 +1,179 @@
+/*
+ * conv_set_bits.c - convolution and dense layers on bits by lists of set bits, in the public form of maps.
+ *
+ * Filters are the lanes: a plane is the weights of one input, a bit for each filter of a block of filters, which a plan
+ * holds. With the planes of the inputs that are 1 added, S, of the n inputs that there are and the m of them that are
+ * 1, and with W weights of +1, a filter's accumulator is 4 S - 2 m - 2 W + n. So its bit, accumulator + shift >= 0, is
+ * 1 if
+ *
+ *   2 S - m >= ceil((2 W - n - shift) / 2)
+ *
+ * The count starts m / 2 below a constant, and the plan has the threshold for even and for odd m. Where many
+ * more than half of the inputs are 1, the inputs that are 0 are listed: this negates all inputs, so the shift is
+ * -1 - shift and the bit is inverted. The list is made once for each position and serves all blocks of filters.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "conv_set_bits.h"
+#include "../patterns/lanes.h"
+#include "epilogue.h"
+
+/* More ones than this are not listed: the list of the zeros is shorter then. */
+static uint32_t most_listed(uint32_t inputs) {
+    return inputs / 2u + inputs / 8u + 1u;
+}
+
+/* What every count starts at, less half of the listed inputs. */
+static uint32_t start_of(uint32_t inputs) {
+    return most_listed(inputs) / 2u + 1u;
+}
+
+#define THRESHOLDS 4u /* of a block of filters: even and odd number of listed inputs; ones and zeros listed */
+
+/* Of the plan, for each block of filters: its thresholds, the planes of all inputs, a plane of zeros. */
+static uint32_t block_lanes(const bf_layer *layer) {
+    return THRESHOLDS * BF_COUNT_DIGITS + bf_taps(layer) + 1u;
+}
+
+static uint32_t blocks_of(const bf_layer *layer) {
+    return (bf_words(layer->out_c) + BF_LANE_WORDS - 1u) / BF_LANE_WORDS;
+}
+
+BF_COLD uint32_t bf_set_bits_size(const bf_layer *layer) {
+    return blocks_of(layer) * block_lanes(layer) * (uint32_t)sizeof(bf_lanes);
+}
+
+BF_COLD static int covers(const bf_kernel *kernel, const bf_layer *layer) {
+    (void)kernel;
+    const uint32_t padding = (uint32_t)layer->pad_top | layer->pad_left | layer->pad_bottom | layer->pad_right;
+    /* A count stays below start_of() and most_listed() together; an entry is a byte offset of 16 bits. */
+    return layer->output == BF_BITS && layer->groups == 1 && !layer->invert && !(padding && layer->pad_value == 0) &&
+           start_of(bf_taps(layer)) + most_listed(bf_taps(layer)) < BF_COUNTED &&
+           (bf_taps(layer) + 1u) * sizeof(bf_lanes) <= 0x10000u;
+}
+
+/* The counts and the list, with room for a word and a run more than it may have, behind the map before the pool. */
+BF_COLD static size_t scratch(const bf_job *job) {
+    const uint32_t entries = 1u + most_listed(bf_taps(job->layer)) + BF_WORD_BITS + BF_RUN;
+    return bf_unpooled_size(job->layer) + 2u * sizeof(bf_count) + (entries + 1u) / 2u * sizeof(uint32_t);
+}
+
+/* Lists the planes of the bits of a word that are 1, from the highest bit down: that takes the fewest instructions. */
+static uint16_t *list_word(uint16_t *to, uint32_t set, uint32_t first) {
+    const uint32_t base = (first + BF_WORD_BITS - 1u) * (uint32_t)sizeof(bf_lanes);
+    while (set) {
+        const uint32_t above = bf_leading_zeros(set);
+        *to++ = (uint16_t)(base - above * sizeof(bf_lanes));
+        set &= ~(0x80000000u >> above);
+    }
+    return to;
+}
+
+/* The planes of the bits of a tap, all inputs from number `first` on, that differ from `flip`; NULL: more than `most`.
+ */
+static uint16_t *list_tap(uint16_t *to, const uint16_t *most, const uint32_t *words, uint32_t flip, uint32_t channels,
+                          uint32_t first) {
+    for (; channels > BF_WORD_BITS; channels -= BF_WORD_BITS, first += BF_WORD_BITS) {
+        to = list_word(to, *words++ ^ flip, first);
+        if (to > most) {
+            return NULL;
+        }
+    }
+    to = list_word(to, (*words ^ flip) & bf_tail_mask(channels), first);
+    return to > most ? NULL : to;
+}
+
+/* All inputs of a tap outside the map, which are equal. */
+static uint16_t *list_padding(uint16_t *to, const uint16_t *most, uint32_t channels, uint32_t first) {
+    for (; channels && to <= most; channels--, first++) {
+        *to++ = (uint16_t)(first * sizeof(bf_lanes));
+    }
+    return to > most ? NULL : to;
+}
+
+/* The list of the inputs under the window of position (y, x) that differ from `flip`; how many, 2^16: more than `most`.
+ */
+static uint32_t list_window(const bf_job *job, int32_t y, int32_t x, uint32_t flip, uint16_t *list, uint32_t most) {
+    const bf_layer *l = job->layer;
+    const uint32_t words = bf_words(l->in_c);
+    const uint32_t padding = l->pad_value > 0 ? 0xFFFFFFFFu : 0u;
+    uint16_t *to = list + 1;
+    uint32_t at = 0, listed, filled;
+    for (int32_t ky = 0; ky < l->kernel_h; ky++) {
+        const int32_t iy = y * l->stride_h - l->pad_top + ky * l->dilation_h;
+        for (int32_t kx = 0; kx < l->kernel_w; kx++, at += l->in_c) {
+            const int32_t ix = x * l->stride_w - l->pad_left + kx * l->dilation_w;
+            if (iy >= 0 && iy < l->in_h && ix >= 0 && ix < l->in_w) {
+                const size_t position = (size_t)iy * l->in_w + (size_t)ix;
+                to = list_tap(to, list + 1 + most, (const uint32_t *)job->inputs[0] + position * words, flip, l->in_c,
+                              at);
+            } else if (padding != flip) {
+                to = list_padding(to, list + 1 + most, l->in_c, at);
+            }
+            if (!to) {
+                return 0x10000u;
+            }
+        }
+    }
+    listed = (uint32_t)(to - list) - 1u;
+    filled = (listed + BF_RUN - 1u) / BF_RUN * BF_RUN;
+    for (uint32_t i = listed; i < filled; i++) {
+        *to++ = (uint16_t)(bf_taps(l) * sizeof(bf_lanes));
+    }
+    *list = (uint16_t)(filled / BF_RUN);
+    return listed;
+}
+
+/* Lanes whose count is no less than the threshold. */
+static bf_lanes at_least(const bf_count *count, const bf_lanes *threshold) {
+    bf_lanes more = ~bf_no_lanes();
+    for (uint32_t i = 0; i < BF_COUNT_DIGITS; i++) {
+        const bf_lanes differs = count->digit[i] ^ threshold[i];
+        more = (count->digit[i] & differs) | (more & ~differs);
+    }
+    return more;
+}
+
+static void put(const bf_layer *l, uint32_t block, bf_lanes bits, uint32_t *to) {
+    const uint32_t *words = (const uint32_t *)(const void *)&bits;
+    const uint32_t first = block * BF_LANE_WORDS;
+    const uint32_t all = bf_words(l->out_c);
+    for (uint32_t i = 0; i < BF_LANE_WORDS && first + i < all; i++) {
+        to[first + i] = first + i + 1u < all ? words[i] : words[i] & bf_tail_mask(l->out_c);
+    }
+}
+
+/* All filters at one position. */
+static void run_position(const bf_job *job, const uint16_t *list, uint32_t listed, uint32_t flip, bf_count *counts,
+                         uint32_t *to) {
+    const bf_layer *l = job->layer;
+    const bf_lanes *block = (const bf_lanes *)bf_plan_data(job);
+    const uint32_t start = BF_START(start_of(bf_taps(l)) - listed / 2u, 1);
+    for (uint32_t b = 0; b < blocks_of(l); b++, block += block_lanes(l)) {
+        bf_lanes bits;
+        bf_add_lists16(block + THRESHOLDS * BF_COUNT_DIGITS, list, counts, start);
+        bits = at_least(counts, block + ((flip & 2u) | (listed & 1u)) * BF_COUNT_DIGITS);
+        put(l, b, flip ? ~bits : bits, to);
+    }
+}
+
+static void run(const bf_job *job) {
+    const bf_layer *l = job->layer;
+    bf_count *counts = (bf_count *)(void *)(job->scratch + bf_unpooled_size(l) / sizeof(uint32_t));
+    uint16_t *list = (uint16_t *)(void *)(counts + 2);
+    uint32_t *to = l->pool_h ? job->scratch : (uint32_t *)job->output;
+    for (int32_t y = 0; y < l->conv_h; y++) {
+        for (int32_t x = 0; x < l->conv_w; x++, to += bf_words(l->out_c)) {
+            uint32_t flip = 0;
+            uint32_t listed = list_window(job, y, x, flip, list, most_listed(bf_taps(l)));
+            if (listed > bf_taps(l)) {
+                flip = 0xFFFFFFFFu;
+                listed = list_window(job, y, x, flip, list, most_listed(bf_taps(l)));
+            }
+            run_position(job, list, listed, flip, counts, to);
+        }
+    }
+    bf_pool(job);
+}
+
+const bf_kernel bf_conv_set_bits = {1u << BF_CONV | 1u << BF_DENSE, BF_NEEDS_PLAN, covers, scratch, run, NULL};

@@ -1,0 +1,83 @@
+/*
+ * input_rows.h - the rows of the fast first layer: what input_sums.c asks input_rows.c and the assembly for.
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef BITFLOW_INPUT_ROWS_H
+#define BITFLOW_INPUT_ROWS_H
+
+#include "../run/layer.h"
+
+/*
+ * A filter as the inner loop reads it, a row of words: the start of its sums in both lanes, never 0; its bits of the
+ * row; the offsets in bytes of its tables, from the base of each, two a word. After the last filter's a word 0.
+ */
+#define BF_SUMS_START   0u
+#define BF_SUMS_BITS    1u
+#define BF_SUMS_OFFSETS 2u
+
+#define BF_SUMS_BUILT    4u /* words of a table that are made together */
+#define BF_SUMS_LANES(x) ((x) * 0x10001u)
+#define BF_SUMS_SIGNS    BF_SUMS_LANES(0x8000u)
+
+/*
+ * In arm/sums_v7m.S. For each filter add up the same words of its tables, and shift the lanes' signs into its bits,
+ * word after word: bits = bits >> 1 | (sum & BF_SUMS_SIGNS). A base counts in bytes from `bases` itself. bf_sums_8:
+ * eight words, of 1 .. BF_SUMS_POINTERS tables. bf_sums_3: `words` words, a multiple of 4 up to 16, of 3
+ * tables; the bits before do not count.
+ */
+#define BF_SUMS_POINTERS 9u
+void bf_sums_8(uint32_t *filters, const uint32_t *bases, uint32_t pointers, uint32_t filter_bytes);
+void bf_sums_3(uint32_t *filters, const uint32_t *bases, uint32_t words);
+
+/* Also there: what make_table() of input_rows.c says. */
+void bf_sums_table(const uint32_t *value, uint32_t n, uint32_t *to, uint32_t code_bytes, uint32_t apart_bytes);
+
+/* How a layer is computed; input_sums.c says what the numbers are. */
+typedef struct bf_sums_plan {
+    uint32_t values; /* of a kernel row */
+    uint32_t segment, segments, last;
+    uint32_t step;    /* words from a segment's sums to those of the next in the one table; 0: each has its own */
+    uint32_t entries; /* sums for each x of a row */
+    uint32_t pointers, filter;
+    uint32_t outputs, half, words, row;
+    uint32_t across, down; /* from the output of the low lane to that of the high one: columns, rows */
+    uint32_t columns;      /* of the strip */
+} bf_sums_plan;
+
+/* A lane of the strip: the part of it that lies in the map, and where the strip begins in a row of pixels. */
+typedef struct bf_sums_lane {
+    int32_t begin, end;
+    ptrdiff_t at;
+} bf_sums_lane;
+
+/* What a run knows besides. */
+typedef struct bf_sums_work {
+    bf_sums_plan p;
+    const bf_layer *layer;
+    const uint8_t *pixels;
+    uint32_t flip, zero; /* a value is (pixel ^ flip) - zero */
+    uint32_t *bases, *tables, *strip, *filters;
+    bf_sums_lane lanes[2];
+} bf_sums_work;
+
+/* From now on the low lane of the strip begins in column `from` of the map. */
+void bf_sums_columns(bf_sums_work *w, int32_t from);
+
+/* The strip's values: the low lane's of an input row, the high lane's of that further down; 0 outside of the map. */
+void bf_sums_strip(const bf_sums_work *w, int32_t row);
+
+/* The tables of the row in the strip. */
+void bf_sums_tables(const bf_sums_work *w, uint32_t *to);
+
+/* All 32 bits of each filter become a word of its channel; 16 words were summed. */
+void bf_sums_put_word(const bf_sums_work *w, uint32_t *to, uint32_t stride);
+
+/*
+ * Bits of each filter go to bit `at` of its channel's words, which are 0 from there on: the `low` lowest of those from
+ * bit `right` on, after them the `high` lowest from bit right + 16 on. Where the lanes go to two places, first those of
+ * the high lane: their bits are made free for the next row's.
+ */
+void bf_sums_put(const bf_sums_work *w, uint32_t right, uint32_t low, uint32_t high, uint32_t *to, uint32_t at,
+                 uint32_t stride);
+
+#endif

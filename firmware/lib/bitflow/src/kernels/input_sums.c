@@ -1,0 +1,322 @@
+/*
+ * input_sums.c - the fast first layer: 8-bit pixels, +-1 weights, bits out; no multiplication.
+ *
+ * Two outputs share a word: two lanes of 16 bits, low and high. In a narrow map they are those of rows y and y + down,
+ * else those of a row's columns x and x + across. Added as integers such words are exact as long as the low lane's
+ * final sum is within 0 .. 65535; in between lanes may overflow. Each sum starts at shift + 0x8000, so that the sign
+ * bit of a lane is the output.
+ *
+ * The values that a row of the kernel covers, kernel_w * in_c of them that lie side by side, are cut into segments of
+ * g. For each segment all 2^g sums of +-values are computed once per input row, for all x, into a table that all
+ * filters read: a filter is one place in a table for each kernel row and segment, to load and to add. If a segment is a
+ * whole number of pixels that the stride divides, and the kernel row a whole number of segments, then the table of one
+ * segment is that of the first, some words further on, and there is one table for all.
+ *
+ * Rows are cut into equal parts of at most 32 outputs. The tables of the kernel_h input rows in use lie in a ring.
+ *
+ * Why nothing overflows: a value is within low .. high = low + 255, low <= 0 <= high; so an accumulator is within
+ * least .. most = least + 255 * taps. A shift is first brought into -most - 1 .. -least, which changes no output. Then
+ * |accumulator + shift| <= 255 * taps + 1 <= 32641 for up to 128 taps.
+ *
+ * Covered: BF_INPUT_CONV with bits as output, groups and dilation 1, at most 128 taps, bound <= 255 * taps (it is, with
+ * a zero point that a pixel can have), at most 64 KB of scratch.
+ *
+ * Scratch, in words:
+ *   bases    pointers: where this row's tables are
+ *   tables   kernel_h * row
+ *   slack    8: blocks of outputs end after the last one
+ *   strip    ((words - 1) * stride_w + span) * in_c: the pixels of a row, two lanes
+ *   filters  out_c * filter + 1
+ * with values = kernel_w * in_c, segments = ceil(values / g), last = values - (segments - 1) * g,
+ * pointers = kernel_h * segments, filter = 2 + ceil(pointers / 2), outputs = ceil(conv_w / ceil(conv_w / 32)),
+ * half = outputs if conv_w <= 12 and conv_h > 1, else ceil(outputs / 2), and
+ *   one table for all (in_c divides g, stride_w divides g / in_c, last = g):
+ *           step = g / in_c / stride_w, words = max(half + (segments - 1) * step, 4), span = g / in_c, entries = 2^g
+ *   else:   words = max(half, 4), span = kernel_w, entries = (segments - 1) * 2^g + 2^last
+ * and row = words * entries. g is that of 1 .. min(values, 5) with the least cost, of several the smallest:
+ *   cost = 3 * out_c * pointers + (6 * min(stride_h, kernel_h) + 2 * kernel_h) * entries
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "input_sums.h"
+#include "../planes/handover.h"
+#include "../planes/planes.h"
+#include "input_rows.h"
+
+#define MOST_TAPS    128u
+#define MOST_SEGMENT 5u
+#define MOST_BYTES   0x10000u /* of scratch: offsets into a row's tables fit 16 bits */
+#define ROW_OUTPUTS  32u
+#define LANE_OUTPUTS 12u
+#define SLACK        8u
+
+static uint32_t smaller(uint32_t a, uint32_t b) {
+    return a < b ? a : b;
+}
+
+static uint32_t up(uint32_t a, uint32_t b) {
+    return (a + b - 1u) / b;
+}
+
+BF_COLD static void clear(uint32_t *to, size_t n) {
+    while (n--) {
+        *to++ = 0;
+        BF_KEEP_LOOP();
+    }
+}
+
+BF_COLD static void cut(bf_sums_plan *p, const bf_layer *l, uint32_t segment) {
+    const uint32_t pixels = segment / l->in_c;
+    p->values = (uint32_t)l->kernel_w * l->in_c;
+    p->segment = segment;
+    p->segments = up(p->values, segment);
+    p->last = p->values - (p->segments - 1u) * segment;
+    p->step = segment % l->in_c == 0 && pixels % l->stride_w == 0 && p->last == segment ? pixels / l->stride_w : 0u;
+    p->entries = p->step ? 1u << segment : ((p->segments - 1u) << segment) + (1u << p->last);
+    p->pointers = l->kernel_h * p->segments;
+}
+
+/*
+ * Half instructions for each word of a row: a filter's load and add take 1.5, an entry of a table 3 for each input row
+ * that is new. An entry also counts 1 for each row in the ring, for its memory: large tables must be worth it, which
+ * takes many filters.
+ */
+BF_COLD static uint32_t cost_of(const bf_sums_plan *p, const bf_layer *l) {
+    const uint32_t fresh = smaller(l->stride_h, l->kernel_h);
+    return 3u * l->out_c * p->pointers + (6u * fresh + 2u * l->kernel_h) * p->entries;
+}
+
+BF_COLD static void make_plan(bf_sums_plan *p, const bf_layer *l) {
+    const uint32_t most = smaller((uint32_t)l->kernel_w * l->in_c, MOST_SEGMENT);
+    uint32_t best = 1, least = 0xFFFFFFFFu;
+    for (uint32_t segment = 1; segment <= most; segment++) {
+        uint32_t cost;
+        cut(p, l, segment);
+        cost = cost_of(p, l);
+        best = cost < least ? segment : best;
+        least = smaller(cost, least);
+    }
+    cut(p, l, best);
+    p->filter = BF_SUMS_OFFSETS + up(p->pointers, 2);
+    p->outputs = up(l->conv_w, up(l->conv_w, ROW_OUTPUTS));
+    p->down = l->conv_w <= LANE_OUTPUTS && l->conv_h > 1u ? up(l->conv_h, 2) : 0u;
+    p->half = p->down ? p->outputs : up(p->outputs, 2);
+    p->across = p->down ? 0u : p->half;
+    p->words = p->half + (p->segments - 1u) * p->step;
+    p->words = p->words < BF_SUMS_BUILT ? BF_SUMS_BUILT : p->words;
+    p->row = p->words * p->entries;
+    p->columns = (p->words - 1u) * l->stride_w + (p->step ? p->segment / l->in_c : l->kernel_w);
+}
+
+BF_COLD size_t bf_input_sums_scratch(const bf_layer *layers, unsigned index) {
+    const bf_layer *l = &layers[index];
+    size_t words;
+    bf_sums_plan p;
+    if (l->kind != BF_INPUT_CONV || l->output != BF_BITS || l->groups != 1 || l->dilation_h != 1 ||
+        l->dilation_w != 1 || bf_taps(l) > MOST_TAPS || l->bound > 255u * bf_taps(l)) {
+        return BF_NOT_COVERED;
+    }
+    make_plan(&p, l);
+    words = l->kernel_h * p.row + SLACK + p.columns * l->in_c + p.pointers + l->out_c * p.filter + 1u;
+    return words > MOST_BYTES / sizeof(uint32_t) ? BF_NOT_COVERED : words * sizeof(uint32_t);
+}
+
+/*
+ * Where filters start. An inverted output is that of -accumulator - shift - 1: all weights are flipped, and the shift;
+ * the flip is left in the filter's bits.
+ */
+BF_COLD static void make_starts(const bf_sums_work *w, const uint32_t *weights, const uint32_t *shifts,
+                                const uint32_t *invert) {
+    const int32_t taps = (int32_t)bf_taps(w->layer), zero = (int32_t)w->zero;
+    uint32_t *filter = w->filters;
+    for (uint32_t c = 0; c < w->layer->out_c; c++, filter += w->p.filter) {
+        const uint32_t flip = invert ? 0u - (invert[c / BF_WORD_BITS] >> c % BF_WORD_BITS & 1u) : 0u;
+        int32_t plus = 0, shift = (int32_t)(shifts[c] ^ flip), high, low;
+        for (uint32_t k = bf_words((uint32_t)taps); k; k--) {
+            plus += (int32_t)bf_popcount(*weights++);
+        }
+        plus = flip ? taps - plus : plus;
+        /* -least and -most - 1; least = plus * -zero - (taps - plus) * (255 - zero). */
+        high = (2 * plus - taps) * zero + (taps - plus) * 255;
+        low = high - taps * 255 - 1;
+        shift = shift > high ? high : shift < low ? low : shift;
+        filter[BF_SUMS_START] = BF_SUMS_LANES((uint32_t)shift + 0x8000u);
+        filter[BF_SUMS_BITS] = flip;
+    }
+    filter[BF_SUMS_START] = 0;
+}
+
+/* Writes where the sum of the n weights at bit `at` of each filter lies in the tables, from word `words` on. */
+BF_COLD static void make_offsets(const bf_sums_work *w, const uint32_t *weights, uint32_t at, uint32_t n,
+                                 uint32_t words, uint16_t *offset) {
+    const uint32_t shift = at % BF_WORD_BITS, mask = bf_tail_mask(n), row = bf_words(bf_taps(w->layer));
+    const uint32_t bytes = w->p.words * (uint32_t)sizeof(uint32_t), start = words * (uint32_t)sizeof(uint32_t);
+    const uint32_t *filter = w->filters;
+    weights += at / BF_WORD_BITS;
+    for (; filter[BF_SUMS_START]; filter += w->p.filter, weights += row) {
+        uint32_t code = weights[0] >> shift;
+        if (shift + n > BF_WORD_BITS) {
+            code |= weights[1] << (BF_WORD_BITS - shift);
+        }
+        code = (code ^ filter[BF_SUMS_BITS]) & mask;
+        *offset = (uint16_t)(start + code * bytes);
+        offset += 2u * w->p.filter;
+    }
+}
+
+BF_COLD static void make_filters(const bf_sums_work *w, const bf_model *model) {
+    const bf_layer *l = w->layer;
+    const uint32_t *weights = (const uint32_t *)bf_at(model, l->weights);
+    const uint32_t *invert = l->invert ? (const uint32_t *)bf_at(model, l->invert) : NULL;
+    uint16_t *offset = (uint16_t *)(void *)&w->filters[BF_SUMS_OFFSETS];
+    make_starts(w, weights, (const uint32_t *)bf_at(model, l->shift), invert);
+    for (uint32_t ky = 0, at = 0; ky < l->kernel_h; ky++) {
+        for (uint32_t j = 0; j < w->p.segments; j++) {
+            const uint32_t n = j + 1u < w->p.segments ? w->p.segment : w->p.last;
+            make_offsets(w, weights, at, n, w->p.step ? j * w->p.step : (j << w->p.segment) * w->p.words, offset++);
+            at += n;
+        }
+    }
+    for (uint32_t *filter = w->filters; filter[BF_SUMS_START]; filter += w->p.filter) {
+        filter[BF_SUMS_BITS] = 0;
+    }
+}
+
+/* For each filter add up four words of its tables; as bf_sums_8(). */
+static void sums_4(uint32_t *filter, const uint32_t *bases, uint32_t pointers, uint32_t size) {
+    const uint8_t *origin = (const uint8_t *)bases;
+    for (; filter[BF_SUMS_START]; filter += size) {
+        const uint16_t *offset = (const uint16_t *)(const void *)&filter[BF_SUMS_OFFSETS];
+        uint32_t a = filter[BF_SUMS_START], b = a, c = a, d = a, k = 0;
+        do {
+            const uint32_t *sums = (const uint32_t *)(const void *)(origin + (bases[k] + offset[k]));
+            a += sums[0];
+            b += sums[1];
+            c += sums[2];
+            d += sums[3];
+        } while (++k != pointers);
+        a = (a & BF_SUMS_SIGNS) | filter[BF_SUMS_BITS] >> 1;
+        a = (b & BF_SUMS_SIGNS) | a >> 1;
+        a = (c & BF_SUMS_SIGNS) | a >> 1;
+        filter[BF_SUMS_BITS] = (d & BF_SUMS_SIGNS) | a >> 1;
+    }
+}
+
+/* All filters' next sums, at most as many words as the tables' rows have slack for; returns how many, `left` or more.
+ */
+static uint32_t sum_some(const bf_sums_work *w, uint32_t left) {
+    const uint32_t pointers = w->p.pointers;
+#ifdef BF_ASM_SUMS
+    if (pointers == 3) {
+        left = up(left, 4) * 4u;
+        bf_sums_3(w->filters, w->bases, left);
+        return left;
+    }
+    if (pointers <= BF_SUMS_POINTERS) {
+        bf_sums_8(w->filters, w->bases, pointers, w->p.filter * (uint32_t)sizeof(uint32_t));
+        return 8;
+    }
+#endif
+    (void)left;
+    sums_4(w->filters, w->bases, pointers, w->p.filter);
+    return 4;
+}
+
+/* The sums of a row, whose tables `bases` has; returns how many words. */
+static uint32_t sum_row(const bf_sums_work *w) {
+    uint32_t n = sum_some(w, w->p.half), x = n;
+    while (x < w->p.half) {
+        for (uint32_t k = 0; k < w->p.pointers; k++) {
+            w->bases[k] += n * (uint32_t)sizeof(uint32_t);
+        }
+        n = sum_some(w, w->p.half - x);
+        x += n;
+    }
+    return x;
+}
+
+/* The signs of the low lane end at bit 15, those of the high lane at bit 31: outputs x .. x + n - 1 of row y, and of
+ * the high lane's row. */
+static void put_row(const bf_sums_work *w, uint32_t summed, uint32_t y, uint32_t x, uint32_t n, uint32_t *to,
+                    uint32_t stride) {
+    const uint32_t at = y * w->layer->conv_w + x, right = 16u - summed, low = smaller(n, w->p.half);
+    if (n == BF_WORD_BITS && at % BF_WORD_BITS == 0) {
+        bf_sums_put_word(w, to + at / BF_WORD_BITS, stride);
+        return;
+    }
+    if (w->p.down && y + w->p.down < w->layer->conv_h) {
+        bf_sums_put(w, right + 16u, n, 0, to, at + w->p.down * w->layer->conv_w, stride);
+    }
+    bf_sums_put(w, right, low, n - low, to, at, stride);
+}
+
+/* Outputs x .. x + n - 1 of all rows. */
+static void run_part(bf_sums_work *w, uint32_t x, uint32_t n, uint32_t *to, uint32_t stride) {
+    const bf_layer *l = w->layer;
+    const uint32_t rows = w->p.down ? w->p.down : l->conv_h;
+    uint32_t made = 0; /* rows of the padded map whose tables are, or were, in the ring */
+    bf_sums_columns(w, (int32_t)(x * l->stride_w) - l->pad_left);
+    for (uint32_t y = 0; y < rows; y++) {
+        const uint32_t top = y * l->stride_h;
+        uint32_t *base = w->bases;
+        made = made < top ? top : made;
+        for (; made < top + l->kernel_h; made++) {
+            bf_sums_strip(w, (int32_t)made - l->pad_top);
+            bf_sums_tables(w, w->tables + made % l->kernel_h * w->p.row);
+        }
+        for (uint32_t ky = 0; ky < l->kernel_h; ky++) {
+            const uint32_t tables = w->p.pointers + (top + ky) % l->kernel_h * w->p.row;
+            for (uint32_t j = 0; j < w->p.segments; j++) {
+                *base++ = tables * (uint32_t)sizeof *base;
+            }
+        }
+        put_row(w, sum_row(w), y, x, n, to, stride);
+    }
+}
+
+BF_COLD void bf_input_sums_run(const bf_job *job, uint32_t *scratch, uint32_t *to, uint32_t stride_words) {
+    const bf_layer *l = job->layer;
+    const bf_header *header = (const bf_header *)bf_at(job->model, 0);
+    bf_sums_work w;
+    make_plan(&w.p, l);
+    w.layer = l;
+    w.pixels = (const uint8_t *)job->inputs[0];
+    w.flip = header->dtype == BF_INT8 ? 0x80u : 0u; /* int8 p is uint8 (p ^ 0x80) - 128 */
+    w.zero = (uint32_t)header->zero_point + w.flip;
+    w.bases = scratch;
+    w.tables = w.bases + w.p.pointers;
+    w.strip = w.tables + l->kernel_h * w.p.row + SLACK;
+    w.filters = w.strip + w.p.columns * l->in_c;
+    make_filters(&w, job->model);
+    clear(to, (size_t)l->out_c * stride_words);
+    for (uint32_t x = 0; x < l->conv_w; x += w.p.outputs) {
+        run_part(&w, x, smaller(w.p.outputs, l->conv_w - x), to, stride_words);
+    }
+}
+
+/* ---- The kernel. It writes bit planes. ---- */
+
+/* How windows other than 2 x 2 side by side are pooled; NULL: a lite kernel, which does not cover them. */
+typedef struct form {
+    bf_plane_pool *pool;
+} form;
+
+BF_COLD static int covers(const bf_kernel *kernel, const bf_layer *layer) {
+    return (((const form *)kernel->form)->pool || bf_is_by_two(layer)) &&
+           bf_input_sums_scratch(layer, 0) != BF_NOT_COVERED && bf_output_planes_fit(layer);
+}
+
+BF_COLD static size_t scratch(const bf_job *job) {
+    return bf_planes_scratch(job) * sizeof(uint32_t) + bf_input_sums_scratch(job->layer, 0);
+}
+
+BF_COLD static void run(const bf_job *job) {
+    const uint32_t positions = (uint32_t)job->layer->conv_h * job->layer->conv_w;
+    bf_input_sums_run(job, job->scratch + bf_planes_scratch(job), bf_output_planes(job), bf_words_of_plane(positions));
+    bf_planes_done(job, ((const form *)job->kernel->form)->pool);
+}
+
+static const form full = {bf_pool_windows}, lite = {NULL};
+
+const bf_kernel bf_input_sums = {1u << BF_INPUT_CONV, BF_OUTPUT_PLANES, covers, scratch, run, &full};
+const bf_kernel bf_input_sums_lite = {1u << BF_INPUT_CONV, BF_OUTPUT_PLANES, covers, scratch, run, &lite};

@@ -1,0 +1,25 @@
+/*
+ * input_sums.h - the fast first layer: 8-bit pixels, +-1 weights, bits out; no multiplication.
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef BITFLOW_INPUT_SUMS_H
+#define BITFLOW_INPUT_SUMS_H
+
+#include "../run/job.h"
+
+#define BF_NOT_COVERED ((size_t)-1) /* what a scratch query says of a layer that its kernel does not cover */
+
+/*
+ * Bytes of scratch, a multiple of 4, or BF_NOT_COVERED. Looks at nothing but the layer's record. input_sums.c has the
+ * formula.
+ */
+size_t bf_input_sums_scratch(const bf_layer *layers, unsigned index);
+
+/*
+ * The layer's bits before its pool, those of channels in `invert` already inverted, pixel-packed: bit y * conv_w + x of
+ * channel c is bit p % 32 of word c * stride + p / 32. to: out_c * stride words, all written; stride_words >=
+ * ceil(conv_h * conv_w / 32). Bits after a channel's last pixel are 0.
+ */
+void bf_input_sums_run(const bf_job *job, uint32_t *scratch, uint32_t *to, uint32_t stride_words);
+
+#endif
