@@ -26,8 +26,8 @@ import numpy as np
 import torch
 
 from bitflow import project
-from bitflow.cli.model import host_scores
 from bitflow.cli.context import load_float_network
+from bitflow.cli.model import host_scores
 from bitflow.image.bfn import Image
 from bitflow.learn.baselines.train_variants import train_variant
 from bitflow.learn.data.sources import load_data

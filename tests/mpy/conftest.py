@@ -63,8 +63,9 @@ class UnixPort:
     files: Path
 
     def _start(self, script: str) -> subprocess.Popen[str]:
+        command = [self.program, "-X", "heapsize=32m", SCRIPTS / f"{script}.py"]
         return subprocess.Popen(
-            [self.program, "-X", "heapsize=32m", SCRIPTS / f"{script}.py"], cwd=self.files, env={**os.environ, "MICROPYPATH": self.path},
+            command, cwd=self.files, env={**os.environ, "MICROPYPATH": self.path},
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
 
@@ -110,7 +111,10 @@ def large_network() -> PackedNetwork:
 
 
 def slow_network(side: int) -> PackedNetwork:
-    """So much work that Ctrl-C comes before its end, however busy the computer is: 40 layers, 9,216 operations a pixel in each."""
+    """So much work that Ctrl-C comes before its end, however busy the computer is.
+
+    40 layers, 9,216 operations a pixel in each.
+    """
     rng = np.random.default_rng(0)
     same, smaller = Window((3, 3), (1, 1), (1, 1, 1, 1)), Window((5, 5), (5, 5))
     spec = InputSpec(Shape(side, side, 1))
