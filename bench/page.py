@@ -15,7 +15,7 @@ from bitflow.cores import core_of
 from bitflow.ir import PackedLayer
 from bitflow.planner.code_size import CODE_PARTS, CodePart
 from bitflow.planner.kernels.table import KERNELS
-from bitflow.show.bench import int8_instructions
+from bitflow.show.counts import int8_instructions
 from bitflow.synthetic.single_layers import parse, single_layer
 
 __all__ = ["PAGE", "PLOT", "filled", "write"]

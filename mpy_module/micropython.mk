@@ -8,7 +8,7 @@ BITFLOW_LIBRARY := $(BITFLOW_ROOT)/firmware/lib/bitflow
 
 SRC_USERMOD_C += $(addprefix $(USERMOD_DIR)/,bitflow_module.c frame.c info.c model.c objects.c run.c)
 SRC_USERMOD_LIB_C += $(wildcard $(BITFLOW_LIBRARY)/src/*.c $(BITFLOW_LIBRARY)/src/*/*.c)
-SRC_USERMOD_LIB_ASM += $(wildcard $(BITFLOW_LIBRARY)/src/arm/*.S)
+SRC_USERMOD_LIB_ASM += $(wildcard $(BITFLOW_LIBRARY)/src/*/*.S)
 CFLAGS_USERMOD += -I$(BITFLOW_LIBRARY)/include
 
 ifneq ($(BITFLOW_NETWORK),)

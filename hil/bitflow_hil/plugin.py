@@ -49,7 +49,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", _MARK)
     if config.getoption("--bitflow-port") is not None and len(_names(config)) > 1:
-        raise pytest.UsageError("--bitflow-port is of one board: name one with --bitflow-board")
+        raise pytest.UsageError("--bitflow-port belongs to one board: name one with --bitflow-board")
 
 
 @pytest.hookimpl(optionalhook=True)

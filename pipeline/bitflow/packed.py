@@ -164,3 +164,8 @@ class PackedNetwork:
     @property
     def classes(self) -> int:
         return self.layers[-1].target.channels
+
+    @property
+    def contract(self) -> InputSpec:
+        """`input_spec` by its former name, which programs of users have."""
+        return self.input_spec

@@ -42,32 +42,32 @@ name = {name}
 
 [data]
 # digits, idx:DIR, npz:FILE, cifar10:DIR, sound:FILE, folder:DIR, imagenet:DIR, hands:DIR[@COLUMN] or signs:DIR[@two];
-# relative to this file
+# paths are relative to this file
 source = {data}
 {size}
 
 [train]
 # a name or layers: {names}, or as "conv3x3:32 conv3x3:64/pool2"
 architecture = {architecture}
-width = {width}            # all channels times this: 0.25 of bitflow-alexnet fits a chip
+width = {width}            # multiplies all channels: 0.25 of bitflow-alexnet fits a chip
 epochs = {recipe.epochs}
 batch = {recipe.batch}
 learning_rate = {recipe.learning_rate}
 seed = {recipe.seed}               # equal seeds give equal networks on one machine
-shift = {recipe.shift}              # images are moved by up to so many pixels while training
-validation = {recipe.validation}       # share of the training images that picks the best epoch
+shift = {recipe.shift}              # while training, images are moved by up to this many pixels
+validation = {recipe.validation}       # fraction of the training images that chooses the best epoch
 threads = {recipe.threads}
 
 [board]
 name = {board}      # see: bitflow boards
-mlperf = ""            # test of MLPerf Tiny that firmware names: ic01, kws01, vww01, ad01; "": by the input's shape
+mlperf = ""            # MLPerf Tiny test that the firmware reports: ic01, kws01, vww01, ad01; "": by the input's shape
 
 [budget]               # 0: none
 flash = 0              # bytes; a build beyond it fails
 ram = 0                # bytes, the same
 accuracy = 0.0         # bitflow hil fails below this fraction of right labels
-latency_ms = 0.0       # and above this median time of an image, by the board's own timer. Emulated boards: not checked,
-                       # an emulator counts instructions, and how long each takes depends on the chip.
+latency_ms = 0.0       # and above this median time of an image, by the board's own timer. Not checked on emulated
+                       # boards: an emulator counts instructions, not time.
 
 [check]
 tolerance = 0.0        # the device may be less accurate than the float network by this fraction

@@ -179,7 +179,7 @@ def test_training_in_pieces_must_say_how_it_goes_on(tmp_path: Path) -> None:
     done("init", "--name", "pieces", cwd=tmp_path)
     run = bitflow("train", "--minutes", "0", cwd=tmp_path)
     assert (run.returncode, run.stdout) == (0, "")
-    assert run.stderr == "stopped before an epoch was judged; next: bitflow train --resume\n"
+    assert run.stderr == "stopped before the first epoch ended; next: bitflow train --resume\n"
     assert not (tmp_path / "model.pt").exists()
     run = bitflow("train", "--resume", "--epochs", "2", cwd=tmp_path)
     assert run.stderr.count("training 2 of 2, best ") == 1
@@ -310,7 +310,7 @@ def test_ctrl_c_must_end_training_and_keep_the_best(tmp_path: Path) -> None:
     while not best.exists() and time.monotonic() < deadline:
         time.sleep(0.1)
     os.kill(process.pid, signal.SIGINT)
-    assert "before its end; bitflow train --resume goes on" in process.communicate(timeout=60)[0]
+    assert "before its end; continue with: bitflow train --resume" in process.communicate(timeout=60)[0]
     assert process.returncode == 0
     assert (tmp_path / "model.bfn").exists()
     assert not list(tmp_path.rglob(".*"))

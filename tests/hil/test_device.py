@@ -18,7 +18,7 @@ from bitflow.lower.pack import pack
 from bitflow.synthetic.networks import random_network
 from bitflow_hil.devices.device import Device
 from bitflow_hil.devices.mock import MockDevice
-from bitflow_hil.link.retry_timer import Pace
+from bitflow_hil.link.retry_timer import RetryTimer
 from bitflow_hil.link.transport import DamagedTransport, MemoryTransport, Transport
 from bitflow_hil.run import runner
 from bitflow_hil.run.task import Task
@@ -26,7 +26,7 @@ from bitflow_hil.run.task import Task
 
 def quick(line: Transport) -> Device:
     """A device at a line in memory, which answers at once or never."""
-    return Device(line, patience_s=5, pace=Pace(first_s=0.001, least_s=0.001))
+    return Device(line, patience_s=5, retry_timer=RetryTimer(first_s=0.001, least_s=0.001))
 
 
 def packed(seed: int) -> PackedNetwork:

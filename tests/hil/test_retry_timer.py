@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
-from bitflow_hil.link.retry_timer import Pace
+from bitflow_hil.link.retry_timer import RetryTimer
 
 
 def test_unknown_device_is_given_the_first_wait() -> None:
-    assert Pace(first_s=0.5).first == 0.5
+    assert RetryTimer(first_s=0.5).first == 0.5
 
 
 def test_late_answer_is_waited_for_on_a_line_that_lost_nothing() -> None:
-    pace = Pace(first_s=0.5, least_s=0.1)
+    retry_timer = RetryTimer(first_s=0.5, least_s=0.1)
     for _ in range(50):
-        pace.took(0.01)
-    assert pace.first == 0.5
+        retry_timer.took(0.01)
+    assert retry_timer.first == 0.5
 
 
 def test_line_that_loses_is_asked_again_as_soon_as_answers_come() -> None:
-    pace = Pace(first_s=0.5, least_s=0.1)
-    pace.lost()
+    retry_timer = RetryTimer(first_s=0.5, least_s=0.1)
+    retry_timer.lost()
     for _ in range(100):
-        pace.took(0.01)
-    assert pace.first == 0.1
+        retry_timer.took(0.01)
+    assert retry_timer.first == 0.1
     for _ in range(100):
-        pace.took(0.3)
-    assert 0.3 < pace.first < 0.4
+        retry_timer.took(0.3)
+    assert 0.3 < retry_timer.first < 0.4
 
 
 def test_answers_that_vary_are_waited_for_longer() -> None:
-    steady, varying = Pace(), Pace()
-    for pace in (steady, varying):
-        pace.lost()
+    steady, varying = RetryTimer(), RetryTimer()
+    for retry_timer in (steady, varying):
+        retry_timer.lost()
     for i in range(200):
         steady.took(1.0)
         varying.took(0.5 + i % 2)
@@ -38,8 +38,8 @@ def test_answers_that_vary_are_waited_for_longer() -> None:
 
 
 def test_waits_grow_up_to_a_bound() -> None:
-    pace, wait = Pace(), 0.5
+    retry_timer, wait = RetryTimer(), 0.5
     for _ in range(30):
-        assert pace.longer(wait) >= wait
-        wait = pace.longer(wait)
-    assert wait == Pace.MOST_S
+        assert retry_timer.longer(wait) >= wait
+        wait = retry_timer.longer(wait)
+    assert wait == RetryTimer.MOST_S

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bitflow.learn.data.sources import SOURCES
-from bitflow.learn.default_network import suitable
+from bitflow.learn.default_network import default_network
 from bitflow.learn.networks import architectures
 
 
@@ -18,7 +18,7 @@ from bitflow.learn.networks import architectures
     ],
 )
 def test_a_source_must_say_a_network_where_the_size_is_not_known(sources: tuple[str, ...], name: str) -> None:
-    assert {suitable(source) for source in sources} == {name}
+    assert {default_network(source) for source in sources} == {name}
 
 
 @pytest.mark.parametrize("source", [source for source in SOURCES if source != "sound"])
@@ -35,7 +35,7 @@ def test_a_source_must_say_a_network_where_the_size_is_not_known(sources: tuple[
     ],
 )
 def test_the_size_must_decide_where_it_is_known(source: str, size: tuple[int, ...], name: str) -> None:
-    assert suitable(source, size) == name
+    assert default_network(source, size) == name
 
 
 @pytest.mark.parametrize(
@@ -43,6 +43,6 @@ def test_the_size_must_decide_where_it_is_known(source: str, size: tuple[int, ..
     [("digits", (8, 8, 1)), ("signs:x", (64, 64, 3)), ("sound:x", (1, 40, 13)), ("npz:x", (40, 1, 3))],
 )
 def test_what_suits_must_take_the_pictures(source: str, picture: tuple[int, int, int]) -> None:
-    architectures.build(suitable(source, picture), picture, 2)
+    architectures.build(default_network(source, picture), picture, 2)
     if source != "npz:x":
-        architectures.build(suitable(source), picture, 2)
+        architectures.build(default_network(source), picture, 2)

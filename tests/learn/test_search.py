@@ -22,13 +22,13 @@ from bitflow.learn.recipe import Recipe
 from bitflow.learn.search import optuna_study as study
 from bitflow.learn.search import search as searching
 from bitflow.learn.search.pareto import Costs, Limits, winner
-from bitflow.learn.search.search import Plan, Search, Standing
+from bitflow.learn.search.search import Search, SearchPlan, Standing
 from bitflow.learn.training.train import Result
 from bitflow.planner.for_board import plan_for
 from bitflow.show.report import report
 
 BASE = "conv3x3:8/stride2 conv3x3:8"
-PLAN = Plan(BASE, Recipe(epochs=1, batch=64), Limits(), "stm32f4", trials=3)
+PLAN = SearchPlan(BASE, Recipe(epochs=1, batch=64), Limits(), "stm32f4", trials=3)
 
 
 def pictures() -> Dataset:
@@ -44,7 +44,7 @@ def price(network: PackedNetwork) -> Costs:
     return Costs(sum(layer.weights_bytes for layer in network.layers), 100, 1000, 1.0)
 
 
-def searched(folder: Path, plan: Plan = PLAN, **other: Any) -> Search:
+def searched(folder: Path, plan: SearchPlan = PLAN, **other: Any) -> Search:
     options: dict[str, Any] = {"data": pictures(), "price": price, **other}
     return Search(plan, storage=f"sqlite:///{folder / 'search.db'}", **options)
 

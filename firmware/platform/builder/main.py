@@ -8,11 +8,11 @@ env = DefaultEnvironment()
 board = env.BoardConfig()
 platform = Path(env.PioPlatform().get_dir())
 prefix = board.get("build.prefix")
-# The same bytes wherever the project is: debuggers find its sources from there.
-anywhere = f"-ffile-prefix-map={env['PROJECT_DIR']}=."
 cpu = [f"-mcpu={board.get('build.cpu')}", *board.get("build.flags").split()]
 if board.get("build.float_abi", ""):
     cpu.append(f"-mfloat-abi={board.get('build.float_abi')}")
+# The same bytes wherever the project is: debuggers find its sources from there.
+anywhere = f"-ffile-prefix-map={env['PROJECT_DIR']}=."
 
 env.Replace(
     AR=f"{prefix}gcc-ar",

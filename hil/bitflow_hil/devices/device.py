@@ -31,7 +31,7 @@ from bitflow_hil.link.frames import (
     encode,
     status_text,
 )
-from bitflow_hil.link.retry_timer import Pace
+from bitflow_hil.link.retry_timer import RetryTimer
 from bitflow_hil.link.transport import Transport
 
 __all__ = ["Device", "Run"]
@@ -78,18 +78,21 @@ class _Flight:
 class Device:
     """A device on a line. Use it in a `with` statement or close() it.
 
-    patience_s: how long a request waits for its answer, pace: when it is sent again meanwhile. Counters: `retries`
-    (requests and chunks that were sent again), `round_trips` (answers), `damaged` (frames that came in torn).
+    patience_s: how long a request waits for its answer.
+    retry_timer: when it is sent again meanwhile.
+    retries, round_trips, damaged: requests and chunks that were sent again, answers, frames that arrived torn.
     """
 
-    def __init__(self, transport: Transport, patience_s: float = PATIENCE_S, pace: Pace | None = None) -> None:
+    def __init__(
+        self, transport: Transport, patience_s: float = PATIENCE_S, retry_timer: RetryTimer | None = None
+    ) -> None:
         """Say HELLO; DeviceError if nobody answers."""
         self._transport = transport
         self._decoder = Decoder()
         self._answers: dict[int, Frame] = {}
         self._awaited: dict[int, float] = {}  # sequence number -> when it was sent first
         self._repeated: set[int] = set()
-        self._pace = pace or Pace()
+        self._retry_timer = retry_timer or RetryTimer()
         self._sequence = secrets.randbelow(256)
         self._number = secrets.randbelow(65536)
         self._session = 1 + secrets.randbelow(65535)
@@ -317,7 +320,7 @@ class Device:
         """The answer to a request that was sent. It is sent again as soon as it or its answer seems lost, and whenever
         the line stays silent for too long.
         """
-        deadline, wait = time.monotonic() + self._patience_s, self._pace.first
+        deadline, wait = time.monotonic() + self._patience_s, self._retry_timer.first
         while True:
             lost = self._listen(asked, min(time.monotonic() + wait, deadline))
             if asked.sequence in self._answers:
@@ -327,8 +330,8 @@ class Device:
                 break
             self.retries += 1
             if lost or self._decoder.damaged:
-                self._pace.lost()
-            wait = self._pace.first if lost else self._pace.longer(wait)
+                self._retry_timer.lost()
+            wait = self._retry_timer.first if lost else self._retry_timer.longer(wait)
             self._repeated.add(asked.sequence)
             self._transport.write(encode(asked))
         raise DeviceError(
@@ -355,7 +358,7 @@ class Device:
         """How long an answer took. On a line that lost something nobody knows to which request it is the answer."""
         took = time.monotonic() - self._awaited.pop(sequence)
         if sequence not in self._repeated or not self._decoder.damaged:
-            self._pace.took(took)
+            self._retry_timer.took(took)
         self._repeated.discard(sequence)
 
     def _sound(self, asked: Frame, answer: Frame) -> Frame:

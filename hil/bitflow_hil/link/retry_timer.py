@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["Pace"]
+__all__ = ["RetryTimer"]
 
 
-class Pace:
+class RetryTimer:
     """Learns from answers how long they take: the mean and its deviation, as RFC 6298 has it for TCP.
 
     A request that is sent again costs little, since a device never runs one twice; one that is sent again too late

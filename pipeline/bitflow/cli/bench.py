@@ -20,10 +20,9 @@ from bitflow.ir import PackedNetwork
 from bitflow.planner.choice import Objective
 from bitflow.planner.kernels.spec import Kernel
 from bitflow.planner.kernels.table import KERNELS
-from bitflow.planner.plan import Plan, default_plan
+from bitflow.planner.plan import Plan, default_plan, flash_bytes
 from bitflow.project import resolve_model
-from bitflow.show.bench import BenchRow, check_plot, int8_instructions, plot
-from bitflow.show.report import flash_of
+from bitflow.show.counts import BenchRow, check_plot, int8_instructions, plot
 from bitflow.synthetic.layer_plans import plain_plan, singled_out
 from bitflow.synthetic.single_layers import MEASURED, parse, single_layer
 from bitflow_hil.run.count import count_firmware, count_micropython, count_planned
@@ -35,10 +34,10 @@ def bench(
     model: options.Model = None,
     board_name: options.Board = None,
     layer: Annotated[
-        str | None, typer.Option("--layer", metavar="L", help="One random layer, as conv3x3:16x16x64-64/s2/p0.")
+        str | None, typer.Option("--layer", metavar="L", help="Count one random layer, as conv3x3:16x16x64-64/s2/p0.")
     ] = None,
     kernel: Annotated[
-        str | None, typer.Option(metavar="K", help="Of the layer, as patterns_8. [what --optimize asks for]")
+        str | None, typer.Option(metavar="K", help="Kernel of the layer, as patterns_8. [chosen by --optimize]")
     ] = None,
     objective: options.Optimize = "balanced",
     plot_file: Annotated[
@@ -47,11 +46,11 @@ def bench(
     runtime: device.Runtime = "firmware",
     as_json: options.Json = False,
 ) -> None:
-    """Count the instructions that one run takes on an emulated board, layer by layer; the same on every run.
+    """Count the instructions of one run on an emulated board, layer by layer. The count is the same every time.
 
-    Beside each layer stand the plain kernel's count, and what 8-bit integers take (CMSIS-NN, a layer of nearly this
+    Each layer is shown beside the count of the plain kernel and of 8-bit integers (CMSIS-NN, a layer of nearly this
     shape). A layer is conv<k>x<k>:HxWxCin-Cout[/s<stride>][/p<-1|0|+1>][/g<groups>], dense:N-M or first<k>x<k>:HxWxC-
-    Cout; it runs between others, as in a network. With --runtime micropython also predict() is counted.
+    Cout; it runs between others, as in a network. With --runtime micropython predict() is counted, too.
 
     Examples: bitflow bench builtin:digits; bitflow bench --layer conv3x3:16x16x64-64 --board qemu-m7 --plot layer.svg
     """
@@ -59,12 +58,12 @@ def bench(
         check_plot(plot_file)
     if layer is not None:
         if model is not None or runtime == "micropython":
-            raise InputError("--layer measures a layer of its own: no MODEL, no --runtime")
+            raise InputError("--layer counts a layer of its own: leave out MODEL and --runtime")
         target = _emulated(boards.board(board_name or boards.DEFAULT_BOARD))
         _count_layer(target, layer, objective, _kernel(kernel), plot_file, as_json)
         return
     if kernel is not None:
-        raise InputError("--kernel is for --layer: a network's kernels follow from --optimize")
+        raise InputError("--kernel is for --layer: the kernels of a network are chosen by --optimize")
     network, target = device.asked(model, board_name)
     if runtime == "micropython":
         _count_micropython(_emulated(target), network, objective, as_json)
@@ -135,7 +134,7 @@ def _rows(network: PackedNetwork, plan: Plan, own: Sequence[int], plain: Sequenc
             KERNELS[choice.kernel].symbol,
             layer.macs,
             counted,
-            flash_of(layer, choice),
+            flash_bytes(layer, choice.kernel, choice.data_bytes),
             layer.taps * layer.target.channels if layer.weight_bits else 0,
             slow,
             int8_instructions(plan.core, layer),

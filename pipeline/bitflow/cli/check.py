@@ -33,7 +33,7 @@ def verify(
     port: Annotated[str | None, typer.Option(metavar="URL", help="Serial port of the board.")] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Run all engines that are there on the same images and name the first difference. Exit 1 if there is one.
+    """Run all available engines on the same images and name the first difference. Exit 1 if there is one.
 
     Compares hidden bits, labels and scores. Examples: bitflow verify; bitflow verify builtin:digits --board qemu-m0
     """
@@ -54,7 +54,7 @@ def _rungs(network: PackedNetwork, module: Path | None) -> list[Rung]:
     known = None if module is None else load_float_network(module, network.name)
     torch = [] if module is None else [Rung("torch", lambda images: _torch_trace(module, images), integer=False)]
     if module is None:
-        output.note("no float network is known, so the ladder starts at the integers: --against model.pt")
+        output.note("no float network is known, so the comparison starts at the integers: --against model.pt")
     try:
         return torch + ladder(network, known)
     except MissingError as error:

@@ -41,19 +41,23 @@ def compare(
         ),
     ] = None,
     width: Annotated[
-        float | None, typer.Option(metavar="FACTOR", help="All channels times this. [the project's, or 1]")
+        float | None, typer.Option(metavar="FACTOR", help="Multiply all channels by this. [the project's, or 1]")
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training images. [as suits the network]")] = None,
     batch: Annotated[int | None, typer.Option(help="Images per step.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Of Adam, at the start; the same for all.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of weights, order and validation images.")] = None,
-    folder: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Runs go there.")] = Path("compare"),
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Initial learning rate of Adam, the same for all.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of weights, order and validation images.")] = None,
+    folder: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Where to write the runs.")] = Path(
+        "compare"
+    ),
     as_json: options.Json = False,
 ) -> None:
     """Train full precision, XNOR-Net and BitFlow under equal conditions; print their accuracy side by side.
 
-    BitFlow is then fused and run through the C library: exit 1 if one label of the test images differs. A network
-    whose result lies in DIR is not trained again; one that was cut goes on.
+    BitFlow is then fused and run by the C library: exit 1 if the label of a test image differs. A network
+    whose result is in DIR is not trained again; one that was interrupted continues.
 
     Example: bitflow compare --data signs:photos --size 64x64x3 --width 0.25 --epochs 60 --seed 1
     """

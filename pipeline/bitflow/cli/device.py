@@ -79,19 +79,20 @@ def flash(
     port: Port = None,
     method: Annotated[
         Literal["auto", "stlink", "dfu", "pyocd", "uf2", "serial"],
-        typer.Option(help="How the firmware gets onto the board; auto: the usual way whose tool is here."),
+        typer.Option(help="How to upload; auto: the first of the board's methods whose tool is installed."),
     ] = "auto",
     probe: Annotated[
-        str | None, typer.Option(metavar="SERIAL", help="Which programmer or board, where several are plugged in.")
+        str | None,
+        typer.Option(metavar="SERIAL", help="Serial number of the programmer or board, where several are plugged in."),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print each external command, run none.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the external commands, run none.")] = False,
     objective: options.Optimize = "balanced",
     as_json: options.Json = False,
 ) -> None:
     """Build, put the firmware on the board, read back what it runs, run its self-test.
 
-    The board is found by its USB id. An emulated board is booted once and stopped. With --runtime micropython nothing
-    but files is put on a board that runs MicroPython, by its REPL.
+    The board is found by its USB id. An emulated board is booted once and stopped. With --runtime micropython the
+    files are copied to a board that runs MicroPython, through its REPL.
     Examples: bitflow flash; bitflow flash --board stm32h7; bitflow flash --board stm32h7 --method pyocd --dry-run;
     bitflow flash --board rp2040 --runtime micropython --port /dev/ttyACM0
     """
@@ -133,7 +134,7 @@ def emulate(model: options.Model = None, board_name: options.Board = None, runti
 
 
 def boards(as_json: options.Json = False) -> None:
-    """List the boards, and how far each was tried."""
+    """List the boards, and how far each was tested."""
     if as_json:
         output.print_json({"boards": [asdict(row) for row in table.boards()]})
         return
@@ -153,7 +154,7 @@ def _methods(row: Board) -> str:
 
 
 def doctor(as_json: options.Json = False) -> None:
-    """Say which tools are there, which are missing, and the command that gets each."""
+    """List the tools that BitFlow uses: which are installed, and the command that gets each of the others."""
     tools = examiner.examine()
     if as_json:
         output.print_json({"tools": [{"name": t.name, "found": t.found, "get": t.get} for t in tools]})
@@ -178,7 +179,7 @@ def _build(
 
 
 def built(network: PackedNetwork, target: Board, objective: Objective = "balanced", method: str | None = None) -> Built:
-    """The firmware of a network for a board, within the project's budgets, without a word."""
+    """The firmware of a network for a board, within the project's budgets; prints nothing."""
     here = Context.here()
     mlperf = here.project.mlperf if here.project else ""
     return builder.build(network, target, here.folder, *here.budgets, objective, method, mlperf)

@@ -1,4 +1,4 @@
-"""The commands that tell and write what a board gets: report and generate."""
+"""The commands that show and write what a board gets: report and generate."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ def report(
     board_name: options.Board = None,
     against: Annotated[
         str | None,
-        typer.Option("--compare", metavar="NETWORKS", help="Of an untrained network: what float,xnor,bitflow take."),
+        typer.Option("--compare", metavar="NETWORKS", help="Costs of an untrained network: float,xnor,bitflow."),
     ] = None,
     architecture: options.Architecture = "bitflow-alexnet",
-    size: Annotated[str, typer.Option(metavar="HxWxC", help="Of a picture, with --compare.")] = "224x224x3",
-    classes: Annotated[int, typer.Option(help="With --compare.")] = 1000,
+    size: Annotated[str, typer.Option(metavar="HxWxC", help="Size of a picture, with --compare.")] = "224x224x3",
+    classes: Annotated[int, typer.Option(help="Number of classes, with --compare.")] = 1000,
     width: options.Width = 1.0,
     objective: options.Optimize = "balanced",
     as_json: options.Json = False,
 ) -> None:
-    """Tell what a network costs on a board and whether it fits. Exit 1 if it does not.
+    """Show flash, RAM and instructions of a network on a board, and whether it fits. Exit 1 if it does not.
 
-    With --compare: parameters, bytes and operations of full precision, XNOR-Net and BitFlow in the same shapes; without
-    further options those of the paper's AlexNet.
+    With --compare: parameters, bytes and operations of full precision, XNOR-Net and BitFlow in the same shapes; by
+    default for the paper's AlexNet.
 
     Examples: bitflow report; bitflow report builtin:digits --board qemu-m0 --json; bitflow report --compare
     float,xnor,bitflow --size 64x64x3 --classes 10 --width 0.25
@@ -63,14 +63,18 @@ def generate(
         Literal["c", "platformio", "micropython"],
         typer.Option(help="C sources, a PlatformIO project, or a folder for MicroPython's USER_C_MODULES."),
     ] = "c",
-    folder: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Where the sources go.")] = Path("src"),
+    folder: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Where to write the sources.")] = Path(
+        "src"
+    ),
     board_name: options.Board = None,
     objective: options.Optimize = "balanced",
-    prefix: Annotated[str | None, typer.Option(help="Of all names in the C code. [from the network's name]")] = None,
+    prefix: Annotated[
+        str | None, typer.Option(help="Prefix of all names in the C code. [from the network's name]")
+    ] = None,
 ) -> None:
-    """Write sources that a person can read and keep. A PlatformIO project builds by plain `pio run`, without BitFlow.
+    """Write C sources that a person can read and keep. A PlatformIO project builds with `pio run`, without BitFlow.
 
-    Kernels are chosen for a board's core; their lists of weights take the place of the weights.
+    Kernels are chosen for the board's core; their lists replace the weights.
     Examples: bitflow generate builtin:digits --target platformio -o digits; bitflow generate --optimize flash
     """
     here = Context.here()

@@ -33,7 +33,7 @@ from bitflow_hil.run.task import Task
 
 __all__ = ["hil"]
 
-# An emulator has no time, a timer counts no instructions, a REPL tells neither: what is not known is left out.
+# An emulator measures no time, a timer counts no instructions, a REPL reports neither: what is unknown is left out.
 _KNOWN_OF_SOME = (
     *("latency_ms_median", "latency_ms_p99", "device_ms_median", "device_ms_p99"),
     *("instructions_median", "instructions_p99", "layer_instructions", "layer_ms"),
@@ -47,7 +47,7 @@ def hil(
         typer.Option(
             "--board",
             metavar="NAME[,NAME...]",
-            help="See: bitflow boards. Several work side by side. [the project's, or qemu-m4]",
+            help="See: bitflow boards. Several run at the same time. [the project's, or qemu-m4]",
         ),
     ] = None,
     data: options.Data = None,
@@ -55,21 +55,22 @@ def hil(
     port: device.Port = None,
     runtime: device.Runtime = "firmware",
     soak: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Repeat the images for so long: 30s, 10m, 2h. Ctrl-C ends it.")
+        str | None, typer.Option(metavar="TIME", help="Repeat the images for this long: 30s, 10m, 2h. Ctrl-C ends it.")
     ] = None,
     junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the result as JUnit XML.")] = None,
-    report: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write a page of HTML that needs nothing else.")
-    ] = None,
+    report: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a self-contained HTML report.")] = None,
     log: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Append the result to a file of JSON lines; a report compares.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Append the result to a JSON Lines file; a report compares with its last run."
+        ),
     ] = None,
     as_json: options.Json = False,
 ) -> None:
     """Send test images to a board and compare every score with the host's, bit for bit. Exit 1 on a mismatch.
 
-    Without --port an emulated board is built and started, a real one is found by its USB id. Budgets of accuracy and
-    latency stand in bitflow.toml. Examples: bitflow hil builtin:digits --data digits;
+    Without --port an emulated board is built and started, a real one is found by its USB id. Budgets for accuracy
+    and latency are in bitflow.toml. Examples: bitflow hil builtin:digits --data digits;
     bitflow hil --board qemu-m4,stm32h7 --report report.html --log results.jsonl; bitflow hil --soak 2h
     """
     network, boards = _asked(model, board_names)
@@ -97,10 +98,10 @@ def _asked(model: str | None, names: str | None) -> tuple[PackedNetwork, list[Bo
 
 def _refuse(boards: Sequence[Board], port: str | None, runtime: str, soak: str | None, files: bool) -> None:
     """InputError for what does not go together."""
-    require(len(boards) == 1 or port is None, "--port is of one board: name one with --board")
+    require(len(boards) == 1 or port is None, "--port belongs to one board: name one with --board")
     require(runtime == "firmware" or len(boards) == 1, "--runtime micropython takes one board at a time")
     require(runtime == "firmware" or soak is None, "--soak is for boards with firmware")
-    require(soak is None or not files, "--soak prints its result: leave --junit, --report and --log out")
+    require(soak is None or not files, "--soak only prints its result: leave out --junit, --report and --log")
 
 
 def _demands() -> Demands:
@@ -206,7 +207,7 @@ def _judge(stations: Sequence[Station]) -> None:
     demands = _demands()
     for station in stations:
         if demands.latency_ms and station.result is not None and station.result.device_ms_median is None:
-            output.note(f"the latency budget is not checked on {station.board.name}: nothing measured its time")
+            output.note(f"the latency budget is not checked on {station.board.name}: it has no timer of real time")
     failures = [line for station in stations for line in station.failures(demands)]
     if failures:
         raise CheckFailed("; ".join(failures))

@@ -37,26 +37,28 @@ def import_file(
         typer.Option(
             "--input",
             metavar="I",
-            help="What float the source got for a pixel p: raw p, unit p/255, signed (p-128)/128, MEAN,STD "
+            help="How the source scaled a pixel p: raw p, unit p/255, signed (p-128)/128, MEAN,STD "
             "(p/255-MEAN)/STD; M;M;M,S;S;S for each channel. [unit for ONNX, raw for Keras and torch]",
         ),
     ] = None,
     check: Annotated[
-        str | None, typer.Option("--check", metavar="DATA", help="Compare with the source's own run on test images.")
+        str | None, typer.Option("--check", metavar="DATA", help="Compare with the source itself on test images.")
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="Check the first N test images only.")] = None,
-    size: Annotated[str | None, typer.Option(metavar="HxW[xC]", help="Of the input, where SRC does not say.")] = None,
+    size: Annotated[
+        str | None, typer.Option(metavar="HxW[xC]", help="Size of the input, where SRC does not give it.")
+    ] = None,
     module: Annotated[
-        str | None, typer.Option(metavar="FILE.py:CLASS", help="The torch class of a state dict.")
+        str | None, typer.Option(metavar="FILE.py:CLASS", help="The torch class that a state dict belongs to.")
     ] = None,
     name: Annotated[str | None, typer.Option(help="The network's name. [the file's]")] = None,
     labels: Annotated[str | None, typer.Option(metavar="A,B,...", help="Names of the classes.")] = None,
     sign_zero: Annotated[
-        Literal["plus", "minus"] | None, typer.Option(help="What a sign that gives 0 for 0 is to give there.")
+        Literal["plus", "minus"] | None, typer.Option(help="What to use for sign(0), where the source's sign gives 0.")
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Import a binary network that was trained elsewhere; what cannot be kept exactly is refused, by layer and reason.
+    """Import a binary network that was trained elsewhere. What cannot be kept exactly is refused: layer and reason.
 
     Examples: bitflow import net.onnx -o net.bfn --check idx:mnist; bitflow import larq.h5;
     bitflow import weights.pt --module net.py:Net --size 32x32x3 --input 0.5,0.5
@@ -73,7 +75,7 @@ def import_file(
     _show(source, to, opened, packed, facts, rows, as_json)
     unexplained = (facts["label_mismatches"] or 0) - facts.get("by_rounding", 0)
     if unexplained:
-        raise CheckFailed(f"{unexplained} of {facts['images']} labels differ from the source's own run")
+        raise CheckFailed(f"{unexplained} of {facts['images']} labels differ from the source's")
 
 
 def _open(

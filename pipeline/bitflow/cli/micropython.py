@@ -32,7 +32,7 @@ def setup(
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Find or bring the sources of MicroPython and build its tools, once, in the user's cache.
+    """Find or download the sources of MicroPython and build its tools, once, in the user's cache.
 
     Example: bitflow micropython setup --source ~/micropython
     """
@@ -45,9 +45,11 @@ def setup(
 
 @app.command("dist")
 def dist(
-    out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="Where the folders go.")] = Path("dist/mpy"),
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="Where to write the folders.")] = Path(
+        "dist/mpy"
+    ),
 ) -> None:
-    """Build bitflow.mpy for every architecture whose compiler is here, as packages for mip.
+    """Build bitflow.mpy for every architecture whose compiler is installed, as packages for mip.
 
     Example: bitflow micropython dist -o dist/mpy
     """

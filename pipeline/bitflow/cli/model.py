@@ -58,11 +58,11 @@ def predict(
         list[str], typer.Argument(metavar="[MODEL] PICTURE...", help="MODEL may be left out inside a project.")
     ],
     engine: Engine = "c",
-    board: Annotated[str | None, typer.Option(metavar="NAME", help="Ask a board, emulated or at --port.")] = None,
+    board: Annotated[str | None, typer.Option(metavar="NAME", help="Run on a board, emulated or at --port.")] = None,
     port: Annotated[str | None, typer.Option(metavar="URL", help="Serial port of the board.")] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Say what is in a picture: the label and the runners-up. A picture is brought to the network's input size.
+    """Say what is in a picture: the label and the runners-up. Pictures are resized to the network's input.
 
     Examples: bitflow predict model.bfn photo.jpg; bitflow predict builtin:digits seven.png --board qemu-m4
     """
@@ -86,7 +86,7 @@ def evaluate(
     engine: Engine = "c",
     as_json: options.Json = False,
 ) -> None:
-    """Measure accuracy on the test images, and that every label equals the float network's. Exit 1 on a mismatch.
+    """Measure accuracy on the test images, and compare every label with the float network's. Exit 1 on a mismatch.
 
     Examples: bitflow eval; bitflow eval model.bfn --data idx:mnist --against model.pt
     """

@@ -28,7 +28,7 @@ SOURCES = (
     "digits, idx:DIR, cifar10:DIR, npz:FILE, sound:FILE, folder:DIR, imagenet:DIR, "
     "hands:DIR[@COLUMN] or signs:DIR[@two]"
 )
-NETWORKS = f"A name or layers: {', '.join(recipe_names())}, or as 'conv3x3:32 conv3x3:64/pool2'"
+NETWORKS = f"A name ({', '.join(recipe_names())}) or layers, as 'conv3x3:32 conv3x3:64/pool2'"
 
 Model = Annotated[
     str | None,
@@ -43,10 +43,8 @@ Data = Annotated[
     ),
 ]
 Architecture = Annotated[str, typer.Option("--architecture", metavar="NETWORK", help=f"{NETWORKS}.")]
-Size = Annotated[
-    str | None, typer.Option("--size", metavar="HxW[xC]", help="Size that pictures of a folder are brought to.")
-]
-Width = Annotated[float, typer.Option("--width", metavar="FACTOR", help="All channels times this, as 0.25.")]
+Size = Annotated[str | None, typer.Option("--size", metavar="HxW[xC]", help="Resize the pictures of a folder to this.")]
+Width = Annotated[float, typer.Option("--width", metavar="FACTOR", help="Multiply all channels by this, as 0.25.")]
 Against = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="The float network. [the project's model.pt, if it fuses to this network]"),
@@ -56,7 +54,9 @@ Board = Annotated[
 ]
 Optimize = Annotated[
     Literal["balanced", "speed", "flash", "ram"],
-    typer.Option("--optimize", help="What kernels are chosen for: speed, flash, RAM, or a bit of each."),
+    typer.Option(
+        "--optimize", help="What kernels are chosen for: few instructions, little flash, little RAM, or a balance."
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
-OutputFile = Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="Where the packed network goes.")]
+OutputFile = Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="Where to write the packed network.")]

@@ -23,7 +23,7 @@ def romfs(
     ] = None,
     out: options.OutputFile = Path("model.romfs"),
 ) -> None:
-    """Write networks as a ROMFS image for MicroPython in which their data is aligned: used in place, not copied.
+    """Write networks as a ROMFS image for MicroPython, aligned so that they are used in place and not copied.
 
     Example: bitflow romfs model.bfn -o model.romfs, then mpremote romfs deploy model.romfs
     """

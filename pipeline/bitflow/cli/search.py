@@ -1,4 +1,4 @@
-"""Search for the most accurate network that a board has room and time for."""
+"""Search for the most accurate network within limits of flash, RAM and latency."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from bitflow.errors import CheckFailed, InputError
 from bitflow.geometry import Shape, require
 from bitflow.ir import PackedNetwork
 from bitflow.learn.data.sources import Dataset, load_data
-from bitflow.learn.default_network import suitable
+from bitflow.learn.default_network import default_network
 from bitflow.learn.networks.layers import widened_text
 from bitflow.learn.recipe import Recipe, layers_of, recipe_for
 from bitflow.learn.search import pareto
@@ -34,7 +34,7 @@ from bitflow.show import search_page
 from bitflow.show.report import report
 
 if TYPE_CHECKING:
-    from bitflow.learn.search.search import Plan, Search, Standing
+    from bitflow.learn.search.search import Search, SearchPlan, Standing
 
 __all__ = ["amount", "search"]
 
@@ -54,46 +54,53 @@ def search(
     data: options.Data = None,
     size: options.Size = None,
     max_latency: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Of one image, predicted: 50ms, 800us. [no limit]")
+        str | None, typer.Option(metavar="TIME", help="Limit of predicted time for an image: 50ms, 800us. [no limit]")
     ] = None,
     max_flash: Annotated[
-        str | None, typer.Option(metavar="BYTES", help="Of network and C library: 128K. [the board's]")
+        str | None, typer.Option(metavar="BYTES", help="Limit of flash for network and C library: 128K. [the board's]")
     ] = None,
     max_ram: Annotated[
-        str | None, typer.Option(metavar="BYTES", help="Of arena, an image and scores: 32K. [the board's]")
+        str | None, typer.Option(metavar="BYTES", help="Limit of RAM for arena, image and scores: 32K. [the board's]")
     ] = None,
     trials: Annotated[
-        int | None, typer.Option(help=f"Networks to train, by all who share the study. [{_TRIALS}, without --time]")
+        int | None,
+        typer.Option(help=f"Networks to train, by all processes of the study together. [{_TRIALS}, without --time]"),
     ] = None,
-    time: Annotated[str | None, typer.Option(metavar="TIME", help="Stop after: 2h, 30m.")] = None,
+    time: Annotated[str | None, typer.Option(metavar="TIME", help="Stop after this time: 2h, 30m.")] = None,
     epochs: Annotated[
         int | None, typer.Option(help="Passes over the training images for each network. [a quarter of the recipe's]")
     ] = None,
     base: Annotated[
         str | None,
-        typer.Option(metavar="NETWORK", help="Tried first: a name or layers. [the project's, or what suits the data]"),
+        typer.Option(
+            metavar="NETWORK", help="Network to start with: a name or layers. [the project's, or chosen for the data]"
+        ),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Of proposals, weights and order.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of proposals, weights and order of images.")] = None,
     cycles: Annotated[
         float | None,
         typer.Option(
-            "--cycles-per-instruction", metavar="CYCLES", help="To predict latency. [1 to 1.5 by core: assumed]"
+            "--cycles-per-instruction",
+            metavar="CYCLES",
+            help="Cycles that predictions of time assume. [1 to 1.5, by core]",
         ),
     ] = None,
     objective: options.Optimize = "balanced",
     storage: Annotated[
-        str | None, typer.Option(metavar="URL", help="Database that several machines share. [search.db in DIR]")
+        str | None, typer.Option(metavar="URL", help="Database that several machines can share. [search.db in DIR]")
     ] = None,
-    study: Annotated[str, typer.Option(metavar="NAME", help="Of the search in the database.")] = "search",
-    folder: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Results go there.")] = Path("search"),
+    study: Annotated[str, typer.Option(metavar="NAME", help="Name of the search in the database.")] = "search",
+    folder: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Where to write the results.")] = Path(
+        "search"
+    ),
     as_json: options.Json = False,
 ) -> None:
     """Search for the most accurate network within limits of flash, RAM and latency.
 
-    What a network takes is predicted before it is trained; only what keeps the limits is. Accuracy is that of images
-    cut from the training part. DIR gets search.html, search.json, pareto.png, and the winner's bitflow.toml. Ctrl-C
-    ends with what was found; the same command goes on. Latency is predicted instructions x cycles per instruction /
-    clock: the cycles are assumed, not measured.
+    Costs are predicted before a network is trained, and only networks within the limits are trained. Accuracy is
+    judged on the validation split. DIR gets search.html, search.json, pareto.png, and the winner's bitflow.toml.
+    Ctrl-C stops and keeps what was found; the same command continues. Latency is predicted instructions x cycles per
+    instruction / clock: the cycles are assumed, not measured.
 
     Examples: bitflow search --board stm32f4 --data idx:mnist --max-latency 20ms --max-flash 64K --time 2h; bitflow
     search --max-flash 24K --trials 20 --base "conv3x3:32 conv3x3:64/pool2 conv3x3:64"
@@ -156,7 +163,7 @@ def _base(base: str | None, source: str, shape: Shape, settings: project.Project
         layers = layers_of(settings.architecture, (shape.height, shape.width, shape.channels))
         usual = settings.width == 1
         return settings.architecture if usual else widened_text(layers, settings.width), settings.recipe
-    name = suitable(source, (shape.height, shape.width))
+    name = default_network(source, (shape.height, shape.width))
     return name, recipe_for(name)
 
 
@@ -168,14 +175,14 @@ def _plan(
     epochs: int | None,
     trials: int | None,
     time: str | None,
-) -> Plan:
+) -> SearchPlan:
     """What is searched, with a part of the base's epochs, and more images to judge by."""
-    from bitflow.learn.search.search import Plan
+    from bitflow.learn.search.search import SearchPlan
 
     epochs = max(1, full.epochs // _SHARE_OF_EPOCHS) if epochs is None else epochs
     recipe = replace(full, epochs=epochs, validation=max(full.validation, _JUDGED))
     seconds = None if time is None else _number(time, _SECONDS, "--time")
-    return Plan(base, recipe, limits, board.name, _TRIALS if trials is None and time is None else trials, seconds)
+    return SearchPlan(base, recipe, limits, board.name, _TRIALS if trials is None and time is None else trials, seconds)
 
 
 def _price(board: boards.Board, objective: Objective, cycles: float | None) -> Callable[[PackedNetwork], Costs]:
@@ -195,7 +202,7 @@ def _price(board: boards.Board, objective: Objective, cycles: float | None) -> C
 
 
 def _run(
-    plan: Plan,
+    plan: SearchPlan,
     dataset: Dataset,
     price: Callable[[PackedNetwork], Costs],
     storage: str | None,
@@ -214,7 +221,7 @@ def _run(
 
 
 @contextmanager
-def _watched(plan: Plan) -> Iterator[Callable[[Standing], None]]:
+def _watched(plan: SearchPlan) -> Iterator[Callable[[Standing], None]]:
     """A line on stderr: how far the search is, what is best, the time left; where that is no terminal, a line for each
     network that was trained.
     """
@@ -242,7 +249,7 @@ def _watched(plan: Plan) -> Iterator[Callable[[Standing], None]]:
         yield move
 
 
-def _said(now: Standing, plan: Plan) -> str:
+def _said(now: Standing, plan: SearchPlan) -> str:
     most = "" if plan.trials is None else f" of {plan.trials}"
     best = "" if now.best is None else f", best {now.best:.2%}"
     return f"{now.trained}{most} trained, {now.outside} outside{best}"

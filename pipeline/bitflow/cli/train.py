@@ -17,7 +17,7 @@ from bitflow.cli.context import load_float_network, nameless_crc32
 from bitflow.image.bfn import Image, save
 from bitflow.ir import PackedNetwork
 from bitflow.learn.data.sources import PICTURE_SOURCES
-from bitflow.learn.default_network import suitable
+from bitflow.learn.default_network import default_network
 from bitflow.learn.recipe import Recipe, recipe_for
 from bitflow.learn.training.torchrun import is_first
 from bitflow.lower.fuse import LayerFusion, explain
@@ -34,12 +34,12 @@ _FUSED = ("layer", "kind", "shape", "R", "flipped", "constant", "BatchShift", "p
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="The project's folder.")] = Path(),
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="The folder of the project.")] = Path(),
     name: Annotated[str | None, typer.Option(help="The network's name. [the source of the data]")] = None,
     data: Annotated[str, typer.Option(metavar="SOURCE", help=f"{options.SOURCES}.")] = "digits",
     size: options.Size = None,
     architecture: Annotated[
-        str | None, typer.Option(metavar="NETWORK", help=f"{options.NETWORKS}. [as suits the data]")
+        str | None, typer.Option(metavar="NETWORK", help=f"{options.NETWORKS}. [chosen for the data]")
     ] = None,
     width: options.Width = 1.0,
     board: Annotated[str, typer.Option(help="The board to build for.")] = "qemu-m4",
@@ -55,7 +55,7 @@ def init(
         name or (re.split(r"[.@]", Path(place).name)[0] or source),
         f"{source}:{os.path.relpath(Path(place).expanduser(), folder)}" if mark else data,
         size,
-        architecture or suitable(data, project.parse_size(size) if size and source in PICTURE_SOURCES else None),
+        architecture or default_network(data, project.parse_size(size) if size and source in PICTURE_SOURCES else None),
         board,
         width,
     )
@@ -66,22 +66,22 @@ def train(
     data: options.Data = None,
     architecture: Annotated[
         str | None,
-        typer.Option(metavar="NETWORK", help=f"{options.NETWORKS}. [the project's; without one, as suits the data]"),
+        typer.Option(metavar="NETWORK", help=f"{options.NETWORKS}. [the project's; without one, chosen for the data]"),
     ] = None,
     width: Annotated[
-        float | None, typer.Option(metavar="FACTOR", help="All channels times this. [the project's, or 1]")
+        float | None, typer.Option(metavar="FACTOR", help="Multiply all channels by this. [the project's, or 1]")
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
     batch: Annotated[int | None, typer.Option(help="Images per step.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Of Adam, at the start.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Initial learning rate of Adam.")] = None,
     seed: Annotated[int | None, typer.Option(help="Equal seeds give equal networks on one machine.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue from the last checkpoint.")] = False,
     minutes: Annotated[
         float | None,
-        typer.Option(metavar="N", min=0, help="Stop after so many; --resume goes on. [until it is done]"),
+        typer.Option(metavar="N", min=0, help="Stop after N minutes; --resume continues. [until it is done]"),
     ] = None,
     tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", help="Also write training/tensorboard: tensorboard --logdir training.")
+        bool, typer.Option("--tensorboard", help="Also write events for: tensorboard --logdir training.")
     ] = False,
     as_json: options.Json = False,
 ) -> None:
@@ -94,7 +94,7 @@ def train(
     """
     found = project.find_project()
     source, size = project.resolve_data(data, found)
-    usual = suitable(source)
+    usual = default_network(source)
     settings = found or project.Project(Path.cwd(), architecture=usual, recipe=recipe_for(usual))
     wide = settings.width if width is None else width
     name = architecture or settings.architecture
@@ -105,7 +105,7 @@ def train(
     if not is_first():
         return
     if not result.best_epoch:
-        output.note("stopped before an epoch was judged; next: bitflow train --resume")
+        output.note("stopped before the first epoch ended; next: bitflow train --resume")
         return
     from bitflow.learn.training.checkpoint import note_image
 
@@ -121,7 +121,7 @@ def fuse(
     name: Annotated[str | None, typer.Option(help="The network's name. [as trained]")] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Fuse a trained network to BatchShift and pack it; prints what became of each layer.
+    """Fuse a trained network to BatchShift and pack it; print the result layer by layer.
 
     Example: bitflow fuse model.pt -o model.bfn
     """
@@ -181,7 +181,7 @@ def _print_training(result: Result, packed: PackedNetwork, settings: project.Pro
             "test accuracy": f"{result.test_accuracy:.2%}",
             "best epoch": f"{result.best_epoch} of {result.epochs}, validation {result.validation_accuracy:.2%}",
             "seconds": f"{result.seconds:.1f}",
-            **({"stopped": "before its end; bitflow train --resume goes on"} if result.interrupted else {}),
+            **({"stopped": "before its end; continue with: bitflow train --resume"} if result.interrupted else {}),
             "wrote": f"{settings.module_path.name}, {settings.model_path.name} ({size} bytes)",
         }
     )

@@ -16,7 +16,7 @@ from bitflow.image.format import PIXELS, ROLES, TRANSIENT, VERSION
 from bitflow.image.write import Placed
 from bitflow.ir import LayerKind, PackedLayer, PackedNetwork
 from bitflow.planner.kernels.table import KERNELS
-from bitflow.planner.plan import Plan, default_plan
+from bitflow.planner.plan import Plan, default_plan, replaced
 
 __all__ = ["ArrayView", "LayerView", "ModelView", "identifier", "model_view", "rows"]
 
@@ -24,8 +24,6 @@ _KINDS = {kind: f"BF_{kind.name}" for kind in LayerKind}
 _OUTPUTS = {MapType.BITS: "BF_BITS", MapType.SCORES: "BF_SCORES", MapType.INTEGERS: "BF_INTEGERS"}
 _ORDERS = ("BF_ORDER_GRAY", "BF_ORDER_RGB", "BF_ORDER_BGR", "BF_ORDER_OTHER")
 _RESIZES = ("BF_RESIZE_NONE", "BF_RESIZE_STRETCH", "BF_RESIZE_CROP")
-# What kernels with data of their own do not look at.
-_REPLACED = ("weights", "shift")
 _MEANINGS = {
     "weights": "bit i of a filter is tap (ky * kernel_w + kx) * channels + c; 1 is +1, 0 is -1",
     "int8 weights": "byte i of a filter is tap (ky * kernel_w + kx) * channels + c",
@@ -149,7 +147,7 @@ def model_view(network: PackedNetwork, prefix: str | None = None, plan: Plan | N
     prefix = identifier(prefix or network.name)
     placed = Image.of(network).placed
     planned = plan or default_plan(network)
-    left_out = tuple(_REPLACED if plan and KERNELS[own.kernel].planned else () for own in planned.layers)
+    left_out = tuple(replaced(own.kernel) if plan else () for own in planned.layers)
     missing = sum(
         getattr(layer, role).nbytes for layer, roles in zip(network.layers, left_out, strict=True) for role in roles
     )

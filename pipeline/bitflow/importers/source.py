@@ -134,16 +134,13 @@ def _torch(path: Path, settings: Settings) -> Source:
 
 def _own_checkpoint(path: Path) -> tuple[nn.Module, InputSpec, str, tuple[str, ...]]:
     """What bitflow train wrote."""
-    from bitflow.learn.training.checkpoint import load_module
+    from bitflow.learn.training.checkpoint import NotOurs, load_module
 
     try:
         module, facts = load_module(path)
-    except InputError as error:
-        if "is a torch file, but not a BitFlow model" not in str(error):
-            raise
+    except NotOurs as error:
         raise InputError(
-            f"{path} is a torch file, but not a BitFlow model; of a state dict say which class it belongs to: "
-            "--module net.py:Net --size HxWxC"
+            f"{error}; for a state dict, name the class that it belongs to: --module net.py:Net --size HxWxC"
         ) from None
     return module, facts.input_spec, facts.name, facts.labels
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["suitable"]
+__all__ = ["default_network"]
 
 # Up to which longer side, in pixels, a recipe suits.
 _SIDES = {"bitflow-tiny": 15, "bitflow-lenet": 47, "bitflow-hands": 127}
@@ -14,7 +14,7 @@ _USUAL = {"digits": (8, 8), "sound": (1, 64)} | dict.fromkeys(("hands", "imagene
 _OTHER = (28, 28)
 
 
-def suitable(data: str, size: tuple[int, ...] | None = None) -> str:
+def default_network(data: str, size: tuple[int, ...] | None = None) -> str:
     """The name or the layers of a network that suits a data source (`learn.data`).
 
     size: (height, width, ...) of its pictures; None where it is not known: what the source usually has. For columns

@@ -16,7 +16,7 @@ from bitflow.packed import PackedLayer
 from bitflow.planner import cost
 from bitflow.planner.kernels.spec import Job, Kernel, Option
 from bitflow.planner.kernels.table import KERNELS, candidates
-from bitflow.planner.plan import Plan, default_plan, layer_jobs, planned
+from bitflow.planner.plan import Plan, default_plan, layer_jobs, planned, replaced
 
 __all__ = ["OBJECTIVES", "Objective", "choose"]
 
@@ -35,8 +35,8 @@ def _options(layer: PackedLayer, core: Core) -> tuple[Option, ...]:
 
 
 def _flash(layer: PackedLayer, option: Option) -> int:
-    """Bytes of a layer's weights and lists in generated code: lists take the weights' place."""
-    return option.data_bytes + (0 if KERNELS[option.kernel].planned else layer.weights_bytes)
+    """Bytes of a layer's weights and lists in generated code: what the choice is about. Lists replace the weights."""
+    return option.data_bytes + (0 if "weights" in replaced(option.kernel) else layer.weights_bytes)
 
 
 def _weigh(objective: Objective, layer: PackedLayer, option: Option, instructions: int, need: int) -> float:

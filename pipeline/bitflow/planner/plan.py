@@ -16,7 +16,7 @@ from bitflow.planner.code_size import code_bytes
 from bitflow.planner.kernels.spec import LIST_MEMORY, Job, Kernel, Option
 from bitflow.planner.kernels.table import KERNELS, candidates
 
-__all__ = ["LayerPlan", "Plan", "default_option", "default_plan", "layer_jobs", "planned"]
+__all__ = ["LayerPlan", "Plan", "default_option", "default_plan", "flash_bytes", "layer_jobs", "planned", "replaced"]
 
 _GUARD_WORDS = 1  # of lanes, at both ends of the arena
 
@@ -130,6 +130,17 @@ def _symbols(network: PackedNetwork, layers: Sequence[LayerPlan]) -> tuple[str, 
     }
     used = sorted({own.kernel for own in layers})
     return tuple(KERNELS[kernel].forms[0 if kernel in full else -1] for kernel in used)
+
+
+def replaced(kernel: Kernel) -> tuple[str, ...]:
+    """The arrays of a layer that its kernel does not look at, since the data of its plan replaces them."""
+    return ("weights", "shift") if KERNELS[kernel].planned else ()
+
+
+def flash_bytes(layer: PackedLayer, kernel: Kernel, data_bytes: int) -> int:
+    """Bytes of a layer in generated code: its arrays and the data of its plan, less the arrays that these replace."""
+    arrays = (getattr(layer, role) for role in replaced(kernel))
+    return layer.nbytes + data_bytes - sum(int(array.nbytes) for array in arrays)
 
 
 def _map_bytes(layer: PackedLayer, as_planes: bool, lane_words: int) -> int:

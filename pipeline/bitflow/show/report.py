@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bitflow.image.bfn import Image
-from bitflow.ir import PackedLayer, PackedNetwork
+from bitflow.ir import PackedNetwork
 from bitflow.planner import plan_format as plan_image
 from bitflow.planner.kernels.table import KERNELS
-from bitflow.planner.plan import LayerPlan, Plan
+from bitflow.planner.plan import Plan, flash_bytes
 
 __all__ = ["LayerRow", "Report", "report"]
 
@@ -80,13 +80,6 @@ class Report:
         return tuple(lines)
 
 
-def flash_of(layer: PackedLayer, choice: LayerPlan) -> int:
-    """Bytes of a layer in generated code: a kernel with data of its own looks at neither weights nor BatchShift."""
-    assert layer.shift is not None or not KERNELS[choice.kernel].planned
-    replaced = layer.weights_bytes + (0 if layer.shift is None else layer.shift.nbytes)
-    return layer.nbytes + choice.data_bytes - (replaced if KERNELS[choice.kernel].planned else 0)
-
-
 def report(
     network: PackedNetwork, board: str, plan: Plan, flash_budget: int | None = None, ram_budget: int | None = None
 ) -> Report:
@@ -98,7 +91,7 @@ def report(
             f"{layer.source} -> {layer.target}",
             layer.macs,
             choice.instructions,
-            flash_of(layer, choice),
+            flash_bytes(layer, choice.kernel, choice.data_bytes),
             choice.output_bytes,
             choice.scratch_bytes,
             KERNELS[choice.kernel].symbol,
@@ -107,7 +100,7 @@ def report(
         for layer, choice in zip(network.layers, plan.layers, strict=True)
     )
     replaced = sum(
-        layer.nbytes + choice.data_bytes - flash_of(layer, choice)
+        layer.nbytes + choice.data_bytes - flash_bytes(layer, choice.kernel, choice.data_bytes)
         for layer, choice in zip(network.layers, plan.layers, strict=True)
     )
     size = Image.of(network).placed.size + plan_image.size(network, plan) - replaced

@@ -10,7 +10,7 @@ import numpy as np
 
 from bitflow.ir import BatchNorm, BinaryDense, Layer, Network, Pool, Sign, Sum
 
-__all__ = ["CONVS", "GAMMAS", "INPUTS", "PLACES", "Cell", "Plan", "cells", "every_cell"]
+__all__ = ["CONVS", "GAMMAS", "INPUTS", "PLACES", "Block", "Cell", "cells", "every_cell"]
 
 PLACES = ("none", "before_norm", "after_norm", "after_sign")
 GAMMAS = ("-", "0", "+")
@@ -30,7 +30,7 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class Block:
     """What a convolution of a random network is to be."""
 
     padding: str
@@ -41,16 +41,16 @@ class Plan:
 
 
 CONVS = tuple(
-    Plan(*plan)
-    for plan in product(("none", "-1", "0", "1"), (1, 2), ("one", "some", "depthwise"), PLACES, (False, True))
+    Block(*block)
+    for block in product(("none", "-1", "0", "1"), (1, 2), ("one", "some", "depthwise"), PLACES, (False, True))
 )
-INPUTS = tuple(Plan(*plan) for plan in product(("none", "0"), (1, 2), ("one", "depthwise"), PLACES))
+INPUTS = tuple(Block(*block) for block in product(("none", "0"), (1, 2), ("one", "depthwise"), PLACES))
 
 
 def every_cell() -> set[Cell]:
     """All combinations that must occur."""
     every = [("input_conv", plan) for plan in INPUTS] + [("conv", plan) for plan in CONVS]
-    dense = Plan("none", 1, "one", "none")
+    dense = Block("none", 1, "one", "none")
     every += [("dense", dense), ("sum", dense), ("total", dense), ("wide_conv", dense)]
     return {
         Cell(kind, p.padding, p.stride, p.groups, p.place, p.residual, gamma)

@@ -38,7 +38,7 @@ from bitflow.ir import (
     Sum,
     Total,
 )
-from bitflow.synthetic.coverage import CONVS, INPUTS, Plan
+from bitflow.synthetic.coverage import CONVS, INPUTS, Block
 from bitflow.synthetic.steps import random_pool, random_steps
 
 __all__ = ["ENDINGS", "MERGES", "SEEDS", "Recipe", "cook", "random_network", "recipe_of"]
@@ -66,8 +66,8 @@ class Recipe:
 
     seed: int
     input_spec: InputSpec
-    stem: Plan
-    blocks: tuple[Plan, ...] = ()
+    stem: Block
+    blocks: tuple[Block, ...] = ()
     merge: str = "none"
     ending: str = "plain"
     plain: bool = False
@@ -155,14 +155,14 @@ class _Builder:
     def steps(self, of: Accumulation, place: str, *sources: int, divisor: int = 1) -> tuple[Step, ...]:
         return random_steps(self.rng, accumulate(of, self.taken(sources)), place, divisor, self.plain)
 
-    def stem(self, plan: Plan) -> None:
+    def stem(self, plan: Block) -> None:
         source = self.input_spec.shape
         groups, count, kernel = self.split(plan.groups, source)
         filters = self.filters(count, kernel, source.channels // groups)
         conv = InputConv(source, filters, self.window(filters, source, plan), self.input_spec, groups)
         self.add("first", conv, self.steps(conv, plan.place))
 
-    def block(self, plan: Plan) -> None:
+    def block(self, plan: Block) -> None:
         """A convolution of bits; residual: its integers, a shortcut's added, then the steps."""
         start, source = self.at, self.here.shape
         groups, count, kernel = self.split(plan.groups, source)
@@ -287,7 +287,7 @@ class _Builder:
             return self.rng.integers(-127, 128, shape).astype(np.int8)
         return bits.sign(self.rng.integers(-1, 1, shape))
 
-    def window(self, filters: npt.NDArray[np.int8], source: Shape, plan: Plan) -> Window:
+    def window(self, filters: npt.NDArray[np.int8], source: Shape, plan: Block) -> Window:
         kernel = (filters.shape[1], filters.shape[2])
         spare = (source.height - kernel[0], source.width - kernel[1])
         dilation = [

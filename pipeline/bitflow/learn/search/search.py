@@ -42,7 +42,7 @@ from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack
 from bitflow.planner.code_size import BASE_BYTES
 
-__all__ = ["Plan", "Search", "Standing"]
+__all__ = ["Search", "SearchPlan", "Standing"]
 
 # With other weights a network's lists have other lengths. Of 23 networks flash was up to 0.5 % more once they were
 # trained, and predicted instructions up to 2.4 %: `first_costs` and `costs` in search.json say it for each. The arena
@@ -53,7 +53,7 @@ _POLL, _LONGEST_JUDGEMENT = 0.05, 30.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class SearchPlan:
     """What is asked for. base: a network's name or description, the first to be tried. trials: networks to train in
     all, by all processes; None: until the time is over. seconds: of this process; None: no end. The recipe's seed
     is that of the sampler, too.
@@ -100,7 +100,7 @@ class Search:
     Raises InputError for a base that is none or does not take the pictures, CheckFailed where the limits leave nothing.
     """
 
-    plan: Plan
+    plan: SearchPlan
     data: Dataset
     price: Callable[[PackedNetwork], Costs]
     storage: str

@@ -22,9 +22,13 @@ from bitflow.files import written
 from bitflow.geometry import ChannelOrder, InputSpec, Shape
 from bitflow.learn.networks import architectures
 
-__all__ = ["ModelFile", "image_crc32", "load_module", "note_image", "read", "save_module", "write"]
+__all__ = ["ModelFile", "NotOurs", "image_crc32", "load_module", "note_image", "read", "save_module", "write"]
 
 FORMAT = 1
+
+
+class NotOurs(InputError):
+    """A torch file that BitFlow did not write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,7 @@ def write(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def read(path: Path, kind: str) -> dict[str, Any]:
-    """The content of a file that `write` made as `kind`. Raises InputError for any other file."""
+    """The content of a file that `write` made as `kind`. Raises NotOurs for a torch file of others, else InputError."""
     try:
         with warnings.catch_warnings(action="ignore"):  # of an odd pickle: it is refused below
             content = torch.load(path, map_location="cpu", weights_only=True)
@@ -56,7 +60,7 @@ def read(path: Path, kind: str) -> dict[str, Any]:
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
         raise InputError(f"{path} is damaged or not a torch file") from error
     if not isinstance(content, dict) or content.get("kind") != kind:
-        raise InputError(f"{path} is a torch file, but not a BitFlow {kind}")
+        raise NotOurs(f"{path} is a torch file, but not a BitFlow {kind}")
     if content.get("format") != FORMAT:
         raise InputError(f"{path} has format {content.get('format')}, this BitFlow reads {FORMAT}")
     return content

@@ -2,8 +2,8 @@
  * add_mve.S - bf_add_lists16() and bf_add_lists8() for cores with MVE (Helium): 128 lanes.
  *
  * The tree of 32 inputs is that of add_v7m.S, which says how it adds. There are eight vector registers: digits 0, 1 and
- * 2 of the running count stay in three of them, the others where the pattern's count is stored. Four entries of a list are
- * loaded at once, and made addresses.
+ * 2 of the running count stay in three of them, the others where the pattern's count is stored. Four entries of a list
+ * are loaded and become addresses at once.
  *
  * SPDX-License-Identifier: MIT
  */

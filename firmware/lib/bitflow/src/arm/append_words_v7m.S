@@ -1,9 +1,9 @@
 /*
  * append_words_v7m.S - bf_append_words() for ARMv7-M and later.
  *
- * Patterns are taken in pairs that lie side by side in a list, whose inputs differ in filter 3 alone; each first with the
- * inputs for which filter 0 has a weight of -1, then with the others. Six instructions an entry, from the highest bit of
- * a word down.
+ * Patterns are handled in pairs that lie side by side in a list and differ in filter 3 alone; of each, first the inputs
+ * for which filter 0 has a weight of -1, then the others. Six instructions an entry, from the highest bit of a word
+ * down.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -7,8 +7,8 @@
  * bits (add_v7m.S says how), with a pair of carries for each difference of two counts. Adding a complement and 1
  * subtracts: the 1 is one of the two carries to begin with.
  *
- * Digit 0 is that of C7. Loops take the other digits by twos. The sign, digit `digits`, has no digit of C7 and is compared
- * the other way round. Where `digits` is even it comes at the end of the loop: there ones stand for C7's
+ * Digit 0 is that of C7. Loops take two of the other digits at a time. The sign, digit `digits`, has no digit of C7 and
+ * is compared the other way round. Where `digits` is even it comes at the end of the loop: there ones stand for C7's
  * digit while values are compared, which adds 2^digits. Where it is odd, the sign comes after the loop.
  *
  * SPDX-License-Identifier: MIT

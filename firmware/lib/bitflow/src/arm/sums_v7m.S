@@ -87,8 +87,8 @@
     .size bf_sums_8, . - bf_sums_8
 
 /*
- * Three tables, all words of a row: the tables' addresses are r0-r2, the filter is r7, the sums are r8-r11, the start is
- * r12. lr has the bits, and below them a 1 that is shifted out with the row's last word.
+ * Three tables, all words of a row: the tables' addresses are r0-r2, the filter is r7, the sums are r8-r11, the start
+ * is r12. lr has the bits, and below them a 1 that is shifted out with the row's last word.
  */
     FUNCTION bf_sums_3
     push {r4-r11, lr}

@@ -1,5 +1,5 @@
 /*
- * add.h - how the adders in C add: for add_lists16.c and add_lists8.c.
+ * add.h - how the adders in C add.
  * SPDX-License-Identifier: MIT
  */
 #ifndef BITFLOW_ADD_H

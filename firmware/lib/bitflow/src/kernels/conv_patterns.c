@@ -1,9 +1,9 @@
 /*
  * conv_patterns.c - convolution on bits by filter patterns, on bit planes: the kernels.
  *
- * Three of them, which differ in where the lists of a quad come from: 8-bit or 16-bit lists lie in a plan; or they are
- * made of the 1-bit weights in scratch, for as many quads at a time as there is memory for. Then either the planes of
- * every block are laid out again for each such part, or those of all blocks stay in scratch.
+ * There are three, by where the lists of a quad come from: 8-bit or 16-bit lists of a plan, or lists that are made in
+ * scratch of the 1-bit weights, for as many quads at a time as there is memory for. For each such part of the quads the
+ * planes of every block are laid out again, unless scratch has room for the planes of all blocks.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -41,7 +41,7 @@ BF_COLD static void share(const bf_geometry *k, size_t words, memory *m) {
     }
 }
 
-/* Where lists lie in a plan. */
+/* With lists of a plan. */
 BF_COLD static void memory_of(const bf_job *job, const bf_geometry *k, memory *m) {
     m->copies = bf_planes_scratch(job);
     m->counts = m->copies + k->copies_words;
@@ -50,7 +50,7 @@ BF_COLD static void memory_of(const bf_job *job, const bf_geometry *k, memory *m
     m->end = m->planes + (size_t)k->planes * LANES_WORDS;
 }
 
-/* Where they are made. */
+/* With lists that are made. */
 BF_COLD static void memory_for_lists(const bf_job *job, const bf_geometry *k, memory *m) {
     memory_of(job, k, m);
     share(k, (job->choice ? job->choice->memory : BF_LIST_MEMORY) / sizeof(uint32_t), m);
@@ -61,7 +61,7 @@ BF_COLD static void memory_for_lists(const bf_job *job, const bf_geometry *k, me
 
 /* ---- The kernels. ---- */
 
-/* The bits of a quad's filters to their channels. stride: words from channel to channel. */
+/* Writes the bits of a quad's filters to their channels. stride: words from channel to channel. */
 static inline void put(uint32_t *page, uint32_t stride, const bf_quad *quad, const bf_lanes *bits) {
     *(bf_lanes *)(void *)(page + quad->row[0] * stride) = bits[0];
     *(bf_lanes *)(void *)(page + quad->row[1] * stride) = bits[1];
@@ -69,7 +69,7 @@ static inline void put(uint32_t *page, uint32_t stride, const bf_quad *quad, con
     *(bf_lanes *)(void *)(page + quad->row[3] * stride) = bits[3];
 }
 
-/* Groups of one page. Returns the end of their lists. (What b holds is copied, so that it need not be read again.) */
+/* Runs quads of one page. Returns the end of their lists. (Members of b are copied so that they stay in registers.) */
 static const void *run_plain(const bf_block *b, const uint32_t *record, const void *list, uint32_t quads) {
     const uint32_t digits = b->k->digits, stride = b->stride;
     const bf_quad *quad = (const bf_quad *)(const void *)record;
@@ -91,7 +91,7 @@ static const void *run_plain(const bf_block *b, const uint32_t *record, const vo
     return list;
 }
 
-/* The same where lanes have limits of their own. */
+/* The same with exact zero padding. */
 static const void *run_border(const bf_block *b, const uint32_t *record, const void *list, uint32_t quads) {
     const uint32_t step = b->k->record, digits = b->k->digits, several = b->tables - 1u, stride = b->stride;
     const uint32_t *border = record + sizeof(bf_quad) / sizeof(uint32_t) + b->border[0] * BF_BORDER_WORDS;
@@ -127,12 +127,12 @@ typedef struct full_code {
 
 static const full_code all_code = {bf_border_of, bf_copy_input, bf_find_borders, run_border, bf_pool_windows};
 
-/* In what the kernels differ. */
+/* How the kernels differ. */
 typedef struct form {
     uint32_t chunk; /* channels between fillers in lists, 0: all */
     bf_adder *add;
     const full_code *full; /* NULL: a lite kernel */
-    bf_limits *limits;     /* of lists that are made, where exact */
+    bf_limits *limits;     /* for lists that are made; exact padding */
 } form;
 
 BF_COLD static void geometry_of(const form *own, const bf_layer *layer, bf_geometry *k) {
@@ -152,7 +152,7 @@ typedef struct convolution {
     bf_lanes *planes;
 } convolution;
 
-/* Groups from number `first` on. */
+/* Runs quads from number `first` on. */
 BF_COLD static void run_quads(convolution *c, const uint32_t *record, const void *list, uint32_t first,
                               uint32_t quads) {
     bf_block *b = &c->b;
@@ -211,7 +211,7 @@ BF_COLD static void run_planned(const bf_job *job) {
     done(job, &c);
 }
 
-/* Lists and records of `quads` quads from number `first` on. */
+/* Makes the lists and records of `quads` quads from number `first` on. */
 BF_COLD static void make_lists(const bf_job *job, const convolution *c, uint32_t first, uint32_t quads) {
     const bf_sizes *sizes = job->choice && job->choice->size ? (const bf_sizes *)bf_plan_data(job) : NULL;
     uint32_t *record = job->scratch + c->m.records;
@@ -255,7 +255,7 @@ BF_COLD static void run_made(const bf_job *job) {
     done(job, &c);
 }
 
-/* Lists that are made anew in every run pay from some positions on. */
+/* Lists that are made in every run pay from BF_MAKING_PAYS positions on. */
 BF_COLD static int covers(const bf_kernel *kernel, const bf_layer *layer) {
     const form *own = (const form *)kernel->form;
     bf_geometry k;

@@ -1,10 +1,9 @@
 /*
  * conv_set_bits.c - convolution and dense layers on bits by lists of set bits, in the public form of maps.
  *
- * Filters are the lanes: a plane is the weights of one input, a bit for each filter of a block of filters, which a plan
- * holds. With the planes of the inputs that are 1 added, S, of the n inputs that there are and the m of them that are
- * 1, and with W weights of +1, a filter's accumulator is 4 S - 2 m - 2 W + n. So its bit, accumulator + shift >= 0, is
- * 1 if
+ * Filters are the lanes: a plane has the weights of one input, a bit for each filter of a block of filters. Planes lie
+ * in a plan. Of n inputs m are 1; S is the sum of their planes, W the number of weights of +1. Then a filter's
+ * accumulator is 4 S - 2 m - 2 W + n, and its bit, accumulator + shift >= 0, is 1 if
  *
  *   2 S - m >= ceil((2 W - n - shift) / 2)
  *
@@ -23,14 +22,14 @@ static uint32_t most_listed(uint32_t inputs) {
     return inputs / 2u + inputs / 8u + 1u;
 }
 
-/* What every count starts at, less half of the listed inputs. */
+/* A count starts at this, less half of the listed inputs. */
 static uint32_t start_of(uint32_t inputs) {
     return most_listed(inputs) / 2u + 1u;
 }
 
 #define THRESHOLDS 4u /* of a block of filters: even and odd number of listed inputs; ones and zeros listed */
 
-/* Of the plan, for each block of filters: its thresholds, the planes of all inputs, a plane of zeros. */
+/* Lanes of a block of filters in the plan: its thresholds, the planes of all inputs, a plane of zeros. */
 static uint32_t block_lanes(const bf_layer *layer) {
     return THRESHOLDS * BF_COUNT_DIGITS + bf_taps(layer) + 1u;
 }
@@ -52,7 +51,7 @@ BF_COLD static int covers(const bf_kernel *kernel, const bf_layer *layer) {
            (bf_taps(layer) + 1u) * sizeof(bf_lanes) <= 0x10000u;
 }
 
-/* The counts and the list, with room for a word and a run more than it may have, behind the map before the pool. */
+/* The map before the pool, the counts, and the list with room for a word and a run more than it may have. */
 BF_COLD static size_t scratch(const bf_job *job) {
     const uint32_t entries = 1u + most_listed(bf_taps(job->layer)) + BF_WORD_BITS + BF_RUN;
     return bf_unpooled_size(job->layer) + 2u * sizeof(bf_count) + (entries + 1u) / 2u * sizeof(uint32_t);
@@ -124,7 +123,7 @@ static uint32_t list_window(const bf_job *job, int32_t y, int32_t x, uint32_t fl
     return listed;
 }
 
-/* Lanes whose count is no less than the threshold. */
+/* Lanes whose count is at least the threshold. */
 static bf_lanes at_least(const bf_count *count, const bf_lanes *threshold) {
     bf_lanes more = ~bf_no_lanes();
     for (uint32_t i = 0; i < BF_COUNT_DIGITS; i++) {

@@ -7,7 +7,7 @@
 
 #include "../run/layer.h"
 
-/* conv_set_bits.c: bytes that the kernel needs of a plan. */
+/* Bytes of a layer's data in a plan. */
 uint32_t bf_set_bits_size(const bf_layer *layer);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * epilogue.c - where accumulators go, and the max-pool on bits and on integers.
+ * epilogue.c - accumulators become bits, integers or scores; and the max-pool on bits and on integers.
  * SPDX-License-Identifier: MIT
  */
 #include "epilogue.h"
@@ -20,13 +20,13 @@ BF_COLD bf_epilogue bf_epilogue_of(const bf_job *job) {
     return epilogue;
 }
 
-/* The bits of the word that channel c ends. */
+/* Writes the word of bits that channel c completes. */
 BF_COLD static void put_word(bf_epilogue *epilogue, uint32_t c) {
     *epilogue->to++ = epilogue->invert ? epilogue->word ^ epilogue->invert[c / BF_WORD_BITS] : epilogue->word;
     epilogue->word = 0;
 }
 
-/* Unsigned arithmetic, so that not even an image that was changed after bf_open() makes anything overflow. */
+/* Unsigned arithmetic: not even an image that was changed after bf_open() makes it overflow. */
 BF_COLD void bf_put(bf_epilogue *epilogue, uint32_t c, int32_t accumulator) {
     if (epilogue->bits) {
         epilogue->word |= (uint32_t)(accumulator >= (int32_t)(0u - epilogue->shift[c])) << (c % BF_WORD_BITS);

@@ -7,12 +7,12 @@
 
 #include "../run/job.h"
 
-/* Bytes of that map before its pool, 0 where there is none. */
+/* Bytes of a layer's map before its pool; 0: there is no pool. */
 size_t bf_unpooled_size(const bf_layer *layer);
 
 /*
- * Where the accumulators of a position go, channel after channel: the next word of bits, integer or score. The map
- * before a pool is the first part of scratch, without a pool it is the output itself.
+ * Turns the accumulators of a position, channel after channel, into bits, integers or scores. They are written to the
+ * map before the pool, the first part of scratch, or without a pool to the output.
  */
 typedef struct bf_epilogue {
     const uint32_t *shift;  /* BatchShift, or scale of the scores; NULL: integers */
@@ -25,13 +25,13 @@ typedef struct bf_epilogue {
 
 bf_epilogue bf_epilogue_of(const bf_job *job);
 
-/* The accumulator of channel c. */
+/* Writes the accumulator of channel c. */
 void bf_put(bf_epilogue *epilogue, uint32_t c, int32_t accumulator);
 
-/* All channels of a position are there. */
+/* Completes a position of `channels` channels. */
 void bf_put_end(bf_epilogue *epilogue, uint32_t channels);
 
-/* Max-pool of the map in scratch, where the layer has one. */
+/* Pools the map in scratch, where the layer has a pool. */
 void bf_pool(const bf_job *job);
 
 #endif

@@ -46,9 +46,9 @@ void bf_sums_strip(const bf_sums_work *w, int32_t row) {
 #define make_table bf_sums_table
 #else
 /*
- * All sums of +-n >= 1 values, four words of each code's: word i has the values from value[i * apart_bytes / 4] on.
- * Code v, whose bits 1 are the values taken with +, is code_bytes * v bytes after `to`. Code 0 is minus the sum of all;
- * with one value more it is twice that value more.
+ * All sums of n >= 1 values with signs, four words each: word i is of the values from value[i * apart_bytes / 4] on.
+ * Bit k of a code is 1 where value k has the sign +. The sum of code v is code_bytes * v bytes behind `to`. That of
+ * code 0 is minus the sum of all values; turning a sign to + adds twice the value.
  */
 static void make_table(const uint32_t *value, uint32_t n, uint32_t *to, uint32_t code_bytes, uint32_t apart_bytes) {
     const uint32_t words = code_bytes / (uint32_t)sizeof *to, apart = apart_bytes / (uint32_t)sizeof *to;

@@ -1,5 +1,5 @@
 /*
- * input_rows.h - the rows of the fast first layer: what input_sums.c asks input_rows.c and the assembly for.
+ * input_rows.h - the rows of the fast first layer: what input_sums.c calls in input_rows.c and in assembly.
  * SPDX-License-Identifier: MIT
  */
 #ifndef BITFLOW_INPUT_ROWS_H
@@ -8,8 +8,11 @@
 #include "../run/layer.h"
 
 /*
- * A filter as the inner loop reads it, a row of words: the start of its sums in both lanes, never 0; its bits of the
- * row; the offsets in bytes of its tables, from the base of each, two a word. After the last filter's a word 0.
+ * A filter as the inner loop reads it, words:
+ * BF_SUMS_START: the start of its sums in both lanes, never 0.
+ * BF_SUMS_BITS: its bits of the row.
+ * BF_SUMS_OFFSETS: byte offsets into its tables, from the base of each, two a word.
+ * A word 0 follows the last filter.
  */
 #define BF_SUMS_START   0u
 #define BF_SUMS_BITS    1u
@@ -20,19 +23,19 @@
 #define BF_SUMS_SIGNS    BF_SUMS_LANES(0x8000u)
 
 /*
- * In arm/sums_v7m.S. For each filter add up the same words of its tables, and shift the lanes' signs into its bits,
- * word after word: bits = bits >> 1 | (sum & BF_SUMS_SIGNS). A base counts in bytes from `bases` itself. bf_sums_8:
- * eight words, of 1 .. BF_SUMS_POINTERS tables. bf_sums_3: `words` words, a multiple of 4 up to 16, of 3
- * tables; the bits before do not count.
+ * In arm/sums_v7m.S. Add up, for each filter, the same words of its tables, and shift the lanes' signs into its bits,
+ * word after word: bits = bits >> 1 | (sum & BF_SUMS_SIGNS). bases: byte offsets from `bases` itself. bf_sums_8: eight
+ * words, of 1 .. BF_SUMS_POINTERS tables. bf_sums_3: `words` words, a multiple of 4 up to 16, of 3 tables; bits that
+ * the filter had are lost.
  */
 #define BF_SUMS_POINTERS 9u
 void bf_sums_8(uint32_t *filters, const uint32_t *bases, uint32_t pointers, uint32_t filter_bytes);
 void bf_sums_3(uint32_t *filters, const uint32_t *bases, uint32_t words);
 
-/* Also there: what make_table() of input_rows.c says. */
+/* Also there: as make_table() of input_rows.c. */
 void bf_sums_table(const uint32_t *value, uint32_t n, uint32_t *to, uint32_t code_bytes, uint32_t apart_bytes);
 
-/* How a layer is computed; input_sums.c says what the numbers are. */
+/* How a layer is computed; input_sums.c explains the numbers. */
 typedef struct bf_sums_plan {
     uint32_t values; /* of a kernel row */
     uint32_t segment, segments, last;
@@ -50,7 +53,7 @@ typedef struct bf_sums_lane {
     ptrdiff_t at;
 } bf_sums_lane;
 
-/* What a run knows besides. */
+/* What a run needs. */
 typedef struct bf_sums_work {
     bf_sums_plan p;
     const bf_layer *layer;
@@ -60,22 +63,22 @@ typedef struct bf_sums_work {
     bf_sums_lane lanes[2];
 } bf_sums_work;
 
-/* From now on the low lane of the strip begins in column `from` of the map. */
+/* Lets the low lane of the strip begin in column `from` of the map. */
 void bf_sums_columns(bf_sums_work *w, int32_t from);
 
-/* The strip's values: the low lane's of an input row, the high lane's of that further down; 0 outside of the map. */
+/* Fills the strip: low lane, the values of an input row; high lane, of that further down; 0 outside of the map. */
 void bf_sums_strip(const bf_sums_work *w, int32_t row);
 
-/* The tables of the row in the strip. */
+/* Makes the tables of the row in the strip. */
 void bf_sums_tables(const bf_sums_work *w, uint32_t *to);
 
-/* All 32 bits of each filter become a word of its channel; 16 words were summed. */
+/* Writes all 32 bits of each filter, of 16 summed words, to a word of its channel. */
 void bf_sums_put_word(const bf_sums_work *w, uint32_t *to, uint32_t stride);
 
 /*
  * Bits of each filter go to bit `at` of its channel's words, which are 0 from there on: the `low` lowest of those from
- * bit `right` on, after them the `high` lowest from bit right + 16 on. Where the lanes go to two places, first those of
- * the high lane: their bits are made free for the next row's.
+ * bit `right` on, after them the `high` lowest from bit right + 16 on. Where the lanes go to two rows, put the high
+ * lane first: its bits are cleared for the next row.
  */
 void bf_sums_put(const bf_sums_work *w, uint32_t right, uint32_t low, uint32_t high, uint32_t *to, uint32_t at,
                  uint32_t stride);

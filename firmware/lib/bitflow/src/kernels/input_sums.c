@@ -8,7 +8,7 @@
  *
  * The values that a row of the kernel covers, kernel_w * in_c of them that lie side by side, are cut into segments of
  * g. For each segment all 2^g sums of +-values are computed once per input row, for all x, into a table that all
- * filters read: a filter is one place in a table for each kernel row and segment, to load and to add. If a segment is a
+ * filters read: a filter loads and adds one sum for each kernel row and segment. If a segment is a
  * whole number of pixels that the stride divides, and the kernel row a whole number of segments, then the table of one
  * segment is that of the first, some words further on, and there is one table for all.
  *
@@ -122,8 +122,8 @@ BF_COLD size_t bf_input_sums_scratch(const bf_layer *layers, unsigned index) {
 }
 
 /*
- * Where filters start. An inverted output is that of -accumulator - shift - 1: all weights are flipped, and the shift;
- * the flip is left in the filter's bits.
+ * What the sums of filters start at. An inverted output is that of -accumulator - shift - 1: all weights and the shift
+ * are inverted. The inversion mask is left in the filter's bits.
  */
 BF_COLD static void make_starts(const bf_sums_work *w, const uint32_t *weights, const uint32_t *shifts,
                                 const uint32_t *invert) {
@@ -182,7 +182,7 @@ BF_COLD static void make_filters(const bf_sums_work *w, const bf_model *model) {
     }
 }
 
-/* For each filter add up four words of its tables; as bf_sums_8(). */
+/* bf_sums_8() of four words. */
 static void sums_4(uint32_t *filter, const uint32_t *bases, uint32_t pointers, uint32_t size) {
     const uint8_t *origin = (const uint8_t *)bases;
     for (; filter[BF_SUMS_START]; filter += size) {
@@ -222,7 +222,7 @@ static uint32_t sum_some(const bf_sums_work *w, uint32_t left) {
     return 4;
 }
 
-/* The sums of a row, whose tables `bases` has; returns how many words. */
+/* The sums of a row from the tables at `bases`; returns how many words. */
 static uint32_t sum_row(const bf_sums_work *w) {
     uint32_t n = sum_some(w, w->p.half), x = n;
     while (x < w->p.half) {

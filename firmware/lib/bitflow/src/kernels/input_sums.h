@@ -7,18 +7,18 @@
 
 #include "../run/job.h"
 
-#define BF_NOT_COVERED ((size_t)-1) /* what a scratch query says of a layer that its kernel does not cover */
+#define BF_NOT_COVERED ((size_t)-1) /* a scratch query's answer for a layer that the kernel does not cover */
 
 /*
- * Bytes of scratch, a multiple of 4, or BF_NOT_COVERED. Looks at nothing but the layer's record. input_sums.c has the
+ * Bytes of scratch, a multiple of 4, or BF_NOT_COVERED. Reads nothing but the layer's record. input_sums.c has the
  * formula.
  */
 size_t bf_input_sums_scratch(const bf_layer *layers, unsigned index);
 
 /*
- * The layer's bits before its pool, those of channels in `invert` already inverted, pixel-packed: bit y * conv_w + x of
- * channel c is bit p % 32 of word c * stride + p / 32. to: out_c * stride words, all written; stride_words >=
- * ceil(conv_h * conv_w / 32). Bits after a channel's last pixel are 0.
+ * The layer's bits before its pool, those of channels in `invert` already inverted, as bit planes: bit p = y * conv_w +
+ * x of channel c is bit p % 32 of word c * stride_words + p / 32. to: out_c * stride_words words, all written;
+ * stride_words >= ceil(conv_h * conv_w / 32). Bits after a channel's last pixel are 0.
  */
 void bf_input_sums_run(const bf_job *job, uint32_t *scratch, uint32_t *to, uint32_t stride_words);
 

@@ -5,7 +5,7 @@
 #include "conv_plain.h"
 #include "epilogue.h"
 
-/* The sums of a position as uint32_t[in_c], after the map before the pool. */
+/* The map before the pool, then the sums of a position as uint32_t[in_c]. */
 BF_COLD static size_t sums_scratch(const bf_job *job) {
     const bf_layer *layer = job->layer;
     return bf_unpooled_size(layer) + layer->in_c * sizeof(uint32_t);

@@ -101,9 +101,8 @@ uint32_t bf_wide_sum(const uint32_t *values, const int8_t *weights, uint32_t tap
 }
 
 /*
- * Sum of +-tap = 2 * (sum of the taps whose weight is +1) - (sum of all). Whole words have a loop of their own, with a
- * fixed number of turns that do not depend on each other: a compiler makes vector instructions of it where there are
- * any.
+ * Sum of +-tap = 2 * (sum of the taps whose weight is +1) - (sum of all). Whole words have a loop of their own, whose
+ * turns are of a fixed number and independent: compilers make vector instructions of it.
  */
 uint32_t bf_add_signed(const int16_t *taps, const uint32_t *weights, uint32_t count, uint32_t sum) {
     uint32_t plus = 0;

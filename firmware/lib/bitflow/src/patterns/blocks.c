@@ -37,7 +37,7 @@ BF_COLD bf_lanes bf_lanes_in_columns(const bf_geometry *k, int32_t from, int32_t
     return lanes;
 }
 
-/* n floored to a multiple of 32, over 32. */
+/* floor(n / 32) */
 BF_COLD static int32_t word_of(int32_t n) {
     return (int32_t)((uint32_t)(n + 0x40000000) / 32u) - 0x40000000 / 32;
 }
@@ -69,7 +69,7 @@ BF_COLD static column column_of(const bf_geometry *k, uint32_t kx, uint32_t row_
     return t;
 }
 
-/* One kernel row of a block: what its position in the map leaves of it. */
+/* Planes of one kernel row of a block. */
 BF_COLD static void planes_of_kernel_row(const bf_geometry *k, const uint32_t *from, uint32_t b, uint32_t ky,
                                          const bf_lanes *columns, bf_lanes *planes) {
     const bf_layer *l = k->layer;

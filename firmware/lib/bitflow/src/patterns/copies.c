@@ -5,7 +5,7 @@
 #include "copies.h"
 #include "../planes/planes.h"
 
-/* What `n` positions see that lie side by side, the first one at column x. */
+/* The bits that 32 positions side by side see, the first one at column x. */
 BF_COLD static uint32_t seen(const bf_layer *l, const uint32_t *plane, int32_t y, int32_t x, uint32_t flip) {
     const uint32_t bits = bf_columns_at(plane, l->in_w, y, x, flip);
     if (l->stride_w == 1u) {
@@ -14,7 +14,7 @@ BF_COLD static uint32_t seen(const bf_layer *l, const uint32_t *plane, int32_t y
     return bf_even_bits(bits) | bf_even_bits(bf_columns_at(plane, l->in_w, y, x + 32, flip)) << 16;
 }
 
-/* One for each kernel column and row phase: what that column of the kernel sees. */
+/* A copy for each kernel column and row phase: what that column of the kernel sees. */
 BF_COLD static void copy_columns(const bf_geometry *k, const uint32_t *planes, uint32_t flip, uint32_t *copies) {
     const bf_layer *l = k->layer;
     const uint32_t stride = bf_words_of_plane((uint32_t)l->in_h * l->in_w);
@@ -49,8 +49,8 @@ BF_COLD static uint32_t unshuffle(uint32_t x) {
 }
 
 /*
- * Even columns, of which there are n, to the first writer, odd ones to the next; those of the row behind, if `rows` is
- * 2, to the next two. a, b: what unshuffle() made of these rows; and of others that go behind them, if `twice`.
+ * Writes n even columns to the first writer and n odd ones to the second; if `rows` is 2, those of the next row to the
+ * third and fourth. a: the rows after unshuffle(); if `twice`, b: rows that follow them.
  */
 BF_COLD static void split(uint32_t a, uint32_t b, uint32_t n, uint32_t rows, uint32_t twice, bf_writer *writer) {
     const uint32_t mask = bf_tail_mask(n);
@@ -60,7 +60,7 @@ BF_COLD static void split(uint32_t a, uint32_t b, uint32_t n, uint32_t rows, uin
     }
 }
 
-/* Four: even and odd columns of even rows, then of odd rows. */
+/* Four copies: even and odd columns of even rows, then of odd rows. */
 BF_COLD static void copy_phases(const bf_geometry *k, const uint32_t *planes, uint32_t flip, uint32_t *copies) {
     const bf_layer *l = k->layer;
     const uint32_t stride = bf_words_of_plane((uint32_t)l->in_h * l->in_w);
@@ -92,7 +92,7 @@ BF_COLD static void copy_phases(const bf_geometry *k, const uint32_t *planes, ui
 }
 
 BF_COLD void bf_copy_input(const bf_geometry *k, const uint32_t *planes, uint32_t *copies) {
-    /* Outside the map planes are 0. Where that shall be +1, all bits change their meaning: lists know. */
+    /* Planes are 0 outside the map. For a padding of +1 all bits are inverted; lists allow for it (bf_is_flipped()). */
     const uint32_t flip = k->layer->pad_value > 0 ? 0xFFFFFFFFu : 0u;
     if (k->source == BF_PHASES) {
         copy_phases(k, planes, flip, copies);

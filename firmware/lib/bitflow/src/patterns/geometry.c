@@ -68,7 +68,7 @@ BF_COLD int bf_patterns_cover(const bf_layer *l, uint32_t chunk, bf_geometry *k)
         return 0;
     }
     bf_geometry_of(l, chunk, k);
-    /* At most as many patterns as there are positions at an end, and one more. */
+    /* There is at most one zone for each position at an end, and one more. */
     if (k->exact &&
         (l->pad_left + l->pad_right >= (int)BF_BORDER_PATTERNS || l->pad_top + l->pad_bottom >= (int)BF_ZONES)) {
         return 0;

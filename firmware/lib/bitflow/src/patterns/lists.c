@@ -1,14 +1,14 @@
 /*
  * lists.c - filter patterns: lists of a quad, made in RAM of the 1-bit weights.
  *
- * Nothing here believes an index of an image: a list follows from weight bits and the layer's shape alone.
+ * No index of an image is trusted: a list follows from weight bits and the layer's shape alone.
  *
  * SPDX-License-Identifier: MIT
  */
 #include "lists.h"
 #include "sort.h"
 
-/* A tap whose weights do not begin on words. */
+/* Entries of a tap whose weights do not begin on a word. */
 BF_COLD static void append_tap(const bf_filters *g, uint32_t at, bf_entries *e) {
     uint32_t weights[BF_QUAD];
     uint32_t left = g->k->layer->in_c;
@@ -32,7 +32,7 @@ BF_COLD static void append_inputs(const bf_filters *g, bf_entries *e) {
     const bf_geometry *k = g->k;
     const bf_layer *l = k->layer;
     const uint32_t words =
-        l->in_c % BF_WORD_BITS == 0 ? l->in_c / BF_WORD_BITS : 0u; /* of a tap, where they are its own */
+        l->in_c % BF_WORD_BITS == 0 ? l->in_c / BF_WORD_BITS : 0u; /* of a tap; 0: taps share words */
     uint32_t at = 0;
     e->step = 2u * l->kernel_w * (uint32_t)sizeof(bf_lanes);
     e->words = words ? words : 1u;

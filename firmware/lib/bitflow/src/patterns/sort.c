@@ -40,7 +40,7 @@ void bf_count_patterns(const bf_model *model, const bf_geometry *k, const uint16
 
 #if !defined(BF_ASM_APPEND_WORDS)
 
-/* The entries of the bits that are 1; that of bit 31 is `last`. */
+/* Appends the entries of the bits that are 1; `last` is that of bit 31. */
 static inline uint16_t *append(uint16_t *to, uint32_t set, uint32_t last, uint32_t step) {
     while (set) {
         const uint32_t above = bf_leading_zeros(set);

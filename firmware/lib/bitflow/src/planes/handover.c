@@ -1,5 +1,5 @@
 /*
- * handover.c - maps as planes on their way in and out of a kernel.
+ * handover.c - bit planes in and out of a kernel.
  * SPDX-License-Identifier: MIT
  */
 #include "handover.h"
@@ -15,7 +15,7 @@ BF_COLD static void pool_planes(const bf_layer *l, const uint32_t *all, const ui
     }
 }
 
-/* Words of: the input as planes, the map before the pool, the map after it. */
+/* Words in scratch of the input as planes, of the map before the pool, of the map after it. */
 typedef struct parts {
     size_t input, unpooled, pooled;
 } parts;

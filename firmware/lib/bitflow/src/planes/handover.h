@@ -1,5 +1,5 @@
 /*
- * handover.h - maps as planes on their way in and out of a kernel.
+ * handover.h - bit planes in and out of a kernel.
  * SPDX-License-Identifier: MIT
  */
 #ifndef BITFLOW_HANDOVER_H

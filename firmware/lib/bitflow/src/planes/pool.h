@@ -1,5 +1,5 @@
 /*
- * pool.h - the max-pool on planes.
+ * pool.h - the max-pool on bit planes.
  * SPDX-License-Identifier: MIT
  */
 #ifndef BITFLOW_POOL_H

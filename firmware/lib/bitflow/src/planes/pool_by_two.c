@@ -1,5 +1,5 @@
 /*
- * pool_by_two.c - the max-pool most networks have, on planes: windows of 2 x 2 side by side, all inside the map.
+ * pool_by_two.c - the max-pool that most networks have, on bit planes: windows of 2 x 2 side by side, inside the map.
  * SPDX-License-Identifier: MIT
  */
 #include "planes.h"

@@ -1,5 +1,5 @@
 /*
- * pool_windows.c - the max-pool on planes, of any windows.
+ * pool_windows.c - the max-pool of any windows on bit planes.
  * SPDX-License-Identifier: MIT
  */
 #include "planes.h"
@@ -11,7 +11,7 @@ typedef struct pool {
     uint32_t flip;         /* all ones: AND, which is NOT OR NOT */
 } pool;
 
-/* The windows of output row y whose first begins at column `x`, one beside the other as the stride says. */
+/* Windows of output row y, the first one at column `x`: the bit of each lies where the window begins. */
 BF_COLD static uint32_t windows_of(const pool *p, int32_t y, int32_t x) {
     const bf_layer *l = p->layer;
     const int32_t from = y * l->pool_stride_h - l->pool_top;

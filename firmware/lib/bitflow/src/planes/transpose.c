@@ -1,5 +1,5 @@
 /*
- * transpose.c - maps of bits as planes, from and to the public form.
+ * transpose.c - bit planes from and to the public form of maps.
  * SPDX-License-Identifier: MIT
  */
 #include "transpose.h"
@@ -14,8 +14,8 @@
     } while (0)
 
 /*
- * Bit b of word i becomes bit i of word b: of `rows` words that lie `stride` words apart, others are 0, to `columns`
- * words that lie `step` apart. Eight words at a time, which fit the registers, then four.
+ * Bit b of word i becomes bit i of word b. Reads `rows` words, `stride` words apart (others count as 0), and writes
+ * `columns` words, `step` words apart. It works on eight words at a time, which fit the registers, then on four.
  */
 BF_COLD static void turn(const uint32_t *from, uint32_t stride, uint32_t rows, uint32_t *to, uint32_t step,
                          uint32_t columns) {

@@ -1,10 +1,11 @@
 /*
  * open.c - bf_open: an image from anywhere is checked completely before anything in it is trusted.
  *
- * What holds afterwards, and is all that a run relies on: what check.c says of the records; every offset with the
- * length that its layer's shape asks for lies between the first byte and the CRC, on 4 bytes; texts end inside; all
- * of them together take no more bytes than there are, so that a copy of everything is no larger; accumulator,
- * BatchShift and score cannot overflow.
+ * A run relies on what holds afterwards, and on nothing else:
+ * - records are as check.c says;
+ * - arrays are as long as their layers need, aligned to 4 bytes, and lie between the first byte and the CRC;
+ * - texts end inside; arrays and texts together are no longer than the image, so a copy of all of them is no larger;
+ * - accumulator, BatchShift and score cannot overflow.
  *
  * SPDX-License-Identifier: MIT
  */
