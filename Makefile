@@ -48,7 +48,7 @@ demo: .venv/.installed ## Train digits, build firmware, check all 360 test image
 	@touch $@
 
 # Two workers, as a developer's computer and the machines of continuous integration have two processors at least.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
+PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-setup: .venv/.installed .venv/labgrid/.installed
 	@.ci/packages test
