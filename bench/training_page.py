@@ -17,7 +17,7 @@ _DOCS = Path(__file__).parents[1] / "docs"
 
 def _recipes() -> list[str]:
     lines = [
-        "| network | data | test accuracy | its float twin | packed | differences | one training | epochs | command |",
+        "| network | data | test accuracy | its float twin | `.bfn` | differences | training time | epochs | command |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for name, entry in sorted(recipes.known().items()):

@@ -26,7 +26,7 @@ _MEMORIES = (0, 4096, 8192, LIST_MEMORY, 32768, 65536)
 class _Share:
     """How the memory is used.
 
-    part: groups whose lists are made at a time.
+    part: quads whose lists are made at a time.
     blocks: blocks whose planes are kept.
     """
 
@@ -35,15 +35,15 @@ class _Share:
 
 
 def _share(g: Geometry, memory: int) -> _Share:
-    """As few turns over the blocks as the memory allows, but at least one group at a time."""
+    """As few turns over the blocks as the memory allows, but at least one quad at a time."""
     words = memory // 4
     block = g.planes * g.lane_words
-    group = g.record_words + g.list_words
+    quad = g.record_words + g.list_words
     everything = block * g.blocks
     left, blocks = max(words - block, 0), 1
-    if left // group < g.groups and words >= everything + group:
+    if left // quad < g.quads and words >= everything + quad:
         left, blocks = words - everything, g.blocks
-    return _Share(max(1, min(left // group, g.groups)), blocks)
+    return _Share(max(1, min(left // quad, g.quads)), blocks)
 
 
 def _geometry(layer: PackedLayer, lane_words: int) -> Geometry:
@@ -66,7 +66,7 @@ def _work(job: Job, core: Core) -> Work:
     steps = pattern_steps(g, _ENTRY_BITS, job.sized)
     assert steps is not None, "only lists of 8 bits can be too short"
     used = _share(g, job.memory)
-    own = lists_work(g, steps, _ENTRY_BITS, -(-g.groups // used.part), used.blocks > 1)
+    own = lists_work(g, steps, _ENTRY_BITS, -(-g.quads // used.part), used.blocks > 1)
     return own + making_work(g, steps, job.sized) + planes.around(job, reads_planes=True)
 
 
@@ -75,8 +75,8 @@ def _data(layer: PackedLayer, lane_words: int) -> bytes:
 
 
 def _arrays(layer: PackedLayer, data: bytes, lane_words: int) -> tuple[DataArray, ...]:
-    groups = _geometry(layer, lane_words).groups
-    return (shared.record_array(data, groups, "groups: channels, inputs of each pattern"),)
+    quads = _geometry(layer, lane_words).quads
+    return (shared.record_array(data, quads, "quads: channels, inputs of each pattern"),)
 
 
 def _options(layer: PackedLayer, core: Core) -> tuple[Option, ...]:

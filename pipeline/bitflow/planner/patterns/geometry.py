@@ -1,7 +1,7 @@
 """The geometry of a layer that a kernel of filter patterns runs.
 
-Four filters are a group; each input of a layer has one of 8 patterns, by which of the filters 1, 2, 3 have another
-weight there than filter 0. The C library's filter_patterns.h says what is added and why the result is exact; this file
+Four filters are a *quad*; each input of a layer has one of 8 patterns, by which of the filters 1, 2, 3 have another
+weight there than filter 0. The C library's patterns/lanes.h says what is added and why the result is exact; this file
 repeats its arithmetic, and a test holds the two together.
 """
 
@@ -20,8 +20,8 @@ from bitflow.planner.planes import fits, plane_words
 __all__ = [
     "BORDER_PATTERNS",
     "COUNT_DIGITS",
-    "GROUP",
     "PATTERNS",
+    "QUAD",
     "RUN",
     "Geometry",
     "covers",
@@ -29,7 +29,7 @@ __all__ = [
     "reads_input",
 ]
 
-GROUP = 4
+QUAD = 4
 PATTERNS = 8
 """Patterns that an input can have."""
 COUNT_DIGITS = 12
@@ -37,11 +37,11 @@ COUNT_DIGITS = 12
 RUN = 8
 _LIST8_CHANNELS = 16
 _KERNEL_SIDE = 16
-_BORDER_SIDE = 16  # border patterns of rows, and of columns
+_ZONES = 16  # of one axis, at most
 BORDER_PATTERNS = 6
 """Border patterns that one comparison tells apart."""
-_BORDER_TABLE_WORDS = 12
-_GROUP_BYTES = 12
+_BORDER_WORDS = 12
+_QUAD_BYTES = 12
 _OFFSETS = 0x10000  # a list entry is a byte offset of 16 bits
 _MAP_LIMIT = 2**28
 
@@ -97,8 +97,8 @@ class Geometry:
         return max(4, self.inputs.bit_length())
 
     @property
-    def groups(self) -> int:
-        return self.layer.target.channels // GROUP
+    def quads(self) -> int:
+        return self.layer.target.channels // QUAD
 
     @property
     def positions(self) -> int:
@@ -142,20 +142,20 @@ class Geometry:
 
     @property
     def together(self) -> int:
-        """Border patterns of rows in one border table."""
+        """Zones of rows that share one border."""
         return BORDER_PATTERNS // self.axes[1].count
 
     @property
-    def border_tables(self) -> int:
+    def borders(self) -> int:
         return max(self.axes[0].count - self.together + 1, 1) if self.exact else 0
 
     @property
-    def border_passes(self) -> int:
+    def tables(self) -> int:
         return -(-self.axes[0].count // self.together) if self.exact else 0
 
     @property
     def record_words(self) -> int:
-        return _GROUP_BYTES // 4 + self.border_tables * _BORDER_TABLE_WORDS
+        return _QUAD_BYTES // 4 + self.borders * _BORDER_WORDS
 
     @property
     def list_words(self) -> int:
@@ -211,12 +211,12 @@ def covers(geometry: Geometry) -> bool:
     if layer.output_type is not MapType.BITS or layer.groups != 1 or layer.invert is not None:
         return False
     window, source, padding = layer.window, layer.source, layer.window.padding
-    if layer.target.channels % GROUP or max(window.stride) > 2 or max(window.kernel) > _KERNEL_SIDE:
+    if layer.target.channels % QUAD or max(window.stride) > 2 or max(window.kernel) > _KERNEL_SIDE:
         return False
     if layer.taps >> COUNT_DIGITS:
         return False
     top, left, bottom, right = padding
-    if any(padding) and layer.pad_value == 0 and (left + right >= BORDER_PATTERNS or top + bottom >= _BORDER_SIDE):
+    if any(padding) and layer.pad_value == 0 and (left + right >= BORDER_PATTERNS or top + bottom >= _ZONES):
         return False
     return (
         geometry.planes * 4 * lane_words <= _OFFSETS

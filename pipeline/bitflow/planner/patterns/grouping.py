@@ -1,7 +1,7 @@
-"""Which four filters share a group: the search that makes the patterns' sizes fit the adders' steps.
+"""Which four filters make a quad: the search that makes the patterns' sizes fit the adders' steps.
 
-Any grouping gives the same bits. But an adder takes the entries of a class in steps of 32, 16 and 8, and what does not
-fill the last one are planes of zeros; so filters change places between groups as long as that makes lists cheaper.
+Any grouping gives the same bits. But an adder takes the entries of a pattern in steps of 32, 16 and 8, and what does
+not fill the last one are planes of zeros; so filters change places between quads as long as that makes lists cheaper.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ __all__ = ["TRIES", "grouped"]
 
 _GROUP = 4
 TRIES = 4000
-# Instructions of a class of so many runs of 8 entries: of four runs together, and of those left over (on the M4).
+# Instructions for a pattern with so many runs of 8 entries: of four runs together, and of those left over (on the M4).
 _FOUR_RUNS = 219
 _RUNS_LEFT = np.array([0, 75, 122, 175], dtype=np.int64)
 
@@ -34,9 +34,9 @@ def _cost(words: npt.NDArray[np.uint64], used: npt.NDArray[np.uint64]) -> int:
 
 
 def grouped(weights: npt.NDArray[np.bool_], page: int) -> npt.NDArray[np.int64]:
-    """Filters [n, inputs] in groups of four: their numbers [n / 4, 4]. The same weights give the same groups.
+    """Filters [n, inputs] in quads: their numbers [n / 4, 4]. The same weights give the same quads.
 
-    Only groups of one page, of so many groups, exchange filters.
+    page: the number of quads in a page; only quads of one page exchange filters.
     """
     return _grouped(weights.shape, np.packbits(weights).tobytes(), page)
 

@@ -1,6 +1,6 @@
 """The limits of counts, up to which an output bit is 1; with exact zero padding, of each border pattern.
 
-Repeats border.c of the C library in NumPy.
+Repeats limits.c and border.c of the C library in NumPy; border.h has an example.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bitflow.planner.patterns.geometry import COUNT_DIGITS, GROUP, Geometry
+from bitflow.planner.patterns.geometry import COUNT_DIGITS, QUAD, Geometry
 
-__all__ = ["Group", "limit_code", "most_disagreements", "record", "starts"]
+__all__ = ["Quad", "limit_code", "most_disagreements", "record", "starts"]
 
 _FIRST_LIMIT = 0x8000
 
@@ -23,7 +23,7 @@ def limit_code(limit: npt.NDArray[np.int64], digits: int) -> npt.NDArray[np.int6
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class Quad:
     """Four filters.
 
     rows: their numbers.
@@ -67,27 +67,27 @@ def starts(geometry: Geometry, most: npt.NDArray[np.int64]) -> npt.NDArray[np.in
     return half - 1 - most
 
 
-def record(geometry: Geometry, group: Group, numbers: bytes) -> bytes:
-    """The record of a group. numbers: of its filters, as a plan has them."""
-    begin = starts(geometry, group.most[0])
-    base = np.zeros_like(group.most[0]) if begin is None else begin
-    limits = [limit_code(group.most[j] + base - group.other[j], geometry.digits) for j in range(1, GROUP)]
+def record(geometry: Geometry, quad: Quad, numbers: bytes) -> bytes:
+    """The record of a quad. numbers: of its filters, as a plan has them."""
+    begin = starts(geometry, quad.most[0])
+    base = np.zeros_like(quad.most[0]) if begin is None else begin
+    limits = [limit_code(quad.most[j] + base - quad.other[j], geometry.digits) for j in range(1, QUAD)]
     if not geometry.exact:
-        first = _FIRST_LIMIT | int(group.most[0, 0] + 1) if begin is None else int(begin[0])
+        first = _FIRST_LIMIT | int(quad.most[0, 0] + 1) if begin is None else int(begin[0])
         return numbers + np.array([first, *(int(limit[0]) for limit in limits)], dtype="<u2").tobytes()
     head = numbers + np.array([_FIRST_LIMIT if begin is None else 0, 0, 0, 0], dtype="<u2").tobytes()
-    coded = [group.most[0] + 1 if begin is None else begin, *limits]
-    return head + b"".join(_border_table(geometry, coded, number) for number in range(geometry.border_tables))
+    coded = [quad.most[0] + 1 if begin is None else begin, *limits]
+    return head + b"".join(_border_words(geometry, coded, number) for number in range(geometry.borders))
 
 
-def _border_table(geometry: Geometry, coded: list[npt.NDArray[np.int64]], number: int) -> bytes:
+def _border_words(geometry: Geometry, coded: list[npt.NDArray[np.int64]], number: int) -> bytes:
     """Of each filter three words: digit by digit the border patterns whose bit is 1, six bits each, five a word."""
     y, x = geometry.axes
-    words = np.zeros((GROUP, 3), dtype=np.uint32)
+    words = np.zeros((QUAD, 3), dtype=np.uint32)
     for row in range(min(geometry.together, y.count - number)):
         for px in range(x.count):
             pattern, bit = (number + row) * x.count + px, row * x.count + px
-            for j in range(GROUP):
+            for j in range(QUAD):
                 value = int(coded[j][pattern])
                 for digit in range(geometry.digits + 1):
                     words[j, digit // 5] |= np.uint32((value >> digit & 1) << (6 * (digit % 5) + bit))

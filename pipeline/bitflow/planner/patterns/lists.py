@@ -10,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from bitflow import bits
-from bitflow.planner.patterns.geometry import GROUP, PATTERNS, RUN, Geometry
+from bitflow.planner.patterns.geometry import PATTERNS, QUAD, RUN, Geometry
 from bitflow.planner.patterns.grouping import grouped
-from bitflow.planner.patterns.limits import Group, most_disagreements, record, starts
+from bitflow.planner.patterns.limits import Quad, most_disagreements, record, starts
 
 __all__ = ["Steps", "pattern_data", "pattern_sizes", "pattern_steps", "sizes_bytes"]
 
 PAGE = 64
-"""Groups whose filters are counted from one channel."""
+"""Quads whose filters are counted from one channel."""
 _GRAY = (0, 1, 3, 2, 6, 7, 5, 4)
 
 Entries = npt.NDArray[np.int64]
@@ -71,7 +71,7 @@ def _list8(entries: Entries, geometry: Geometry, fillers: Entries) -> bytes | No
 
 def _row_numbers(rows: npt.NDArray[np.int64]) -> bytes:
     """Counted from the first channel of their page."""
-    return (rows % (PAGE * GROUP)).astype(np.uint8).tobytes()
+    return (rows % (PAGE * QUAD)).astype(np.uint8).tobytes()
 
 
 def _patterns(weights: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
@@ -97,7 +97,7 @@ def _known(geometry: Geometry) -> _Known:
 
 
 def pattern_data(geometry: Geometry, width: int) -> tuple[bytes, tuple[tuple[int, ...], ...]] | None:
-    """Records and lists of all groups, and the runs of each pattern of each group. width: 8 or 16 bits an entry.
+    """Records and lists of all quads, and the runs of each pattern of each quad. width: 8 or 16 bits an entry.
 
     None where a pattern has too many entries for lists of 8 bits.
     """
@@ -119,8 +119,8 @@ def _pattern_data(known: _Known, width: int) -> tuple[bytes, tuple[tuple[int, ..
         four = weights[rows]
         pattern = _patterns(four)
         entries = planes + (four[0] ^ inverted)
-        other = np.array([0, *(int(np.sum(pattern >> (GROUP - 1 - j) & 1)) for j in range(1, GROUP))])
-        records.append(record(geometry, Group(rows, most[rows], other), _row_numbers(rows)))
+        other = np.array([0, *(int(np.sum(pattern >> (QUAD - 1 - j) & 1)) for j in range(1, QUAD))])
+        records.append(record(geometry, Quad(rows, most[rows], other), _row_numbers(rows)))
         sizes = []
         for code in _GRAY:
             members = np.sort(entries[pattern == code])
@@ -136,11 +136,11 @@ def _pattern_data(known: _Known, width: int) -> tuple[bytes, tuple[tuple[int, ..
 
 def sizes_bytes(geometry: Geometry) -> int:
     """Bytes of pattern_sizes()."""
-    return geometry.groups * (GROUP + 2 * PATTERNS)
+    return geometry.quads * (QUAD + 2 * PATTERNS)
 
 
 def pattern_sizes(geometry: Geometry) -> bytes:
-    """What a plan holds for lists that are made in RAM: filters of each group, and how many inputs each pattern has."""
+    """What a plan holds for lists that are made in RAM: filters of each quad, and how many inputs each pattern has."""
     layer = geometry.layer
     assert layer.weights is not None
     weights = bits.unpack(layer.weights, geometry.inputs) > 0
@@ -153,14 +153,14 @@ def pattern_sizes(geometry: Geometry) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """What adders do for one block of positions, all groups together.
+    """What adders do for one block of positions, all quads together.
 
     fours: blocks of four runs of 8 entries.
     left: patterns that have 1, 2, 3 runs beside those.
     begun: patterns that have any runs.
     wide: runs of 16 bits in lists of bytes.
     fillers: entries that are no inputs.
-    undecided: groups where no start value lets the top digit decide for filter 0.
+    undecided: quads where no start value lets the top digit decide for filter 0.
     """
 
     fours: int
@@ -172,7 +172,7 @@ class Steps:
 
 
 def pattern_steps(geometry: Geometry, width: int, searched: bool = True) -> Steps | None:
-    """The steps of lists of 8 or 16 bits an entry. searched: whether groups are those of a plan, else filters in order.
+    """The steps of lists of 8 or 16 bits an entry. searched: whether quads are those of a plan, else filters in order.
 
     None where a pattern has too many entries for lists of 8 bits.
     """
@@ -185,7 +185,7 @@ def _pattern_steps(known: _Known, width: int, searched: bool) -> Steps | None:
     layer = geometry.layer
     assert layer.weights is not None and layer.shift is not None
     weights = bits.unpack(layer.weights, geometry.inputs) > 0
-    order = grouped(weights, PAGE) if searched else np.arange(len(weights)).reshape(-1, GROUP)
+    order = grouped(weights, PAGE) if searched else np.arange(len(weights)).reshape(-1, QUAD)
     most = most_disagreements(geometry, weights, layer.shift)
     undecided = sum(starts(geometry, most[rows[0]]) is None for rows in order)
     sizes = np.stack([np.bincount(_patterns(weights[rows]), minlength=PATTERNS) for rows in order])

@@ -27,7 +27,7 @@ def is_lite(layer: PackedLayer) -> bool:
 def scratch_words(job: Job, g: Geometry) -> int:
     """Words of scratch beside planes and lists: maps as bit planes, copies, counts, and masks of border patterns."""
     counts = (PATTERNS + 1) * COUNT_DIGITS * job.lane_words
-    return planes.scratch_words(job, True) + g.copies_words + counts + g.border_passes * 64 * job.lane_words
+    return planes.scratch_words(job, True) + g.copies_words + counts + g.tables * 64 * job.lane_words
 
 
 def lists_of_a_plan(job: Job, entry_bits: int) -> Work:
@@ -45,17 +45,17 @@ def data(layer: PackedLayer, entry_bits: int, lane_words: int) -> bytes:
     return found[0]
 
 
-def record_array(records: bytes, groups: int, comment: str) -> DataArray:
-    """The records of the groups."""
-    return DataArray("groups", comment, np.frombuffer(records, dtype=np.uint8).reshape(groups, -1))
+def record_array(records: bytes, quads: int, comment: str) -> DataArray:
+    """The records of the quads."""
+    return DataArray("quads", comment, np.frombuffer(records, dtype=np.uint8).reshape(quads, -1))
 
 
 def list_arrays(layer: PackedLayer, found: bytes, entry_bits: int, lane_words: int) -> tuple[DataArray, ...]:
     """Records and lists of a plan."""
     g = geometry_of(layer, entry_bits, lane_words)
-    records = 4 * g.groups * g.record_words
+    records = 4 * g.quads * g.record_words
     lists = np.frombuffer(found[records:], dtype="<u2" if entry_bits == 16 else np.uint8)
     return (
-        record_array(found[:records], g.groups, "groups: channels, start, limits"),
+        record_array(found[:records], g.quads, "quads: channels, start, limits"),
         DataArray("lists", "lists: pattern after pattern, runs of 8 planes", lists),
     )

@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from bitflow import bits
-from bitflow.planner.patterns.geometry import BORDER_PATTERNS, GROUP, Geometry
+from bitflow.planner.patterns.geometry import BORDER_PATTERNS, QUAD, Geometry
 from bitflow.planner.patterns.lists import Steps
 
 __all__ = ["lists_work", "making_work"]
@@ -24,10 +24,10 @@ def lists_work(g: Geometry, steps: Steps, entry_bits: int, turns: int = 1, plane
     entry_bits: of a list's entry. turns: over the blocks. planes_kept: whether the planes of all blocks are kept from
     one turn to the next.
     """
-    found = _groups(g, steps, f"lists{entry_bits}")
+    found = _quads(g, steps, f"lists{entry_bits}")
     found["blocks"] = g.blocks * turns
     if g.exact:
-        found += _exact_groups(g, steps, turns)
+        found += _border_work(g, steps, turns)
     for thing, count in _planes(_Place.of(g)).items():
         found[thing] += count * (1 if planes_kept else turns)
     found["filled"] = (g.blocks if planes_kept else 1) * g.layer.window.kernel[0] * _chunks(g)
@@ -41,32 +41,32 @@ def _chunks(g: Geometry) -> int:
 # ---- Groups: adding and comparing. ----
 
 
-def _groups(g: Geometry, steps: Steps, adder: str) -> Counter[str]:
+def _quads(g: Geometry, steps: Steps, adder: str) -> Counter[str]:
     """Of all blocks. A comparison takes planes by twos; the sign is left over where the width is odd."""
-    groups = g.groups * g.blocks
+    quads = g.quads * g.blocks
     found = Counter(
         {
-            "groups": groups,
+            "groups": quads,
             f"fours_{adder}": steps.fours * g.blocks,
             f"left1_{adder}": steps.left[0] * g.blocks,
             f"left2_{adder}": steps.left[1] * g.blocks,
             f"left3_{adder}": steps.left[2] * g.blocks,
             f"begun_{adder}": steps.begun * g.blocks,
-            adder: groups,
+            adder: quads,
             "wide": steps.wide * g.blocks,
-            "ripples": round(groups * _ripples(g)),
+            "ripples": round(quads * _ripples(g)),
         }
     )
     if not g.exact:
-        found["compared"] = groups * (g.digits // 2)
-        found["compared_odd"] = groups * (g.digits % 2)
+        found["compared"] = quads * (g.digits // 2)
+        found["compared_odd"] = quads * (g.digits % 2)
         found["undecided"] = steps.undecided * g.blocks
         found["undecided_planes"] = steps.undecided * g.blocks * g.digits
     return found
 
 
 def _ripples(g: Geometry) -> float:
-    """About how often a group's adding carries into planes that no block of four runs takes along.
+    """About how often a quad's adding carries into planes that no block of four runs takes along.
 
     The count of a lane grows by half an input, and passes multiples of 256 up to where its top plane decides; lanes
     pass one within about four deviations of a count of random bits, and each block of 32 inputs that any lane passes
@@ -103,7 +103,7 @@ def _packs(g: Geometry) -> tuple[_Packs, _Packs]:
         whole = at if block % width == 0 and last < y.start[at + 1] else None
         found = 0
         while at < y.count and y.start[at] <= last:
-            at = min(at, g.border_tables - 1) + g.together
+            at = min(at, g.borders - 1) + g.together
             found += 1
         turn.single += found == 1
         turn.several += found > 1
@@ -115,12 +115,12 @@ def _packs(g: Geometry) -> tuple[_Packs, _Packs]:
     return turns
 
 
-def _exact_groups(g: Geometry, steps: Steps, turns: int) -> Counter[str]:
+def _border_work(g: Geometry, steps: Steps, turns: int) -> Counter[str]:
     """Where lanes have limits of their own: a block with one pack takes a short way, unless filter 0 is undecided."""
     packs, again = _packs(g)
-    decided = g.groups - steps.undecided
-    slow = steps.undecided * packs.single + g.groups * packs.several
-    passes = steps.undecided * packs.single + g.groups * packs.passes
+    decided = g.quads - steps.undecided
+    slow = steps.undecided * packs.single + g.quads * packs.several
+    passes = steps.undecided * packs.single + g.quads * packs.passes
     undecided = steps.undecided * (packs.single + packs.passes)
     compared = decided * packs.single + passes
     looked_up = decided * (packs.single + packs.passes)
@@ -249,24 +249,24 @@ def making_work(g: Geometry, steps: Steps, sized: bool) -> Counter[str]:
     words = bits.words_for(channels)
     whole = channels % _WORD == 0
     found = Counter(
-        made_groups=g.groups,
-        counted_words=0 if sized else g.groups * bits.words_for(g.inputs),
-        counted_groups=0 if sized else g.groups,
-        made_words=g.groups * kh * kw * words,
-        made_rows=g.groups * kh,
-        gathered_words=0 if whole else g.groups * kh * kw * words,
-        gathered_taps=0 if whole else g.groups * kh * kw,
-        made_entries=g.groups * g.inputs,
+        made_groups=g.quads,
+        counted_words=0 if sized else g.quads * bits.words_for(g.inputs),
+        counted_groups=0 if sized else g.quads,
+        made_words=g.quads * kh * kw * words,
+        made_rows=g.quads * kh,
+        gathered_words=0 if whole else g.quads * kh * kw * words,
+        gathered_taps=0 if whole else g.quads * kh * kw,
+        made_entries=g.quads * g.inputs,
         made_fillers=steps.fillers,
     )
     if not g.exact:
         return found
     y, x = g.axes
-    filters, patterns = GROUP * g.groups, y.count * x.count
+    filters, patterns = QUAD * g.quads, y.count * x.count
     packed = sum(
         m * x.count <= i < m * x.count + BORDER_PATTERNS // x.count * x.count
         for i in range(patterns)
-        for m in range(g.border_tables)
+        for m in range(g.borders)
     )
     found += Counter(
         limit_words=0 if not whole else filters * kh * kw * words,
@@ -277,6 +277,6 @@ def making_work(g: Geometry, steps: Steps, sized: bool) -> Counter[str]:
         limit_patterns=filters * kh * patterns,
         limits=filters * patterns,
         packed=filters * packed,
-        made_packs=g.groups * g.border_tables,
+        made_packs=g.quads * g.borders,
     )
     return found
