@@ -61,7 +61,7 @@ def variables(folder: Path) -> dict[str, str]:
 def run(folder: Path, environment: str, log: Path, bare: bool = True) -> None:
     """Build. log: where the output goes. bare: by the compiler on PATH; else PlatformIO brings its own.
 
-    What was built of other sources in the folder is used again as far as it is equal. Raises MissingError without
+    What was built of other sources in the folder is used again where it is equal. Raises MissingError without
     PlatformIO, compiler or registry, CheckFailed where the program does not fit the memories, BitflowError with the
     first error otherwise.
     """
@@ -72,7 +72,7 @@ def run(folder: Path, environment: str, log: Path, bare: bool = True) -> None:
     _provide_scons(core_folder())
     with log.open("w") as output:
         done = subprocess.run(
-            [*command(folder, environment), "--disable-auto-clean"],
+            [*command(folder, environment), *(["--disable-auto-clean"] if bare else [])],
             env=variables(folder),
             stdin=subprocess.DEVNULL,
             stdout=output,
