@@ -111,7 +111,7 @@ def _key(network: PackedNetwork, plan: Plan, board: Board, texts: Mapping[str, s
         *(__version__, board.name, files.program(_toolchain(board).compiler)),
         *(word for name_and_text in sorted(texts.items()) for word in name_and_text),
         *(Image.of(network).data, plan_image.encode(network, plan)),
-        files.tree_digest(resources.firmware(), resources.templates()),
+        files.tree_digest(resources.firmware(), resources.templates().parent),  # templates, and what fills them in
     )
 
 
