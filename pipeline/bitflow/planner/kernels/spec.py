@@ -148,7 +148,7 @@ class KernelSpec:
 
     @property
     def family(self) -> str:
-        """The family of its prices. Kernels that share code share prices: what is rare in one is learned from another."""
+        """The family of its prices: kernels that share code share prices, which are fitted on all of them together."""
         return "PLANES" if self.writes_planes else self.kernel.name
 
     @property

@@ -120,7 +120,7 @@ def _borders(g: Geometry) -> tuple[_Borders, _Borders]:
 
 
 def _border_work(g: Geometry, steps: Steps, turns: int) -> Counter[str]:
-    """Where limits differ by border pattern: a block with one border takes a short way, unless filter 0 is undecided."""
+    """Limits that differ by border pattern: a block with one border is quicker, unless filter 0 is undecided."""
     borders, again = _borders(g)
     decided = g.quads - steps.undecided
     slow = steps.undecided * borders.single + g.quads * borders.several
