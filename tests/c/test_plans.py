@@ -69,7 +69,7 @@ def an_entry(plan: bytes, lane_words: int) -> int:
     layer = planned_network().layers[1]
     entry_bits = 8 if hostile_plans.KERNELS[layer.name] is Kernel.PATTERNS_8 else 16
     g = geometry_of(layer, entry_bits, lane_words)
-    at = hostile_plans.chosen(plan, layer.name, "data") + 4 * g.record_words * g.groups
+    at = hostile_plans.chosen(plan, layer.name, "data") + 4 * g.record_words * g.quads
     for _ in range(PATTERNS):
         if plan[at] | plan[at + 1]:
             break
