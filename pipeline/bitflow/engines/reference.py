@@ -52,8 +52,8 @@ _BATCH = 64  # images at a time: windows of a map take kernel-area times its mem
 class Trace:
     """The results of a run.
 
-    hidden: the map of each layer but the last, after its pool: channel-packed bits uint32 [N, H, W, words], or
-        integers int32 [N, H, W, C].
+    hidden: the map of each layer but the last, after the pool: channel-packed bits, uint32 [N, H, W, words], or
+        integers, int32 [N, H, W, C].
     scores: int32 [N, classes]; for a float network, the logits.
     """
 
