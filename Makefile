@@ -47,8 +47,8 @@ demo: .venv/.installed ## Train digits, build firmware, check all 360 test image
 	.venv/labgrid/bin/python -m pip install --quiet --disable-pip-version-check 'labgrid==26.0.1'
 	@touch $@
 
-# Two workers, as a developer's computer and the machines of continuous integration have two processors at least.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
+# Two workers, as any computer has two processors; each takes whole files, so that what a file sets up is set up once.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadscope
 
 test-setup: .venv/.installed .venv/labgrid/.installed
 	@.ci/packages test

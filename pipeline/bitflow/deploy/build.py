@@ -89,7 +89,7 @@ def build(
             for name in _COPIED:
                 shutil.rmtree(folder / name, ignore_errors=True)
             codegen.generate_platformio(network, folder, texts, plan=plan, mlperf=mlperf)
-            kept, fresh = files.built("firmware", key, lambda out: _compile(folder, board, out))
+            kept, fresh = files.built("firmware", _content(folder, board), lambda out: _compile(folder, board, out))
             sizes = _bring(kept, stamp, key)
     elf = platformio.firmware(folder, board.name)
     built = Built(
@@ -106,12 +106,21 @@ def _check(memory: str, needed: int, limit: int | None, board: Board) -> None:
 
 
 def _key(network: PackedNetwork, plan: Plan, board: Board, texts: Mapping[str, str]) -> str:
-    """What a firmware depends on: network, plan, sources, templates, compiler, board."""
+    """What a firmware depends on: network, plan, sources, generator, compiler, board."""
     return files.digest(
         *(__version__, board.name, files.program(_toolchain(board).compiler)),
         *(word for name_and_text in sorted(texts.items()) for word in name_and_text),
         *(Image.of(network).data, plan_image.encode(network, plan)),
-        files.tree_digest(resources.firmware(), resources.templates().parent),  # templates, and what fills them in
+        files.tree_digest(resources.firmware(), resources.templates().parent),
+    )
+
+
+def _content(project: Path, board: Board) -> str:
+    """Of a generated project and what compiles it."""
+    return files.digest(
+        *(board.name, files.program(_toolchain(board).compiler)),
+        *(word for path in sorted(project.glob("*.ini")) for word in (path.name, path.read_bytes())),
+        files.tree_digest(*(project / name for name in _COPIED)),
     )
 
 
