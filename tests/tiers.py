@@ -15,10 +15,13 @@ SAMPLE = 20
 """How many of some hundreds of seeds the first tier takes."""
 
 
-def parts(count: int, size: int, sample: int = SAMPLE) -> list[Any]:
-    """Ranges of seeds that are parameters of a test: a sample, and in the long tier the others, so many at a time."""
+def parts(count: int, size: int, sample: int = SAMPLE, also: tuple[int, ...] = ()) -> list[Any]:
+    """Seeds that are parameters of a test: a sample, and in the long tier the others, so many at a time.
+
+    also: seeds of something rare that the sample has, too.
+    """
     rest = [range(start, min(start + size, count)) for start in range(sample, count, size)]
-    found = [pytest.param(range(sample), id=f"seeds 0 to {sample - 1}")]
+    found = [pytest.param((*range(sample), *also), id=f"seeds 0 to {sample - 1}")]
     return found + [pytest.param(r, id=f"seeds {r.start} to {r.stop - 1}", marks=pytest.mark.long) for r in rest]
 
 

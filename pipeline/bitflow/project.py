@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from bitflow import resources
 from bitflow.errors import InputError
+from bitflow.files import write_atomic
 from bitflow.geometry import require
 from bitflow.learn.data.sources import PICTURE_SOURCES
 from bitflow.learn.recipe import Recipe, recipe_for, recipe_names
@@ -162,9 +163,7 @@ def write_project(folder: Path, text: str, overwrite: bool) -> Path:
     require(overwrite or not path.exists(), f"{path} exists already; --force overwrites it")
     _parse(folder, tomllib.loads(text))
     folder.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{FILE_NAME}.new")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)
+    write_atomic(path, text)
     return path
 
 

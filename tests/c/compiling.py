@@ -70,5 +70,5 @@ def run_emulated(elf: Path, machine: str) -> tuple[int, str]:
     """Exit status and output of a program that uses semihosting."""
     qemu = ["qemu-system-arm", "-M", machine, "-nographic", "-monitor", "none", "-serial", "none"]
     semihosting = ["-semihosting-config", "enable=on,target=native", "-kernel", str(elf)]
-    done = subprocess.run([*qemu, *semihosting], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([*qemu, *semihosting], capture_output=True, text=True, timeout=300)
     return done.returncode, done.stdout + done.stderr

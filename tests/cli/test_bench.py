@@ -72,6 +72,6 @@ def test_micropython_must_add_less_than_2000_instructions_to_a_call(folder: Path
 
 def test_bench_must_refuse_a_board_that_is_not_emulated(folder: Path) -> None:
     command = [*COMMAND, "bench", "builtin:digits", "--board", "stm32h7"]
-    found = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=60)
+    found = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=300)
     assert (found.returncode, found.stdout) == (2, "")
     assert "is not emulated" in found.stderr

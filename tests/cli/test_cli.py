@@ -24,7 +24,7 @@ COMMAND = [sys.executable, "-c", "from bitflow.cli.app import main; main()"]
 
 
 def bitflow(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*COMMAND, *arguments], cwd=cwd, capture_output=True, text=True, check=False, timeout=300)
+    return subprocess.run([*COMMAND, *arguments], cwd=cwd, capture_output=True, text=True, check=False, timeout=600)
 
 
 def done(*arguments: str, cwd: Path) -> str:
@@ -306,11 +306,11 @@ def test_ctrl_c_must_end_training_and_keep_the_best(tmp_path: Path) -> None:
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     process = subprocess.Popen([*COMMAND, "train", "--epochs", "1000"], cwd=tmp_path, text=True, **pipes)
     best = tmp_path / "training" / "best.pt"
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not best.exists() and time.monotonic() < deadline:
         time.sleep(0.1)
     os.kill(process.pid, signal.SIGINT)
-    assert "before its end; continue with: bitflow train --resume" in process.communicate(timeout=60)[0]
+    assert "before its end; continue with: bitflow train --resume" in process.communicate(timeout=600)[0]
     assert process.returncode == 0
     assert (tmp_path / "model.bfn").exists()
     assert not list(tmp_path.rglob(".*"))

@@ -37,7 +37,7 @@ class Net(nn.Module):
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*COMMAND, *arguments], cwd=folder, capture_output=True, text=True, check=False, timeout=300)
+    return subprocess.run([*COMMAND, *arguments], cwd=folder, capture_output=True, text=True, check=False, timeout=600)
 
 
 @pytest.fixture
@@ -142,6 +142,6 @@ def test_a_source_that_disagrees_must_end_with_one(tmp_path: Path) -> None:
     spoiled = type(opened)(opened.kind, opened.imported, lambda images: -opened.run(images))
     monkeypatch = pytest.MonkeyPatch()
     monkeypatch.setattr(importing, "_open", lambda *_: spoiled)
-    with pytest.raises(CheckFailed, match="differ from the source's own run"):
+    with pytest.raises(CheckFailed, match="differ from the source's"):
         importing.import_file(tmp_path / "net.onnx", tmp_path / "out.bfn", check="digits", as_json=True)
     monkeypatch.undo()

@@ -28,7 +28,7 @@ DIGITS = "4ec2f2f1"
 # What a tool does, as a shell script: stand-ins for programs that talk to a programmer on USB.
 BEHAVES = "echo ok\n"
 FAILS = "echo looking\necho 'Error: open failed'\nexit 1\n"
-HANGS = "sleep 60 & wait\n"
+HANGS = "sleep 600 & wait\n"
 DIES = "echo wrote 4096 of 50000 bytes\nkill -9 $$\n"
 
 
@@ -182,12 +182,12 @@ def test_upload_that_fails_says_what_it_leaves_and_how_to_repeat(
 def test_upload_that_hangs_is_stopped_with_its_children(
     tool: Callable[[str, str], Path], built: dict[str, Built], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    tool("openocd", f"sleep 60 & echo $! > {tmp_path / 'pid'}\nwait\n")
-    monkeypatch.setattr(flash, "UPLOAD_S", 0.5)
-    with pytest.raises(BitflowError, match=r"openocd did not end in 0.5 s and was stopped; .* repeat with: x"):
+    tool("openocd", f"sleep 600 & echo $! > {tmp_path / 'pid'}\nwait\n")
+    monkeypatch.setattr(flash, "UPLOAD_S", 3)
+    with pytest.raises(BitflowError, match=r"openocd did not end in 3 s and was stopped; .* repeat with: x"):
         flash.flash(built["stm32f4"], Target(board("stm32f4"), built["stm32f4"].folder, "/dev/none"), "stlink", "x")
     child = int((tmp_path / "pid").read_text())
-    end = time.monotonic() + 5
+    end = time.monotonic() + 120
     while is_running(child) and time.monotonic() < end:
         time.sleep(0.05)
     assert not is_running(child)
@@ -202,11 +202,11 @@ def test_upload_that_is_interrupted_says_how_to_repeat(
         (sys.executable, "-c", code, "flash", "builtin:digits", "--board", "stm32f4", "--port", port),
         cwd=built["stm32f4"].folder.parents[2], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    end = time.monotonic() + 60
+    end = time.monotonic() + 300
     while not (tmp_path / "begun").exists() and time.monotonic() < end:
         time.sleep(0.05)
     running.send_signal(signal.SIGINT)
-    out, err = running.communicate(timeout=30)
+    out, err = running.communicate(timeout=300)
     assert (running.returncode, out) == (1, "")
     assert "the upload was interrupted" in err
     assert "again: bitflow flash" in err

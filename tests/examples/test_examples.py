@@ -217,7 +217,7 @@ def test_script_must_say_what_the_host_says(networks, large, toolchain, tmp_path
     shutil.copy(EXAMPLES / "micropython_script" / "main.py", tmp_path)
     paths = {**os.environ, "MICROPYPATH": str(builder.module("x64").path.parent)}
     command = (toolchain.unix, "main.py")
-    done = subprocess.run(command, cwd=tmp_path, env=paths, capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(command, cwd=tmp_path, env=paths, capture_output=True, text=True, check=True, timeout=300)
     assert done.stdout.splitlines() == want
 
 

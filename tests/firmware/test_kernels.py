@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -71,7 +71,7 @@ def _few_tries() -> Iterator[None]:
 @pytest.mark.parametrize("seeds", parts(LAYERS, 70))
 @pytest.mark.parametrize("name", EVERY + IN_TURN)
 def test_every_kernel_must_give_the_reference_s_words(
-    name: str, seeds: range, firmware: Callable[[str], Built]
+    name: str, seeds: Sequence[int], firmware: Callable[[str], Built]
 ) -> None:
     """The sample has each kernel. What differs is named by seed and kernel, and the others are tried in any case."""
     elf, lane_words = firmware(name).elf, core_of(board(name).cpu).lane_words

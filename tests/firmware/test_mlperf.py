@@ -25,22 +25,25 @@ from bitflow.synthetic.single_layers import parse, single_layer
 from bitflow_hil.devices.emulator import Emulator
 
 PERFORMANCE_S = 10.0
+PATIENCE_S = 120.0
 
 
 class Client:
     """What the protocol's runner does with a device under test."""
 
     def __init__(self, port: str) -> None:
-        self.port = serial.Serial(port, 115200, timeout=0.5)
-        while self.port.readline():  # a board that was just started says m-init-done, m-ready
-            pass
-        self.port.timeout = 20
+        self.port = serial.Serial(port, 115200, timeout=PATIENCE_S)
         self.profile = self.tell("profile")
+        while not self.profile[0].startswith("m-profile-"):  # a board that was just started says m-init-done, m-ready
+            self.profile = self.answer("profile")
 
     def tell(self, command: str) -> list[str]:
         """The lines of an answer, without the last one."""
         assert len(command) < 80
         self.port.write(f"{command}%".encode("ascii"))
+        return self.answer(command)
+
+    def answer(self, command: str) -> list[str]:
         lines = []
         while (line := self.port.readline().decode("ascii").rstrip("\r\n")) != "m-ready":
             assert line, f"no m-ready after {command}"

@@ -102,7 +102,7 @@ def differences(target: Board, elf: Path, seeds: Sequence[int]) -> tuple[dict[in
 @pytest.mark.parametrize("seeds", parts(SEEDS, 140))
 @pytest.mark.parametrize("name", EMULATED)
 def test_random_networks_must_equal_the_host(
-    name: str, seeds: range, firmware: Callable[[str], Built], v6m: Path
+    name: str, seeds: Sequence[int], firmware: Callable[[str], Built], v6m: Path
 ) -> None:
     found, left = differences(board(name), firmware(name).elf, seeds)
     if left and name == "qemu-m0":

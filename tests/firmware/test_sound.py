@@ -13,7 +13,7 @@ COMMAND = [sys.executable, "-c", "from bitflow.cli.app import main; main()"]
 
 
 def bitflow(*arguments: str, cwd: Path) -> str:
-    run = subprocess.run([*COMMAND, *arguments], cwd=cwd, capture_output=True, text=True, check=False, timeout=300)
+    run = subprocess.run([*COMMAND, *arguments], cwd=cwd, capture_output=True, text=True, check=False, timeout=600)
     assert run.returncode == 0, run.stderr
     return run.stdout
 

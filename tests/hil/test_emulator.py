@@ -43,7 +43,7 @@ def endless(tmp_path: Path) -> Path:
 
 
 def gone(pid: int) -> bool:
-    end = time.monotonic() + 5
+    end = time.monotonic() + 120
     while time.monotonic() < end:
         try:
             if "Z" in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:1]:
@@ -54,7 +54,7 @@ def gone(pid: int) -> bool:
     return False
 
 
-WAITS = "time.sleep(60)"
+WAITS = "time.sleep(600)"
 ENDINGS = [(end, None) for end in ("", "raise SystemExit(3)", "1 / 0", "os.abort()", "os._exit(1)")]
 
 
@@ -105,14 +105,14 @@ def test_silent_firmware_is_given_up(endless: Path) -> None:
 def test_emulator_that_dies_is_noticed(tmp_path: Path) -> None:
     elf = tmp_path / "none.elf"
     with pytest.raises(DeviceError, match=r"QEMU ended with 1: .*none"), Emulator(board("qemu-m4"), elf) as emulator:
-        Device(SerialTransport(emulator.port), patience_s=1)
+        Device(SerialTransport(emulator.port), patience_s=5)
 
 
 @needs_qemu
 def test_emulator_that_dies_later_is_noticed(endless: Path) -> None:
     with pytest.raises(DeviceError, match="QEMU ended with -9"), Emulator(board("qemu-m4"), endless) as emulator:
         os.kill(emulator.pid, signal.SIGKILL)
-        Device(SerialTransport(emulator.port), patience_s=1)
+        Device(SerialTransport(emulator.port), patience_s=5)
 
 
 def test_missing_qemu_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

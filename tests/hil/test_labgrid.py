@@ -84,7 +84,7 @@ def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def wait_until(holds) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 300
     while not holds():
         assert time.monotonic() < end
         time.sleep(0.2)
@@ -120,7 +120,7 @@ def test_board_is_nobody_elses_until_it_is_given_back() -> None:
         third = subprocess.Popen((sys.executable, "-c", code), stdout=subprocess.PIPE, text=True)
         with pytest.raises(subprocess.TimeoutExpired):
             third.wait(3)
-    assert third.communicate(timeout=60)[0].strip() in (first, second)
+    assert third.communicate(timeout=300)[0].strip() in (first, second)
 
 
 def test_places_are_given_back_after_an_error(here: str) -> None:

@@ -125,7 +125,7 @@ def test_browser_must_have_nothing_to_complain_of(tmp_path: Path) -> None:
         ]
         words += ["--no-sandbox"] if os.geteuid() == 0 else []
         words += ["--dump-dom", f"file://{tmp_path}/report.html"]
-        found = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60)
+        found = subprocess.run(words, capture_output=True, text=True, check=True, timeout=300)
         assert "Confusion matrix" in found.stdout
         return "\n".join(line for line in found.stderr.splitlines() if "CONSOLE" in line)
 

@@ -35,7 +35,7 @@ def test_marked_for_another(device):
 def checks(board: str, folder: Path, *arguments: str, where: Path | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--bitflow-board", board, *arguments]
     words = ["--rootdir", str(folder if where else ROOT / "hil"), str(where or ROOT / "hil" / "checks")]
-    return subprocess.run([*command, *words], cwd=folder, capture_output=True, text=True, check=False, timeout=300)
+    return subprocess.run([*command, *words], cwd=folder, capture_output=True, text=True, check=False, timeout=600)
 
 
 def test_checks_must_pass_on_an_emulated_board(tmp_path: Path) -> None:

@@ -247,7 +247,7 @@ def test_two_processes_must_share_a_study(tmp_path: Path) -> None:
         def train(*arguments, **options):
             done.append(1)
             (folder / name).touch()
-            limit = time.monotonic() + 60
+            limit = time.monotonic() + 300
             while not (folder / other).exists() and time.monotonic() < limit:
                 time.sleep(0.01)
             return original(*arguments, **options)
@@ -258,7 +258,7 @@ def test_two_processes_must_share_a_study(tmp_path: Path) -> None:
     """
     names = (("a", "b"), ("b", "a"))
     both = [_python(code.format(folder=str(tmp_path), name=name, other=other)) for name, other in names]
-    says = [process.communicate(timeout=100)[0] for process in both]
+    says = [process.communicate(timeout=600)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0]
     counts = [int(text.split()[0]) for text in says]
     assert min(counts) >= 1

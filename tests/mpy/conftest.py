@@ -11,25 +11,39 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from torch import nn
 
 import bitflow
+from bitflow import bits
 from bitflow.boards import board
 from bitflow.deploy import micropython_build as builder
 from bitflow.deploy import micropython_source as sources
 from bitflow.engines.host import HostEngine
+from bitflow.geometry import InputSpec, Shape, Window
 from bitflow.image.bfn import save
-from bitflow.ir import PackedNetwork
+from bitflow.ir import (
+    BatchShift,
+    BinaryConv,
+    BinaryDense,
+    InputConv,
+    IntegerLayer,
+    IntegerNetwork,
+    PackedNetwork,
+    Scores,
+)
 from bitflow.learn.data.sources import load_data
 from bitflow.learn.networks.architectures import build as architecture
+from bitflow.lower.pack import pack
 from bitflow.nn import BinaryConv2d, BinaryLinear, InputConv2d, Sign
 from bitflow_hil.devices.emulator import Emulator
 from bitflow_hil.devices.repl import Repl
 
 SCRIPTS = Path(__file__).parent / "device"
-PATIENCE_S = 120
+PATIENCE_S = 600  # of a computer that is very busy: what hangs is ended
+ON_THE_HOST = "endless.bfn"  # too large for boards
 
 
 class Port(Protocol):
@@ -49,8 +63,9 @@ class UnixPort:
     files: Path
 
     def _start(self, script: str) -> subprocess.Popen[str]:
+        command = [self.program, "-X", "heapsize=32m", SCRIPTS / f"{script}.py"]
         return subprocess.Popen(
-            [self.program, SCRIPTS / f"{script}.py"], cwd=self.files, env={**os.environ, "MICROPYPATH": self.path},
+            command, cwd=self.files, env={**os.environ, "MICROPYPATH": self.path},
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
 
@@ -84,7 +99,7 @@ class EmulatedPort:
 
 
 def large_network() -> PackedNetwork:
-    """About 100 KB, and enough work for Ctrl-C to come in between."""
+    """About 100 KB."""
     torch.manual_seed(0)
     body: list[nn.Module] = []
     for _ in range(20):
@@ -93,6 +108,30 @@ def large_network() -> PackedNetwork:
         InputConv2d(1, 64, 3, padding=1), nn.BatchNorm2d(64), Sign(), *body, nn.Flatten(), BinaryLinear(64 * 576, 4)
     )
     return bitflow.fuse(module.eval(), input_shape=(24, 24, 1))
+
+
+def slow_network(side: int) -> PackedNetwork:
+    """So much work that Ctrl-C comes before its end, however busy the computer is.
+
+    40 layers, 9,216 operations a pixel in each.
+    """
+    rng = np.random.default_rng(0)
+    same, smaller = Window((3, 3), (1, 1), (1, 1, 1, 1)), Window((5, 5), (5, 5))
+    spec = InputSpec(Shape(side, side, 1))
+
+    def signs(*shape: int) -> npt.NDArray[np.int8]:
+        return bits.sign(rng.integers(-1, 1, shape))
+
+    shift = BatchShift(np.zeros(32, np.int32))
+    found = [IntegerLayer("first", InputConv(spec.shape, signs(32, 3, 3, 1), same, spec), shift)]
+    for number, window in enumerate([same] * 40 + [smaller] * 3):
+        source = found[-1].output_map(last=False).shape
+        conv = BinaryConv(source, signs(32, *window.kernel, 32), window)
+        found.append(IntegerLayer(f"layer {number}", conv, shift))
+    source = found[-1].output_map(last=False).shape
+    dense = BinaryDense(source, signs(2, source.height, source.width, 32))
+    found.append(IntegerLayer("scores", dense, Scores(np.ones(2, np.int32), np.zeros(2, np.int32))))
+    return pack(IntegerNetwork("slow", spec, tuple(found)))
 
 
 @pytest.fixture(scope="session")
@@ -118,12 +157,14 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / f"{name}.images").write_bytes(np.ascontiguousarray(images).tobytes())
         (folder / f"{name}.scores").write_bytes(HostEngine(network).scores(images).astype("<i4").tobytes())
     save(large_network(), folder / "large.bfn")
+    save(slow_network(160), folder / "long.bfn")
+    save(slow_network(1000), folder / ON_THE_HOST)
     return folder
 
 
 def prepare(port: str, files: Path, module: bytes | None) -> None:
     with Repl(port) as repl:
-        for file in sorted(files.iterdir()):
+        for file in sorted(file for file in files.iterdir() if file.name != ON_THE_HOST):
             repl.put(file.read_bytes(), file.name)
         if module is not None:
             repl.make_folder("lib")

@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -32,12 +31,12 @@ DIGITS = builtin_model("digits").stat().st_size  # bytes
 
 def command(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     call = [sys.executable, "-c", "from bitflow.cli.app import main; main()", *words]
-    return subprocess.run(call, cwd=cwd, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(call, cwd=cwd, capture_output=True, text=True, timeout=600, check=False)
 
 
 def mpremote(port: str, *words: str, cwd: Path | None = None) -> str:
     call = [sys.executable, "-m", "mpremote", "connect", port, *words]
-    done = subprocess.run(call, cwd=cwd, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(call, cwd=cwd, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -149,7 +148,7 @@ def test_emulate_must_serve_a_repl_with_bitflow(toolchain: Source, tmp_path: Pat
             said = _type(port, [line[4:] for line in block.splitlines() if line.startswith(">>> ")])
         finally:
             process.send_signal(signal.SIGINT)
-            process.wait(timeout=20)
+            process.wait(timeout=300)
     assert said == block
 
 
@@ -158,12 +157,12 @@ def _type(port: str, lines: list[str]) -> str:
     transport = SerialTransport(port)
     prompt = b"\r\n>>> "
     try:
-        time.sleep(0.3)  # the banner, and a prompt or two
-        transport.serial.read(transport.serial.in_waiting)
+        transport.serial.write(b"print('re' + 'ady')\r")  # what comes before is the banner, and a prompt or two
+        transport.read_until(1, b"ready" + prompt, timeout=600)
         seen = ">>> "
         for line in lines:
             transport.serial.write(line.encode() + b"\r")
-            seen += transport.read_until(1, prompt, timeout=10).decode()
+            seen += transport.read_until(1, prompt, timeout=600).decode()
         return seen.replace("\r\n", "\n").removesuffix(">>> ")
     finally:
         transport.close()

@@ -30,7 +30,7 @@ def test_network_in_romfs_is_used_in_place(toolchain: Source, tmp_path: Path) ->
     (tmp_path / "script.py").write_text(IN_PLACE)
     path = {**os.environ, "MICROPYPATH": str(builder.module("x64").path.parent)}
     command = [toolchain.unix, "script.py"]
-    found = subprocess.run(command, cwd=tmp_path, env=path, capture_output=True, text=True, timeout=60, check=False)
+    found = subprocess.run(command, cwd=tmp_path, env=path, capture_output=True, text=True, timeout=300, check=False)
     assert (found.stdout.strip(), found.stderr) == ("digits True", "")
 
 

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import hashlib
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from bitflow import resources
 from bitflow.errors import DeviceError
+from bitflow.files import digest, locked, write_atomic
 
 __all__ = ["PATIENCE_S", "folder", "held"]
 
 PATIENCE_S = 600.0
 """How long a test waits for a board that another test uses, seconds."""
-
-_LOOK_AGAIN_S = 0.1
 
 
 def folder() -> Path:
@@ -29,22 +25,14 @@ def folder() -> Path:
 @contextlib.contextmanager
 def held(name: str, patience_s: float = PATIENCE_S, place: Path | None = None) -> Iterator[None]:
     """Hold the lock of a board or port. Raises DeviceError, which names the holder, after patience_s seconds."""
-    place = place or folder()
-    place.mkdir(parents=True, exist_ok=True)
     # A port is a path or a URL, which cannot be a file name.
-    path = place / f"{hashlib.sha256(name.encode()).hexdigest()[:16]}.lock"
-    end = time.monotonic() + patience_s
-    with path.open("a+") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError:
-                if time.monotonic() >= end:
-                    file.seek(0)
-                    raise DeviceError(f"{name} is in use by process {file.read().strip() or 'unknown'}") from None
-                time.sleep(_LOOK_AGAIN_S)
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+    path = (place or folder()) / f"{digest(name)[:16]}.lock"
+    holder = path.with_suffix(".holder")
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(locked(path, max(patience_s, 0)))
+        except TimeoutError:
+            who = holder.read_text() if holder.exists() else "unknown"
+            raise DeviceError(f"{name} is in use by process {who}") from None
+        write_atomic(holder, str(os.getpid()))
         yield

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import platform
 import subprocess
@@ -13,6 +12,8 @@ from typing import Any
 
 from bitflow._version import __version__
 from bitflow.errors import InputError
+from bitflow.files import digest, locked
+from bitflow_hil.devices import lock
 
 __all__ = ["append", "last", "read", "surroundings"]
 
@@ -54,8 +55,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 def append(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
     """Append one line per record; runs that write at the same time do not mix lines."""
-    with path.open("a", encoding="utf-8") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with locked(lock.folder() / f"{digest(str(path.resolve()))[:16]}.lock"), path.open("a", encoding="utf-8") as file:
         file.write("".join(json.dumps(record) + "\n" for record in records))
 
 

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bitflow.files import write_atomic
+
 __all__ = ["Demands", "HilResult", "Mismatch", "Samples", "junit", "shortfalls", "write_junit", "write_text"]
 
 
@@ -174,6 +176,4 @@ def write_junit(results: Sequence[tuple[HilResult, float]], path: Path, errors: 
 
 def write_text(text: str, path: Path) -> None:
     """Write a file and rename it into place: a reader never sees half of it."""
-    beside = path.with_name(f".{path.name}.new")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)
+    write_atomic(path, text)

@@ -10,6 +10,7 @@ import typer
 from bitflow.cli import options, output
 from bitflow.cli.context import Context
 from bitflow.emit import romfs as writer
+from bitflow.files import write_atomic
 from bitflow.geometry import require
 from bitflow.image.bfn import Image
 
@@ -31,8 +32,6 @@ def romfs(
     networks = [here.network(model) for model in wanted]
     require(len({network.name for network in networks}) == len(networks), "two networks have the same name")
     content = writer.romfs({f"{network.name}.bfn": Image.of(network).data for network in networks})
-    beside = out.with_name(f".{out.name}.new")
-    beside.write_bytes(content)
-    beside.replace(out)
+    write_atomic(out, content)
     names = ", ".join(f"/rom/{network.name}.bfn" for network in networks)
     output.note(f"wrote {out}: {len(content)} bytes with {names}")

@@ -14,6 +14,7 @@ import tomlkit
 from bitflow import project
 from bitflow.cli import output
 from bitflow.errors import MissingError
+from bitflow.files import write_atomic
 from bitflow.geometry import require
 from bitflow.learn.recipe import Recipe, recipe_for
 from bitflow.learn.search import pareto
@@ -48,16 +49,16 @@ def write_results(folder: Path, found: Search, texts: Mapping[str, str]) -> list
         "front": [one.number for one in pareto.front(tried)],
         "networks": [asdict(one) for one in tried],
     }
-    _replace(folder / "search.json", (json.dumps(facts, indent=2) + "\n").encode())
+    write_atomic(folder / "search.json", (json.dumps(facts, indent=2) + "\n").encode())
     pictures, names = None, ["search.json", "search.html"]
     try:
         light, dark = (search_plot.plot(tried, texts["title"], plan.limits, dark) for dark in (False, True))
         pictures = light, dark
-        _replace(folder / "pareto.png", light)
+        write_atomic(folder / "pareto.png", light)
         names.append("pareto.png")
     except MissingError as error:
         output.note(f"no plot: {error}")
-    _replace(folder / "search.html", search_page.render(tried, plan.limits, pictures, texts).encode())
+    write_atomic(folder / "search.html", search_page.render(tried, plan.limits, pictures, texts).encode())
     return names
 
 
@@ -93,9 +94,3 @@ def _with_recipe(text: str, recipe: Recipe, best: Tried, limits: Limits) -> str:
     if limits.milliseconds is not None:
         found["budget"]["latency_ms"] = limits.milliseconds
     return tomlkit.dumps(found)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    beside = path.with_name(f".{path.name}.new")
-    beside.write_bytes(content)
-    beside.replace(path)

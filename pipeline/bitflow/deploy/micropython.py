@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from bitflow.deploy import micropython_build as builder
 from bitflow.deploy.micropython_build import Module
 from bitflow.engines.self_test import self_test
 from bitflow.errors import CheckFailed, DeviceError, InputError
+from bitflow.files import file_name
 from bitflow.image.bfn import Image, save
 from bitflow.ir import PackedNetwork
 from bitflow_hil.devices import emulator, ports
@@ -137,7 +137,7 @@ def package(module: Module, out: Path) -> Path:
 
 
 def _folder(network: PackedNetwork, board: Board, project_folder: Path) -> Path:
-    name = re.sub(r"[^A-Za-z0-9_-]+", "-", network.name).strip("-") or "model"
+    name = file_name(network.name)
     return project_folder / ".bitflow" / "micropython" / name / board.name
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from bitflow.emit.text import rows
 from bitflow.emit.view import model_view
 from bitflow.engines.self_test import self_test as noise_test
 from bitflow.errors import InputError
+from bitflow.files import digest, write_atomic
 from bitflow.ir import PackedNetwork
 from bitflow.planner.plan import Plan
 
@@ -78,8 +78,8 @@ def generate_platformio(
     own = {f"src/{name}": text for name, text in render_model(network, prefix, plan).items()}
     image, scores = self_test or noise_test(network)
     view = model_view(network, prefix, plan)
-    digest = hashlib.sha256("\0".join(f"{name}\0{text}" for name, text in sorted((files | own).items())).encode())
-    view = replace(view, build_id=digest.hexdigest()[:8])
+    content = digest(*(word for name_and_text in sorted((files | own).items()) for word in name_and_text))
+    view = replace(view, build_id=content[:8])
     test_input = rows(np.ascontiguousarray(image).view(np.uint8).reshape(-1), per_row=16)
     for name in ("firmware_model.h", "firmware_model.c"):
         own[f"src/{name}"] = render(
@@ -127,8 +127,6 @@ def _write(out: Path, files: dict[str, str]) -> None:
             if path.exists() and path.read_text() == text:
                 continue
             path.parent.mkdir(parents=True, exist_ok=True)
-            beside = path.with_name(f".{path.name}.new")
-            beside.write_text(text)
-            beside.replace(path)
+            write_atomic(path, text)
     except OSError as error:
         raise InputError(f"cannot write {error.filename}: {error.strerror}") from error

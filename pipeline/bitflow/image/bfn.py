@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bitflow.errors import ImageError, InputError
+from bitflow.files import write_atomic
 from bitflow.image.format import MAX_BYTES, Record
 from bitflow.image.read import decode
 from bitflow.image.write import Placed, encode, place, record
@@ -59,14 +59,7 @@ def _image(same: _Same) -> Image:
 
 def save(network: PackedNetwork, path: str | Path) -> None:
     """Write a `.bfn`. The file is renamed into place, so that nobody sees it half written."""
-    path = Path(path)
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, delete=False) as file:
-            file.write(Image.of(network).data)
-        Path(file.name).chmod(0o644)
-        Path(file.name).replace(path)
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}") from error
+    write_atomic(path, Image.of(network).data)
 
 
 def load(path: str | Path) -> PackedNetwork:

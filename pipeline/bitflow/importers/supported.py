@@ -1,4 +1,4 @@
-"""The supported operations as a Markdown page. `make docs` writes docs/layers.md; a test checks it."""
+"""The supported operations as a Markdown page, made from the code: `make docs` writes it, a test checks it."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitflow.errors import InputError
+from bitflow.files import write_atomic
 from bitflow.geometry import require
 from bitflow.show import confusion, html, training_plots
 from bitflow.show.training_plots import DARK, LIGHT, PANELS
@@ -191,8 +192,6 @@ def _write(folder: Path, files: Mapping[str, bytes]) -> None:
         if "confusion.png" not in files:
             (folder / "confusion.png").unlink(missing_ok=True)  # from an older run
         for name, content in files.items():
-            beside = folder / f".{name}.new"
-            beside.write_bytes(content)
-            beside.replace(folder / name)
+            write_atomic(folder / name, content)
     except OSError as error:
         raise InputError(f"{folder}: cannot be written ({error.strerror})") from error

@@ -1,19 +1,15 @@
 # Ctrl-C ends a run between two layers; the model goes on afterwards. Whoever runs this sends it after "running".
+# The run alone would take minutes, so that no load of the computer lets it end before Ctrl-C is there.
 import bitflow
-import time
+import sys
 
-m = bitflow.Model("large.bfn")
+m = bitflow.Model("endless.bfn" if sys.platform == "linux" else "long.bfn")
 image = bytes(m.info()["input_bytes"])
-start = time.ticks_us()
-label = m.predict(image)
-whole = time.ticks_diff(time.ticks_us(), start)
-start = time.ticks_us()
+first = bytes(m.hidden(0, image))  # runs the first layer alone
 try:
     print("running")
     m.predict(image)
     print("it ran to its end")
 except KeyboardInterrupt:
-    part = time.ticks_diff(time.ticks_us(), start)
-    assert part < whole * 9 // 10, (part, whole)
-    assert m.predict(image) == label
+    assert bytes(m.hidden(0, image)) == first
     print("ok")

@@ -6,9 +6,7 @@ run code.
 
 from __future__ import annotations
 
-import os
 import pickle
-import tempfile
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -20,6 +18,7 @@ import torch
 from torch import nn
 
 from bitflow.errors import InputError
+from bitflow.files import written
 from bitflow.geometry import ChannelOrder, InputSpec, Shape
 from bitflow.learn.networks import architectures
 
@@ -51,14 +50,8 @@ class ModelFile:
 def write(path: Path, content: Mapping[str, Any]) -> None:
     """Save with torch and rename into place, so that `path` is complete at every moment."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            torch.save(dict(content), file)
-        Path(beside).replace(path)
-    except BaseException:
-        Path(beside).unlink(missing_ok=True)
-        raise
+    with written(path) as beside, beside.open("wb") as file:
+        torch.save(dict(content), file)
 
 
 def read(path: Path, kind: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bitflow.errors import InputError, MissingError
+from bitflow.files import write_atomic
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -41,9 +42,7 @@ class History:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             kept = [row for row in self.rows() if row["epoch"] <= keep]
-            beside = self._path.with_name(f".{self._path.name}.new")
-            beside.write_text(_lines([COLUMNS, *map(_cells, kept)]), encoding="utf-8")
-            beside.replace(self._path)
+            write_atomic(self._path, _lines([COLUMNS, *map(_cells, kept)]))
         except OSError as error:
             raise InputError(f"{self._path}: cannot be written ({error.strerror})") from error
 

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bitflow.errors import InputError
+from bitflow.files import write_atomic
 from bitflow.geometry import require
 from bitflow.learn.data.dataset import Dataset, Split
 from bitflow.learn.data.loader import Loader
@@ -332,11 +333,5 @@ def _finish(run: _Run, data: Dataset, interrupted: bool, test: bool) -> Result:
         interrupted,
     )
     if run.place.first:
-        _write_text(run.folder / "metrics.json", json.dumps(result.facts(), indent=2) + "\n")
+        write_atomic(run.folder / "metrics.json", json.dumps(result.facts(), indent=2) + "\n")
     return result
-
-
-def _write_text(path: Path, text: str) -> None:
-    beside = path.with_name(f".{path.name}.new")
-    beside.write_text(text)
-    beside.replace(path)

@@ -1,7 +1,7 @@
 """Which four filters make a quad: the search that makes the patterns' sizes fit the adders' steps.
 
-Any grouping gives the same bits. But an adder takes the entries of a pattern in steps of 32, 16 and 8, and what does not
-fill the last one are planes of zeros; so filters change places between quads as long as that makes lists cheaper.
+Any grouping gives the same bits. But an adder takes the entries of a pattern in steps of 32, 16 and 8, and what does
+not fill the last one are planes of zeros; so filters change places between quads as long as that makes lists cheaper.
 """
 
 from __future__ import annotations
