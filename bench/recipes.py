@@ -1,4 +1,4 @@
-"""The figures of the recipes: trained by `learn.run`, fused, and every test image run through the C library.
+"""The figures of the recipes: trained by `learn.training.run`, fused, and every test image run through the C library.
 
 python -m bench.recipes bitflow-lenet idx:mnist [--seeds 1,2,3] [--minutes 10] [--keep]
 python -m bench.recipes bitflow-hands signs:photos --size 64x64x3 --twin

@@ -136,7 +136,7 @@ def test_middle_layers_of_bitflow_must_have_no_float_operation() -> None:
     assert np.prod([cost(found["xnor"][at]).binary_operations for at in (0, -1)]) == 0
 
 
-# Every option of `learn.layers` at least once.
+# Every option of `learn.networks.layers` at least once.
 DESCRIBED = [
     (
         "conv3x3:16 conv3x3:16/pool2 res3x3:16 res3x3:16/pool2/shift conv3x3:32/groups2/bitpool2 dense:40/shift",
