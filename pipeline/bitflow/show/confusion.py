@@ -25,7 +25,7 @@ def counted(truth: Labels, found: Labels, classes: int) -> Counts:
 
 
 def matrix(counts: Counts, names: Sequence[str]) -> dict[str, Any]:
-    """Counts for a template: each cell with its strength, 0 to 60, by its share of the row; the right share of each row.
+    """Counts for a template: each cell with its strength, 0 to 60, by share of the row; the right share of each row.
 
     `tall` is set if a name is too long to be written horizontally above its column.
     """
