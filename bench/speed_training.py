@@ -1,8 +1,8 @@
 """`python -m bench.speed_training`: images a second of training, beside plain PyTorch in the same shape.
 
 BitFlow is the whole run of `learn.training.train`: its moves of the pictures, schedule and checkpoints. The float one
-is the loop that one writes first: Adam, cross entropy, nothing else; its maps lie with the channels last, as BitFlow's do,
-which is the quicker layout. Both get the same random pictures, the rounds are interleaved and the median of each is
+is the loop that one writes first: Adam, cross entropy, nothing else; its maps have the channels last, as BitFlow's do,
+which is the faster layout. Both get the same random pictures, the rounds are interleaved and the median of each is
 taken. Prints, and asserts nothing; the aim is a ratio of at least 0.7.
 """
 
