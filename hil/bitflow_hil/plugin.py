@@ -7,8 +7,8 @@ pytest -n 3 --bitflow-board qemu-m3,qemu-m4,stm32h7             the same, the bo
 
 Fixtures: `device`, a bitflow_hil.devices.device.Device that runs the network; `bitflow_board`, its row of the board
 table; `bitflow_network`, the network of --bitflow-model. The mark bitflow_board("stm32h7", "qemu-m7") limits a test to
-the boards that it names. Tests of a board that is not plugged in are skipped. A board or port serves one test at a
-time, across all processes.
+these boards. Tests for a board that is not plugged in are skipped. A board or port serves one test at a time, across
+all processes.
 """
 
 from __future__ import annotations
@@ -34,15 +34,18 @@ __all__ = [
     "pytest_xdist_make_scheduler",
 ]
 
-_MARK = "bitflow_board(*names): run the test on these boards of --bitflow-board alone"
+_MARK = "bitflow_board(*names): run the test only on these boards of --bitflow-board"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("bitflow")
     group.addoption(
-        "--bitflow-board", metavar="NAME[,NAME...]", default="qemu-m4", help="boards, by commas (see: bitflow boards)"
+        "--bitflow-board",
+        metavar="NAME[,NAME...]",
+        default="qemu-m4",
+        help="boards, separated by commas (see: bitflow boards)",
     )
-    group.addoption("--bitflow-port", metavar="URL", help="serial port of the board, where it is one, and runs")
+    group.addoption("--bitflow-port", metavar="URL", help="serial port of a single board that runs its firmware")
     group.addoption("--bitflow-model", metavar="MODEL", default="builtin:digits", help="network on the boards")
 
 
@@ -54,13 +57,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Boards at the same time: all tests of a board go to one of pytest-xdist's workers, which builds it once.
+    """Run boards at the same time: all tests for a board go to one of pytest-xdist's workers, which builds it once.
 
-    None, pytest-xdist's own way, for one board and where --dist asks for another one.
+    None, for pytest-xdist's own scheduler, with a single board, and if --dist asks for another one.
     """
     from bitflow.boards import board
 
-    # The longest first: qemu-m0-4m is not qemu-m0.
+    # The longest name first: qemu-m0-4m is not qemu-m0.
     names = sorted((board(name).name for name in _names(config)), key=len, reverse=True)
     if len(names) < 2 or config.getoption("dist") != "load":
         return None
@@ -87,7 +90,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def _params(metafunc: pytest.Metafunc) -> list[object]:
-    """The boards that a test runs on; one that it must not run on where no other is left, to say why it is skipped."""
+    """The boards for a test. If none is left, one that it must not run on, to say why the test is skipped."""
     from bitflow.boards import board
 
     names = [board(name).name for name in _names(metafunc.config)]
@@ -129,7 +132,7 @@ def device(
 ) -> Iterator[Device]:
     """A device that runs the network: at --bitflow-port, the board that is plugged in, or an emulated one.
 
-    Skips where no such board is plugged in. The board is locked as long as the device is used.
+    Skips if no such board is plugged in. The board is locked while the device is used.
     """
     from bitflow.deploy.build import build
     from bitflow.errors import DeviceError

@@ -12,8 +12,8 @@ In eval mode a layer convolves with *exact* +-1 weights and multiplies the **res
 |latent weight|. If the weights held the factor, float32 would give several values for one integer accumulator,
 depending on batch and memory layout, and no network fused from the module could be exact.
 
-Sources: straight-through estimator with clipping, Hubara et al., "Binarized Neural Networks", 2016; scaling factor,
-Rastegari et al., "XNOR-Net", 2016.
+Sources: the straight-through estimator with clipping, Hubara et al., "Binarized Neural Networks", 2016; the scaling
+factor, Rastegari et al., "XNOR-Net", 2016.
 """
 
 from __future__ import annotations
@@ -207,16 +207,14 @@ class _Convolution(_BinaryLayer):
 
 
 class InputConv2d(_Convolution):
-    """First layer: 8-bit pixels minus the zero point, convolved with +-1 weights (weight_bits=8: int8 ones).
+    """First layer: 8-bit pixels minus the zero point, convolved with +-1 weights.
 
     In: float [N, in_channels, H, W] of whole numbers 0..255 (or -128..127). Out: float [N, out_channels, H', W'].
     A padded tap has the zero point's value, so it does not count.
-
     kernel_size, stride, dilation: an int or (rows, columns).
     padding: an int, (rows, columns) or (top, left, bottom, right).
     scaled: False leaves out alpha: the outputs are integers, which can be added.
-
-    Raises ValueError if the channels cannot be split into the groups.
+    weight_bits: 1: +-1; 8: int8. ValueError if the channels cannot be split into the groups.
     """
 
     def __init__(
@@ -251,12 +249,8 @@ class BinaryConv2d(_Convolution):
     """Convolution of +-1 with +-1 weights.
 
     In: float [N, in_channels, H, W] of +-1. Out: float [N, out_channels, H', W'].
-
-    padding_value: value of a padded tap: -1 (the cheapest on a device: a bit 0), +1, or 0 (as in torch: the tap does
-        not count).
-
-    The other arguments are those of InputConv2d. Raises ValueError for another padding value, and if the channels
-    cannot be split into the groups.
+    padding_value: of a padded tap: -1 (cheapest on a device: a bit 0), +1, or 0 (as in torch: it does not count); else
+        ValueError. The rest as InputConv2d.
     """
 
     def __init__(
@@ -290,12 +284,7 @@ class BinaryConv2d(_Convolution):
 
 
 class InputConv1d(InputConv2d):
-    """InputConv2d over sequences: float [N, in_channels, W] -> [N, out_channels, W'], kernel 1 x kernel_size.
-
-    On a device such a sequence is a map of height 1.
-
-    padding: an int or (left, right).
-    """
+    """InputConv2d over sequences [N, channels, W], maps of height 1 on a device. padding: an int or (left, right)."""
 
     def __init__(
         self,
@@ -318,10 +307,7 @@ class InputConv1d(InputConv2d):
 
 
 class BinaryConv1d(BinaryConv2d):
-    """BinaryConv2d over sequences [N, channels, W].
-
-    padding: an int or (left, right).
-    """
+    """BinaryConv2d over sequences [N, channels, W]. padding: an int or (left, right)."""
 
     def __init__(
         self,
@@ -347,10 +333,7 @@ class BinaryLinear(_BinaryLayer):
     """Fully connected layer of +-1 with +-1 weights. In: float [N, in_features]. Out: float [N, out_features].
 
     Alpha is one number for the whole layer. So the logits of a last layer have the order of the integers: a tie of two
-    integer scores is a tie of the logits, and the device needs no scale per class.
-
-    weight_bits: 1: +-1; 8: int8 weights.
-    scaled: False leaves out alpha.
+    integer scores is a tie of the logits, and the device needs no scale per class. scaled: False leaves out alpha.
     """
 
     def __init__(

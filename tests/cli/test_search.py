@@ -126,7 +126,7 @@ def test_the_same_command_must_go_on(searched: Path) -> None:
         (["--max-flash", "12 apples"], 2, "--max-flash '12 apples' is not a number with one of B, K"),
         (["--max-latency", "3"], 2, "--max-latency '3' is not a number"),
         (["--time", "0h"], 2, "--time '0h' is not"),
-        (["--trials", "0"], 2, "0 trials find nothing"),
+        (["--trials", "0"], 2, "0 trials: at least 1 is needed"),
         (["--base", "bitflow-tinny"], 2, "did you mean bitflow-tiny"),
         (["--base", "conv3x3:8/pool9 conv3x3:8"], 2, "as small as 8x8"),
         (["--board", "host", "--max-latency", "1ms"], 2, "cannot be predicted"),

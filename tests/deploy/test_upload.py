@@ -114,7 +114,7 @@ def test_commands_are_those_of_the_tools() -> None:
 
 
 def test_method_of_another_board_is_refused() -> None:
-    with pytest.raises(InputError, match="cannot be flashed by uf2; it can by stlink, pyocd"):
+    with pytest.raises(InputError, match="cannot be flashed by uf2, only by stlink, pyocd"):
         upload.method_for(board("stm32h7"), "uf2")
     with pytest.raises(InputError, match="cannot be flashed"):
         upload.method_for(board("host"), "auto")
@@ -174,7 +174,7 @@ def test_upload_that_fails_says_what_it_leaves_and_how_to_repeat(
     assert (done.returncode, done.stdout) == (1, "")
     assert f"openocd {says}" in done.stderr
     assert (
-        f"may hold a part of the firmware; again: bitflow flash builtin:digits --board stm32f4 --port {port}"
+        f"may hold part of the firmware; repeat with: bitflow flash builtin:digits --board stm32f4 --port {port}"
         in done.stderr
     )
 
@@ -184,7 +184,7 @@ def test_upload_that_hangs_is_stopped_with_its_children(
 ) -> None:
     tool("openocd", f"sleep 600 & echo $! > {tmp_path / 'pid'}\nwait\n")
     monkeypatch.setattr(flash, "UPLOAD_S", 3)
-    with pytest.raises(BitflowError, match=r"openocd did not end in 3 s and was stopped; .* again: x"):
+    with pytest.raises(BitflowError, match=r"openocd did not end in 3 s and was stopped; .* repeat with: x"):
         flash.flash(built["stm32f4"], Target(board("stm32f4"), built["stm32f4"].folder, "/dev/none"), "stlink", "x")
     child = int((tmp_path / "pid").read_text())
     end = time.monotonic() + 120
@@ -264,7 +264,7 @@ def test_port_tells_which_probe(monkeypatch: pytest.MonkeyPatch, tool: Callable[
 def test_two_boards_of_a_kind_are_listed(monkeypatch: pytest.MonkeyPatch, tool: Callable[[str, str], Path]) -> None:
     tool("openocd", BEHAVES)
     plug(monkeypatch, Port("/dev/ttyACM0", "0483:374e", "0039"), Port("/dev/ttyACM1", "0483:374e", "0040"))
-    listed = "2 ports look like stm32h7, say which: --port /dev/ttyACM0 or --probe 0039; --port /dev/ttyACM1"
+    listed = "2 ports look like stm32h7, choose one: --port /dev/ttyACM0 or --probe 0039; --port /dev/ttyACM1"
     with pytest.raises(InputError, match=listed):
         flash.ready(Target(board("stm32h7"), Path("dir")), "stlink")
 

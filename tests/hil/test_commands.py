@@ -209,7 +209,7 @@ def test_other_network_on_the_board_is_named(project: Path) -> None:
         (3, ("hil", "net.bfn", "--data", "npz:data.npz", "--board", "stm32h7"), "no stm32h7 is plugged in"),
         (2, ("hil", "net.bfn", "--board", "qemu-m3,qemu-m4", "--port", "/dev/none"), "--port belongs to one board"),
         (2, ("hil", "net.bfn", "--board", "qemu-m3,qemu-m3"), "twice"),
-        (2, ("hil", "net.bfn", "--data", "npz:data.npz", "--soak", "soon"), "no duration"),
+        (2, ("hil", "net.bfn", "--data", "npz:data.npz", "--soak", "soon"), "not a duration"),
         (2, ("hil", "net.bfn", "--data", "npz:data.npz", "--report", "none/r.html"), "no such folder"),
         (2, ("flash", "net.bfn", "--board", "qemu-m0", "--runtime", "micropython"), "no MicroPython for board"),
     ],

@@ -167,7 +167,7 @@ def test_soak_must_repeat_the_images_and_say_so_each_minute(task: Task) -> None:
 def test_soak_must_fail_on_a_mismatch(task: Task) -> None:
     result, _, _ = soaked(task, 40, wrong=True)
     assert result.mismatches == result.images
-    assert "have other scores on qemu-m4" in result.failures()[0]
+    assert "have different scores on qemu-m4" in result.failures()[0]
 
 
 def test_soak_must_not_take_a_full_stack(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,7 +183,7 @@ def test_duration_must_have_a_unit(text: str, seconds: float) -> None:
 
 @pytest.mark.parametrize("text", ["", "2", "h", "0s", "-1s", "1.5h", "2d", "²h"])
 def test_other_durations_must_be_refused(text: str) -> None:
-    with pytest.raises(InputError, match="no duration"):
+    with pytest.raises(InputError, match="not a duration"):
         duration(text)
 
 

@@ -142,7 +142,7 @@ def test_bad_cifar10_must_be_refused(tmp_path: Path) -> None:
 
     refused("has neither")
     (tmp_path / "data_batch_1").write_bytes(b"cos\nsystem\n(S'true'\ntR.")
-    refused("the version for Python is not read, take the binary one")
+    refused("the version for Python is not supported; use the binary one")
     for part in ("train", "test"):
         np.savez(tmp_path / f"{part}.npz", x=np.zeros((2, 32, 32), np.uint8), y=np.arange(2))
     refused(r"train\.npz: x must be uint8 \[N, 32, 32, 3\]")

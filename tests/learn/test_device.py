@@ -121,7 +121,7 @@ def test_what_cannot_be_must_be_refused(monkeypatch: pytest.MonkeyPatch) -> None
     with pytest.raises(MissingError, match="a space"):
         place(Recipe(device="cpu")).forward(torch.nn.Identity(), compiled=True)
     monkeypatch.setenv("WORLD_SIZE", "3")
-    with pytest.raises(InputError, match="cannot be shared out among 3"):
+    with pytest.raises(InputError, match="cannot be divided among 3"):
         place(Recipe(batch=64))
 
 

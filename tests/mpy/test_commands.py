@@ -85,7 +85,7 @@ def test_build_must_write_module_and_network(toolchain: Source, tmp_path: Path) 
     ("code", "words", "says"),
     [
         (2, ("flash", "--board", "qemu-m33"), "emulated are qemu-m3, qemu-m4, qemu-m7"),
-        (3, ("flash", "--board", "rp2040"), "say --port"),
+        (3, ("flash", "--board", "rp2040"), "use --port"),
         (3, ("flash", "--board", "rp2040", "--port", "/dev/none"), "/dev/none"),
         (2, ("hil", "--board", "host", "--data", "digits"), "no MicroPython for board host"),
     ],

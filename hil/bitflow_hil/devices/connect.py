@@ -1,4 +1,4 @@
-"""Ways to a board: at a port, where it is plugged in, or emulated while it is needed."""
+"""Connects to a board: at a port, plugged in, or emulated while it is needed."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ _BUILDING = threading.Lock()
 
 @contextlib.contextmanager
 def open_port(board: Board, port: str | None, build: Callable[[], Path]) -> Iterator[str]:
-    """The port: as given, of a farm, of the board that is plugged in, or of an emulated one that runs meanwhile.
+    """The port: `port`, one of a farm, that of the plugged-in board, or of an emulated board that runs meanwhile.
 
-    build: makes the firmware of an emulated board and says where its ELF is. Raises DeviceError where no such board is
-    plugged in, InputError for what is no device.
+    build: builds the firmware of an emulated board and returns the path of its ELF file.
+
+    Raises DeviceError if no such board is plugged in, InputError for a board that is not a device.
     """
     if port is not None and port.startswith(labgrid.PREFIX):
         with labgrid.place(port) as url:
@@ -40,12 +41,12 @@ def open_port(board: Board, port: str | None, build: Callable[[], Path]) -> Iter
     elif board.buildable:
         yield str(ports.find(board).device)
     else:
-        raise InputError(f"{board.name} is no device ({board.says})")
+        raise InputError(f"{board.name} is not a device ({board.says})")
 
 
 @contextlib.contextmanager
 def resuming(board: Board, port: str | None, build: Callable[[], Path]) -> Iterator[ResumingDevice]:
-    """The device there, connected again whenever it is lost; the next one at the port may speak text."""
+    """The device at this port, connected again whenever it is lost. Reset afterwards, so that it accepts text."""
     with (
         open_port(board, port, build) as url,
         ResumingDevice(lambda: Device(SerialTransport(url, board.baud))) as device,
@@ -56,7 +57,7 @@ def resuming(board: Board, port: str | None, build: Callable[[], Path]) -> Itera
 
 @contextlib.contextmanager
 def _own_copy(build: Callable[[], Path]) -> Iterator[Path]:
-    """A firmware that stays although PlatformIO may drop it when another board is built beside it."""
+    """A copy of the firmware: PlatformIO may delete its own when another board is built."""
     with tempfile.TemporaryDirectory(prefix="bitflow-") as folder:
         with _BUILDING:
             elf = Path(shutil.copy(build(), folder))

@@ -1,7 +1,7 @@
-"""A device at the other end of a line: ask it, send it images and networks, read what it computed.
+"""A device at the other end of a line: query it, send it images and networks, read its results.
 
-Every wait is bounded and every request is repeated a bounded number of times; a device that stays silent, was reset or
-answers wrongly is a DeviceError. Nothing that was lost, doubled or damaged on the way counts as an answer.
+Every wait is bounded, and every request is repeated a bounded number of times. A device that stays silent, was reset or
+answers wrongly raises DeviceError. Nothing that was lost, doubled or damaged on the way counts as an answer.
 """
 
 from __future__ import annotations
@@ -37,27 +37,29 @@ from bitflow_hil.link.transport import Transport
 __all__ = ["Device", "Run"]
 
 PATIENCE_S = 31.5
-"""How long a request waits for its answer, all attempts together: a long run needs long waits."""
+"""How long a request waits for its answer, all attempts together, seconds. A long run needs long waits."""
 
 HELLO_S = 7.5
-"""A device that is there says HELLO at once: no need to wait as long as for a slow network."""
+"""How long HELLO waits, seconds. A connected device answers it at once, unlike a run of a slow network."""
 
 HANDLER_INSTRUCTIONS = 5
-"""Instructions of the firmware's timer interrupt, which comes once in 2^24 ticks."""
+"""Instructions of the firmware's timer interrupt, which comes every 2^24 ticks."""
 
 INSTRUCTIONS_A_SECOND = 15_625_000
-"""QEMU with -icount shift=6: 64 ns an instruction."""
+"""QEMU with -icount shift=6: 64 ns per instruction."""
 
 _LAST = 1
-_STUCK = 6  # answers in a row that miss as many chunks as before
+_STUCK = 6  # successive answers in which as many chunks are missing as before
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a device made of one image: int32 scores [classes], and ticks of its timer while bf_run was running.
+    """A device's result for one image.
 
-    seconds: from the first byte that was sent to the scores, as the host saw it. Two images are on their way at a time:
-    it contains the wait for the one before.
+    scores: int32 [classes].
+    ticks: ticks of its timer during bf_run.
+    seconds: from the first byte sent to the scores, as seen by the host. Two images are in flight at a time, so this
+        includes the wait for the image before.
     """
 
     scores: npt.NDArray[np.int32]
@@ -67,7 +69,11 @@ class Run:
 
 @dataclass(slots=True)
 class _Flight:
-    """A request on its way: the frame that wants the answer, and the data whose chunks may have to be sent again."""
+    """A request in flight.
+
+    data: its chunks may have to be sent again.
+    ask: the frame that gets the answer.
+    """
 
     number: int
     data: bytes
@@ -80,7 +86,9 @@ class Device:
 
     patience_s: how long a request waits for its answer.
     retry_timer: when it is sent again meanwhile.
-    retries, round_trips, damaged: requests and chunks that were sent again, answers, frames that arrived torn.
+    retries: requests and chunks that were sent again.
+    round_trips: answers.
+    damaged: frames that arrived damaged.
     """
 
     def __init__(
@@ -90,7 +98,7 @@ class Device:
         self._transport = transport
         self._decoder = Decoder()
         self._answers: dict[int, Frame] = {}
-        self._awaited: dict[int, float] = {}  # sequence number -> when it was sent first
+        self._awaited: dict[int, float] = {}  # sequence number -> when it was first sent
         self._repeated: set[int] = set()
         self._retry_timer = retry_timer or RetryTimer()
         self._sequence = secrets.randbelow(256)
@@ -98,7 +106,7 @@ class Device:
         self._session = 1 + secrets.randbelow(65535)
         self.retries = 0
         self.round_trips = 0
-        self.interruptions = 0  # a lost device is connected again by ResumingDevice
+        self.interruptions = 0  # ResumingDevice connects a lost device again
         self._patience_s = min(patience_s, HELLO_S)
         self._info = self.info()
         self._patience_s = patience_s
@@ -109,7 +117,7 @@ class Device:
 
     @property
     def last_info(self) -> Info:
-        """What the device said when it was last asked."""
+        """The last answer of info()."""
         return self._info
 
     @property
@@ -132,7 +140,7 @@ class Device:
         return self._info
 
     def self_test(self) -> int:
-        """Run the test vector that is compiled in; returns how many scores differ."""
+        """Run the test vector that is compiled in; returns the number of wrong scores."""
         return int(self._unpack("<HH", self._ask(Kind.SELF_TEST))[1])
 
     def calibrate(self, loops: int) -> int:
@@ -147,7 +155,7 @@ class Device:
     # ---- Images. ----------------------------------------------------------------------------------------------------
 
     def run(self, images: Iterable[npt.NDArray[Any]]) -> Iterator[Run]:
-        """Run images [H, W, C] of 8-bit pixels; yields in order. Two are on their way at a time, where RAM allows."""
+        """Run images [H, W, C] of 8-bit pixels; yields in order. Two are in flight at a time, if RAM allows."""
         flights: deque[_Flight] = deque()
         for image in images:
             flights.append(self._launch(image))
@@ -168,7 +176,7 @@ class Device:
         return ticks
 
     def hidden(self, image: npt.NDArray[Any]) -> list[npt.NDArray[np.uint32]]:
-        """The map of each layer but the last for an image, as flat words: channel-packed bits, or an int32 a value."""
+        """The map of each layer but the last for an image, as flat words: channel-packed bits, or an int32 per value."""
         number = self._put(image)
         return [self._hidden(number, layer) for layer in range(self._info.layers - 1)]
 
@@ -194,7 +202,7 @@ class Device:
     def _launch(self, image: npt.NDArray[Any]) -> _Flight:
         data = np.ascontiguousarray(image).tobytes()
         if len(data) != self._info.input_bytes:
-            raise InputError(f"the network takes {self._info.input_bytes} bytes an image, got {len(data)}")
+            raise InputError(f"the network takes {self._info.input_bytes} bytes per image, got {len(data)}")
         self._number = (self._number + 1) % 65536
         started = time.monotonic()
         *first, (offset, last) = chunks_of(data)
@@ -226,7 +234,7 @@ class Device:
         return Run(scores, ticks, time.monotonic() - flight.started)
 
     def _complete(self, answer: Frame, number: int, again: Callable[[int], None], ask: Callable[[], Frame]) -> Frame:
-        """Send the chunks again that an answer misses, and they alone, until another answer comes."""
+        """Send again only the chunks that an answer reports missing, until another answer comes."""
         left, stuck = 1 << 32, 0
         while answer.kind == Kind.MISSING:
             missing = Missing.from_body(answer.body)
@@ -257,9 +265,9 @@ class Device:
     # ---- Networks. --------------------------------------------------------------------------------------------------
 
     def load(self, image: bytes, plan: bytes = b"") -> Info:
-        """Send a `.bfn`, with a plan or without one, into free RAM and use it.
+        """Send a `.bfn`, with or without a plan, into free RAM and use it.
 
-        b"" turns back to the network that is compiled in.
+        b"" returns to the network that is compiled in.
         """
         self._number = (self._number + 1) % 65536
         head = struct.pack("<HI", self._number, len(image) + len(plan))
@@ -288,7 +296,7 @@ class Device:
         return self.info()
 
     def reset(self) -> None:
-        """Turn back to the network that is compiled in, end the session, allow text again."""
+        """Return to the network that is compiled in, end the session, allow text again."""
         self._ask(Kind.RESET)
 
     def close(self) -> None:
@@ -317,8 +325,8 @@ class Device:
         self._transport.write(encode(frame))
 
     def _wait(self, asked: Frame) -> Frame:
-        """The answer to a request that was sent. It is sent again as soon as it or its answer seems lost, and whenever
-        the line stays silent for too long.
+        """The answer to a request. The request is sent again as soon as it or its answer seems lost, and whenever the
+        line is silent for too long.
         """
         deadline, wait = time.monotonic() + self._patience_s, self._retry_timer.first
         while True:
@@ -340,8 +348,8 @@ class Device:
         )
 
     def _listen(self, asked: Frame, end: float) -> bool:
-        """Take frames until the answer came or the time is over. True: something shows that it will not come: a frame
-        came in torn, or the answer to a later request.
+        """Read frames until the answer comes or the time is over. True if the answer is probably lost: a frame arrived
+        damaged, or the answer to a later request came.
         """
         damaged, passed_over = self._decoder.damaged, False
         while asked.sequence not in self._answers and (left := end - time.monotonic()) > 0:
@@ -355,14 +363,14 @@ class Device:
         return False
 
     def _measure(self, sequence: int) -> None:
-        """How long an answer took. On a line that lost something nobody knows to which request it is the answer."""
+        """Record how long an answer took, unless it may be the answer to an earlier attempt, on a line with losses."""
         took = time.monotonic() - self._awaited.pop(sequence)
         if sequence not in self._repeated or not self._decoder.damaged:
             self._retry_timer.took(took)
         self._repeated.discard(sequence)
 
     def _sound(self, asked: Frame, answer: Frame) -> Frame:
-        """The answer, unless it is an error or none to this request."""
+        """The answer. Raises DeviceError if it is an error, or not an answer to this request."""
         if answer.kind == Kind.ERROR:
             status = int(self._unpack("<i", answer)[0])
             if status == STATUS_SESSION:

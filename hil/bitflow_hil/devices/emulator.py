@@ -1,4 +1,4 @@
-"""QEMU as a board: started on a pty, gone when its command is gone."""
+"""QEMU as a board: started on a pty, and ended with the command that started it."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from bitflow.errors import DeviceError, InputError, MissingError
 
 __all__ = ["Emulator", "command"]
 
-PROGRAM = os.environ.get("BITFLOW_QEMU")  # another one than the core's: some boards need a newer QEMU
-_END_S = 1.0  # a line that hangs up is seen before the end of the process
+PROGRAM = os.environ.get("BITFLOW_QEMU")  # in place of the core's: some boards need a newer QEMU
+_END_S = 1.0  # seconds: the line hangs up before the process ends
 _running: set[int] = set()  # emulators of this process
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -44,10 +44,10 @@ def command(board: Board, elf: Path) -> list[str]:
 
 
 def _before_exec() -> Callable[[], None]:
-    """What the child does before it becomes QEMU: it asks the kernel to be killed when this process ends, and stays on
-    one processor: with -icount only one of QEMU's threads works at a time, and each received byte passes from one to
-    the other, which is three times quicker within a processor. Emulators of a process take different ones, the first
-    that of BITFLOW_QEMU_PROCESSOR, by which several processes keep out of each other's way.
+    """Prepares the child before it becomes QEMU: the kernel kills it when this process ends, and it is pinned to one
+    processor. With -icount only one of QEMU's threads works at a time, and each received byte passes from one thread to
+    the other, which is three times faster on one processor. Emulators of a process use different processors, starting
+    with BITFLOW_QEMU_PROCESSOR, by which several processes avoid each other.
     """
     libc, parent = ctypes.CDLL(None), os.getpid()
     number = int(os.environ.get("BITFLOW_QEMU_PROCESSOR", parent)) + len(_running)
@@ -56,14 +56,14 @@ def _before_exec() -> Callable[[], None]:
         processors = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, {processors[number % len(processors)]})
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it ended in between
+        if os.getppid() != parent:  # the parent ended in between
             os._exit(1)
 
     return ask
 
 
 def _set_raw(terminal: int) -> None:
-    """Bytes pass as they are, whenever QEMU sets OPOST, which it does as it starts: what OPOST turns on is off."""
+    """Let bytes pass unchanged. QEMU sets OPOST when it starts, so everything that OPOST enables is turned off."""
     tty.setraw(terminal)
     modes = termios.tcgetattr(terminal)
     modes[tty.OFLAG] = 0
@@ -73,13 +73,14 @@ def _set_raw(terminal: int) -> None:
 class Emulator:
     """An emulated board that runs a firmware. Use it in a `with` statement or stop() it.
 
-    port: path of the pty; programs may open and close it one after the other. The pty is made here, not by QEMU, which
-    looks only once a second whether somebody opened its own. The emulator ends with the thread that started it,
-    whatever ends that: return, exception, crash or SIGKILL.
+    The emulator ends with the thread that started it, however that ends: return, exception, crash or SIGKILL. The pty
+    is made here, because QEMU checks only once a second whether its own was opened.
+
+    port: path of the pty; programs may open and close it one after the other.
     """
 
     def __init__(self, board: Board, elf: Path) -> None:
-        """Start; MissingError without QEMU."""
+        """Start QEMU. Raises MissingError without it."""
         program = _program(board)
         if shutil.which(program) is None:
             raise MissingError(f"{program} is missing: sudo apt-get install {program}")
@@ -101,7 +102,7 @@ class Emulator:
         return self._process.pid
 
     def wait(self, timeout: float | None = None) -> None:
-        """Wait until QEMU ends by itself, at most `timeout` seconds; DeviceError with its own words if it does."""
+        """Wait up to `timeout` seconds for QEMU to end by itself. Raises DeviceError with its message if it does."""
         try:
             code = self._process.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -111,7 +112,7 @@ class Emulator:
         raise DeviceError(f"QEMU ended with {code}: {words[-1] if words else 'no message'}")
 
     def stop(self) -> None:
-        """End it now; nothing if it has ended."""
+        """End the emulator, unless it has ended."""
         atexit.unregister(self.stop)
         self._process.kill()
         self._process.wait()
@@ -126,6 +127,6 @@ class Emulator:
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
         try:
             if isinstance(value, DeviceError):
-                self.wait(_END_S)  # if QEMU ended, its words say more
+                self.wait(_END_S)  # if QEMU ended, its message says more
         finally:
             self.stop()

@@ -1,7 +1,7 @@
 """Boards of a labgrid farm: a place is reserved, acquired and released by labgrid's own client.
 
-labgrid lives in an environment of its own, since it replaces pyserial: its labgrid-client is found on PATH, or where
-BITFLOW_LABGRID says. LG_COORDINATOR names the coordinator, as for every client of labgrid.
+labgrid needs an environment of its own, since it replaces pyserial. Its labgrid-client is found on PATH or by
+BITFLOW_LABGRID. LG_COORDINATOR names the coordinator, as for every client of labgrid.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from bitflow.errors import DeviceError, InputError, MissingError
 __all__ = ["PREFIX", "place"]
 
 PREFIX = "labgrid:"
-"""What a port begins with that is a place of a farm: labgrid:KEY=VALUE[,KEY=VALUE...], its tags."""
+"""Prefix of a port that is a place of a farm, given by its tags: labgrid:KEY=VALUE[,KEY=VALUE...]."""
 
 _CLIENT = "labgrid-client"
 _ANSWER_S = 60.0
@@ -26,14 +26,14 @@ _QUEUE_S = 3600.0
 
 @contextlib.contextmanager
 def place(port: str) -> Iterator[str]:
-    """The pyserial URL of a board with these tags, which is nobody else's until the block ends; waits for its turn.
+    """The pyserial URL of a board with these tags, reserved until the block ends; waits until one is free.
 
-    Raises InputError for tags of no form, MissingError without labgrid's client, DeviceError where the coordinator does
-    not answer, no place has the tags, or none comes free within an hour.
+    Raises InputError for malformed tags, MissingError without labgrid's client, DeviceError if the coordinator does not
+    answer, no place has the tags, or none becomes free within an hour.
     """
     tags = [tag for tag in port.removeprefix(PREFIX).split(",") if tag]
     if not tags or not all(key and value for key, _, value in (tag.partition("=") for tag in tags)):
-        raise InputError(f"--port {port}: say {PREFIX}KEY=VALUE, tags of a place of the farm")
+        raise InputError(f"--port {port}: must be {PREFIX}KEY=VALUE, with tags of a place of the farm")
     said = _run(["reserve", "--wait", "--shell", *tags], _QUEUE_S)
     token = said.strip().removeprefix("export LG_TOKEN=")
     with contextlib.ExitStack() as stack:
@@ -44,8 +44,8 @@ def place(port: str) -> Iterator[str]:
 
 
 def _url(environment: str) -> str:
-    """Of the serial port in the environment file that labgrid writes for a place."""
-    import yaml  # of the extra `labgrid`
+    """The URL of the serial port in the environment file that labgrid writes for a place."""
+    import yaml  # from the extra `labgrid`
 
     (target,) = yaml.safe_load(environment)["targets"].values()
     for resource in target["resources"]:
@@ -74,6 +74,6 @@ def _run(words: Sequence[str], seconds: float = _ANSWER_S) -> str:
 
 
 def _quietly(words: Sequence[str]) -> None:
-    """What is given back in any case: an error here must not hide the one before."""
+    """Run a command that gives a place back. Its errors are ignored, so as not to hide an earlier error."""
     with contextlib.suppress(DeviceError, MissingError):
         _run(words)

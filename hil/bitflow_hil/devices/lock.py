@@ -1,4 +1,4 @@
-"""One program at a time on a board: a lock that the kernel lets go when its holder ends, however it ends."""
+"""One program at a time on a board: a lock that the kernel releases when its holder ends, however it ends."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from bitflow.files import digest, locked, write_atomic
 __all__ = ["PATIENCE_S", "folder", "held"]
 
 PATIENCE_S = 600.0
-"""How long a test waits for a board that another one has."""
+"""How long a test waits for a board that another test uses, seconds."""
 
 
 def folder() -> Path:
-    """Where the locks of this user lie."""
+    """The folder of this user's locks."""
     return resources.cache_folder() / "locks"
 
 
 @contextlib.contextmanager
 def held(name: str, patience_s: float = PATIENCE_S, place: Path | None = None) -> Iterator[None]:
-    """Hold the lock of a board or port; DeviceError that names the process which has it, after patience_s seconds."""
-    # A port is a path or a URL, and no name of a file.
+    """Hold the lock of a board or port. Raises DeviceError, which names the holder, after patience_s seconds."""
+    # A port is a path or a URL, which cannot be a file name.
     path = (place or folder()) / f"{digest(name)[:16]}.lock"
     holder = path.with_suffix(".holder")
     with contextlib.ExitStack() as stack:

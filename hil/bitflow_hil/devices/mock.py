@@ -1,6 +1,6 @@
-"""A device in memory: it answers like the firmware, and computes with the NumPy reference.
+"""A device in memory, which answers like the firmware and computes with the NumPy reference.
 
-For tests of programs that talk to devices, without an emulator:
+It tests programs that talk to devices, without an emulator:
 
     device = Device(MockDevice(network).line())
 """
@@ -24,11 +24,11 @@ __all__ = ["MockDevice"]
 
 _PART = 24  # scores, ticks or words in one answer
 _NAMED = 48  # chunks in one MISSING
-_TICKS = 1000  # that each layer pretends to take
+_TICKS = 1000  # of each layer, made up
 
 
 class _Inbox:
-    """Bytes that come in chunks."""
+    """Bytes that arrive in chunks."""
 
     def __init__(self, number: int, size: int) -> None:
         self.number, self.data = number, bytearray(size)
@@ -48,8 +48,10 @@ class _Inbox:
 
 
 class MockDevice:
-    """Serves the requests of the link for a network. runs: how many images were computed; sessions: how many HELLOs
-    began one.
+    """Serves the requests of the link for a network.
+
+    runs: number of images computed.
+    sessions: number of HELLOs that began a session.
     """
 
     def __init__(self, network: PackedNetwork) -> None:
@@ -64,7 +66,7 @@ class MockDevice:
         return MemoryTransport(self.respond)
 
     def reboot(self) -> None:
-        """Lose the session, the inputs and a loaded network, as a reset does."""
+        """Lose the session, the inputs and a loaded network, as in a reset."""
         self._session = 0
         self._use(self._builtin)
 
@@ -76,7 +78,7 @@ class MockDevice:
         self._incoming: _Inbox | None = None
 
     def respond(self, data: bytes) -> bytes:
-        """The bytes that the device sends when it gets these."""
+        """The bytes that the device sends in response."""
         return b"".join(self._serve(frame) for frame in self._decoder.feed(data))
 
     def _serve(self, frame: Frame) -> bytes:

@@ -17,24 +17,25 @@ _LOOK_AGAIN_S = 0.25
 
 
 def find(board: Board, probe: str | None = None) -> ListPortInfo:
-    """The port of the one board of this kind that is plugged in.
+    """The port of the only board of this kind that is plugged in.
 
-    probe: serial number of the programmer or board. Raises DeviceError where there is none, InputError where there are
-    several, which it lists.
+    probe: serial number of the programmer or board.
+
+    Raises DeviceError if there is no board, InputError that lists the boards if there are several.
     """
     found = _matching(board, probe)
     if not found:
         ids = ", ".join(board.upload.usb) if board.upload else "none"
         which = f" with serial number {probe}" if probe else ""
-        raise DeviceError(f"no {board.name}{which} is plugged in (USB {ids}); check the cable, or say --port")
+        raise DeviceError(f"no {board.name}{which} is plugged in (USB {ids}); check the cable, or use --port")
     if len(found) > 1:
         rows = "; ".join(f"--port {port.device} or --probe {port.serial_number}" for port in found)
-        raise InputError(f"{len(found)} ports look like {board.name}, say which: {rows}")
+        raise InputError(f"{len(found)} ports look like {board.name}, choose one: {rows}")
     return found[0]
 
 
 def wait_for(board: Board, probe: str | None, seconds: float) -> ListPortInfo:
-    """The same, for a board that comes back within `seconds`."""
+    """As `find`, for a board that comes back within `seconds`."""
     end = time.monotonic() + seconds
     while time.monotonic() < end and not _matching(board, probe):
         time.sleep(_LOOK_AGAIN_S)
@@ -42,12 +43,12 @@ def wait_for(board: Board, probe: str | None, seconds: float) -> ListPortInfo:
 
 
 def serial_number(device: str) -> str | None:
-    """Of the programmer or board behind a port; None for what is no USB port."""
+    """The serial number of the programmer or board behind a port; None if it is not a USB port."""
     return next((port.serial_number for port in _plugged_in() if port.device == device), None)
 
 
 def _plugged_in() -> list[ListPortInfo]:
-    from serial.tools import list_ports  # of the extra `hil`
+    from serial.tools import list_ports  # from the extra `hil`
 
     return list(list_ports.comports())
 

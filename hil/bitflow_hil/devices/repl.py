@@ -1,4 +1,4 @@
-"""A board that runs MicroPython: its REPL as a device, through mpremote's transport."""
+"""A board that runs MicroPython: its REPL as a device, by mpremote's transport."""
 
 from __future__ import annotations
 
@@ -19,22 +19,26 @@ from bitflow.ir import PackedNetwork
 
 __all__ = ["INSTRUCTIONS_PER_TICK", "Implementation", "Repl", "run_scores"]
 
-_PATIENCE_S = 120  # without a character: a large network on a small core may take that long
-_CHUNK = 1024  # bytes of a file in one command: a small board has room for its text
-_BATCH = 2048  # bytes of images that a board holds at once, at least one image
+_PATIENCE_S = 120  # seconds without a character: a large network on a small core may take that long
+_CHUNK = 1024  # bytes of a file in one command, for whose text a small board has room
+_BATCH = 2048  # bytes of images on a board at a time; at least one image
 _ARCHITECTURES = (
     None, "x86", "x64", "armv6", "armv6m", "armv7m", "armv7em", "armv7emsp", "armv7emdp",
     "xtensa", "xtensawin", "rv32imc",
 )  # fmt: skip
-"""By MicroPython's numbers, py/persistentcode.h."""
+"""Names of the architectures by MicroPython's numbers, py/persistentcode.h."""
 
-# 25 MHz timer under -icount shift=6: 1.6 ticks an instruction.
+# 25 MHz timer under -icount shift=6: 1.6 ticks per instruction.
 INSTRUCTIONS_PER_TICK = 0.625
 
 
 @dataclass(frozen=True, slots=True)
 class Implementation:
-    """What a board's sys.implementation says. abi: of native modules, "6.3". architecture: None: it takes none."""
+    """A board's sys.implementation.
+
+    abi: of native modules, such as "6.3".
+    architecture: of native modules; None: it loads none.
+    """
 
     version: tuple[int, int, int]
     machine: str
@@ -70,12 +74,12 @@ class Repl:
             raise
 
     def reset(self) -> None:
-        """A soft reset: all objects and modules are gone, files stay."""
+        """A soft reset: all objects and modules are lost, files are kept."""
         with self._errors():
             self._transport.enter_raw_repl(soft_reset=True)
 
     def run(self, program: str) -> str:
-        """Run a program and return what it printed. DeviceError with the exception where it fails."""
+        """Run a program and return its output. Raises DeviceError with the exception if it fails."""
         self.round_trips += 1
         with self._errors():
             said, failed = self._transport.exec_raw(program, timeout=_PATIENCE_S)
@@ -86,11 +90,11 @@ class Repl:
         return str(said.decode(errors="replace"))
 
     def value(self, expression: str) -> Any:
-        """The value of an expression of numbers, texts, tuples, lists."""
+        """The value of an expression, made of numbers, texts, tuples and lists."""
         return ast.literal_eval(self.run(f"print(repr({expression}))").strip())
 
     def implementation(self) -> Implementation:
-        """What runs on the board. DeviceError if it is not MicroPython."""
+        """What runs on the board. Raises DeviceError if it is not MicroPython."""
         name, version, machine, mpy = self.value(
             "(lambda i: (i[0], tuple(i[1])[:3], getattr(i, '_machine', ''), getattr(i, '_mpy', 0)))"
             "(__import__('sys').implementation)"
@@ -102,7 +106,7 @@ class Repl:
         return Implementation(version, machine, f"{mpy & 0xFF}.{mpy >> 8 & 3}", architecture)
 
     def put(self, content: bytes, path: str) -> None:
-        """Write a file, in chunks, beside the old one; it takes its place when its CRC-32 on the board is right."""
+        """Write a file in chunks. It replaces the old one once its CRC-32 on the board is right."""
         beside = f"{path}.new"
         self.run(f"f = open({beside!r}, 'wb')\nfrom binascii import a2b_base64, crc32")
         for at in range(0, len(content), _CHUNK):
@@ -121,18 +125,18 @@ class Repl:
         self.run(f"import os\ntry:\n os.remove({path!r})\nexcept OSError:\n pass\nos.rename({beside!r}, {path!r})")
 
     def make_folder(self, path: str) -> None:
-        """Make a folder where there is none."""
+        """Make a folder, unless it exists."""
         self.run(f"import os\ntry:\n os.mkdir({path!r})\nexcept OSError:\n os.stat({path!r})")
 
     def close(self) -> None:
-        """Leave the raw REPL, so that a person finds a prompt, and close the port."""
+        """Leave the raw REPL, so that a user finds a prompt, and close the port."""
         with contextlib.suppress(*self._lost):
             self._transport.exit_raw_repl()
         self._transport.close()
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
-        """mpremote's errors as ours; what it prints about them is left out."""
+        """Turn mpremote's errors into DeviceError, without its own output."""
         try:
             with contextlib.redirect_stdout(io.StringIO()):
                 yield
@@ -171,7 +175,7 @@ def run(n):
 def run_scores(
     repl: Repl, network: PackedNetwork, model: str, images: npt.NDArray[Any]
 ) -> Iterator[tuple[npt.NDArray[np.int32], int]]:
-    """Scores [classes] of each of images [N, H, W, C], and the ticks of the board's fastest clock that they took.
+    """For each of images [N, H, W, C] the scores [classes] and their time in ticks of the board's fastest clock.
 
     model: the argument of bitflow.Model() on the board, as Python text.
     """

@@ -1,4 +1,4 @@
-"""Runs images on a device, and goes on where it stopped when the line was cut or the device was reset."""
+"""Runs images on a device, and resumes where it stopped after the line was cut or the device was reset."""
 
 from __future__ import annotations
 
@@ -24,12 +24,16 @@ _PAUSE_S = 0.25
 class ResumingDevice:
     """A device that is connected again when it is lost. Use it in a `with` statement or close() it.
 
-    Counters: `interruptions` (connections that were lost), `retries` and `round_trips` of all connections together.
+    interruptions: connections that were lost.
+    retries, round_trips: as in Device, over all connections.
     """
 
     def __init__(self, connect: Callable[[], Device], times: int = 8, patience_s: float = 30.0) -> None:
-        """connect: opens the line and says HELLO. times: losses in a row without a result in between, at most.
-        patience_s: how long a lost device may take to come back. Raises DeviceError if nobody answers now.
+        """Connect. Raises DeviceError if the device does not answer.
+
+        connect: opens the line and says HELLO.
+        times: most losses in a row without a result in between.
+        patience_s: how long a lost device may take to come back.
         """
         self._connect, self._times, self._patience_s = connect, times, patience_s
         self._device = connect()
@@ -62,9 +66,9 @@ class ResumingDevice:
         return self._steadily(lambda: self._device.profile(image))
 
     def run(self, images: Iterable[npt.NDArray[Any]]) -> Iterator[Run]:
-        """Run images [H, W, C]; yields one result for each, in order, however often the device was lost.
+        """Run images [H, W, C]; yields one result for each, in order, however often the device is lost.
 
-        Raises DeviceError if it stays away or is lost again and again, InputError if it comes back with another
+        Raises DeviceError if it does not come back or is lost too often, InputError if it comes back with another
         network.
         """
         source = iter(images)

@@ -1,4 +1,4 @@
-"""Frames of the serial link, pure: bytes in, values out. SPEC.md gives every byte.
+"""Frames of the serial link as pure functions: bytes in, values out. SPEC.md gives every byte.
 
 A frame is 0x00, COBS of a payload, 0x00; a payload is kind, sequence number, body, CRC-32 of all before it.
 """
@@ -20,7 +20,7 @@ from bitflow_hil.link.mlperf_text import READY
 __all__ = ["CHUNK", "Decoder", "Frame", "Info", "Kind", "Missing", "Scores", "chunks_of", "encode", "status_text"]
 
 CHUNK = 96
-"""Bytes of an input, an image or a text that one frame carries at most."""
+"""The most bytes of an input, an image or a text in one frame."""
 
 LINK_VERSION = 1
 _INFO = struct.Struct("<HHIIIIHHIIIHHII")
@@ -28,7 +28,7 @@ _SCORES = struct.Struct("<HQHH")
 
 
 class Kind(IntEnum):
-    """What a frame asks; an answer's kind is its request's plus 0x80, or MISSING or ERROR."""
+    """What a frame requests. The kind of an answer is that of its request plus 0x80, or MISSING or ERROR."""
 
     HELLO = 1
     INPUT = 2
@@ -60,20 +60,24 @@ STATUS_SESSION = -64
 
 
 def status_text(status: int) -> str:
-    """English text of a status: of the link, or of the C library, as bitflow.h has it."""
+    """English text of a status of the link or, as in bitflow.h, of the C library."""
     return _STATUS.get(status) or _library_statuses().get(status, f"unknown status {status}")
 
 
 @functools.cache
 def _library_statuses() -> dict[int, str]:
-    """The list BF_STATUS_LIST of bitflow.h: it alone says what the numbers mean."""
+    """The list BF_STATUS_LIST of bitflow.h, the only place that defines the numbers."""
     header = (resources.c_library() / "include" / "bitflow.h").read_text(encoding="utf-8")
     return {int(number): text for number, text in re.findall(r'X\(BF_\w+, (-?\d+), "([^"]*)"\)', header)}
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """kind 0..255, sequence 0..255, body of at most 110 bytes."""
+    """A frame.
+
+    kind, sequence: 0..255.
+    body: at most 110 bytes.
+    """
 
     kind: int
     sequence: int
@@ -83,18 +87,18 @@ class Frame:
 def encode(frame: Frame) -> bytes:
     """The bytes of a frame on the line, with the 0x00 at both ends."""
     payload = bytes((frame.kind, frame.sequence)) + frame.body
-    from cobs import cobs  # of the extra `hil`
+    from cobs import cobs  # from the extra `hil`
 
     code: bytes = cobs.encode(payload + struct.pack("<I", zlib.crc32(payload)))
     return b"\0" + code + b"\0"
 
 
 _GREETING_END = f"{READY}\r\n".encode()
-"""A firmware that starts says hello in the text language, maybe just before its first frame: nothing was lost there."""
+"""Starting firmware prints a greeting as text, maybe just before its first frame; it does not count as damage."""
 
 
 class Decoder:
-    """Finds frames in a stream of bytes. Whatever is damaged is dropped and counted in `damaged`."""
+    """Finds frames in a stream of bytes. Damaged ones are dropped and counted in `damaged`."""
 
     def __init__(self) -> None:
         self._rest = bytearray()
@@ -127,7 +131,7 @@ def chunks_of(data: bytes) -> list[tuple[int, bytes]]:
 
 @dataclass(frozen=True, slots=True)
 class Info:
-    """What a device says of itself and of the network in use."""
+    """A device and the network in use, as in the info block (SPEC.md)."""
 
     cpuid: int
     crc32: int
@@ -150,7 +154,7 @@ class Info:
 
     @classmethod
     def from_block(cls, block: bytes) -> Info:
-        """The info block of HELLO as values; DeviceError for another version of the link."""
+        """The info block of HELLO as values. Raises DeviceError for another version of the link."""
         if len(block) < _INFO.size or (version := block[0] | block[1] << 8) != LINK_VERSION:
             said = version if len(block) >= _INFO.size else "none"
             raise DeviceError(f"the device speaks version {said} of the link, not {LINK_VERSION}; flash it again")
@@ -184,7 +188,7 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Chunks that a device has not got: how many, and the numbers of the first of them."""
+    """Chunks that a device lacks: how many, and the numbers of the first of them."""
 
     image: int
     count: int

@@ -1,4 +1,4 @@
-"""The text language of the serial link, pure: the public protocol of MLPerf Tiny, as a client sees it."""
+"""The text protocol of the serial link as pure functions: MLPerf Tiny's public protocol, from the client's side."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Answer:
 
     @property
     def results(self) -> tuple[int, ...]:
-        """Scores, the smallest raised to 1, or () where there are none."""
+        """Scores, shifted so that the smallest is 1; () if there are none."""
         line = next((line for line in self.lines if line.startswith("m-results-[")), "m-results-[]")
         return tuple(int(number) for number in line[11:-1].split(",") if number)
 
@@ -47,7 +47,7 @@ def commands_for(data: bytes) -> list[str]:
 
 
 def parse(text: str) -> list[Answer]:
-    """Whole answers in a text, in order; what has no ready line yet is left out."""
+    """Complete answers in a text, in order; an answer without its ready line is left out."""
     answers: list[Answer] = []
     lines: list[str] = []
     for line in text.splitlines():

@@ -1,4 +1,4 @@
-"""Ways to a device: a serial port by its pyserial URL, and a line in memory for tests."""
+"""Transports to a device: a serial port by its pyserial URL, and a line in memory for tests."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from bitflow.errors import DeviceError, InputError
 __all__ = ["DamagedTransport", "MemoryTransport", "SerialTransport", "Transport"]
 
 
-_WRITE_TIMEOUT_S = 60  # a device that runs a large network leaves the line full for as long
+_WRITE_TIMEOUT_S = 60  # while a device runs a large network, the line may stay full this long
 
 
 class Transport(Protocol):
-    """A line of bytes. read() waits at most `timeout` seconds for the first byte and returns what is there."""
+    """A line of bytes. read() waits up to `timeout` seconds for the first byte and returns all that has arrived."""
 
     name: str
 
@@ -32,8 +32,8 @@ class SerialTransport:
     """Any pyserial URL: a device file, a pty, socket://, rfc2217://."""
 
     def __init__(self, url: str, baud: int = 115200) -> None:
-        """Open the port; InputError for a URL of no kind, DeviceError for a port that cannot be opened."""
-        import serial  # of the extra `hil`
+        """Open the port. Raises InputError for an invalid URL, DeviceError for a port that cannot be opened."""
+        import serial  # from the extra `hil`
 
         self.name = url
         self._lost: tuple[type[Exception], ...] = (OSError, serial.SerialException)
@@ -62,7 +62,7 @@ class SerialTransport:
         self._port.close()
 
     def _gone(self, error: Exception) -> DeviceError:
-        return DeviceError(f"the device at {self.name} went away: {error}")
+        return DeviceError(f"the device at {self.name} is gone: {error}")
 
     def __enter__(self) -> Self:
         return self
@@ -72,7 +72,7 @@ class SerialTransport:
 
 
 class MemoryTransport:
-    """A line to a function: what is written goes to `respond`, what it returns is read."""
+    """A line to a function: `respond` gets what is written, and read() returns its results."""
 
     def __init__(self, respond: Callable[[bytes], bytes]) -> None:
         self.name = "memory"
@@ -93,7 +93,7 @@ class MemoryTransport:
 
 
 class DamagedTransport:
-    """A line that `damage` spoils in both directions, to try how lost, doubled and torn frames are met."""
+    """A line damaged by `damage` in both directions, to test lost, doubled and damaged frames."""
 
     def __init__(self, line: Transport, damage: Callable[[bytes], bytes]) -> None:
         self.name = line.name

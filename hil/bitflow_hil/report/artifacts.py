@@ -1,4 +1,4 @@
-"""The files that a run on boards leaves: JUnit XML, a page of HTML, a line of a history for each board."""
+"""The files that a run on boards writes: JUnit XML, an HTML page, and one line of a history per board."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ __all__ = ["Artifacts"]
 
 @dataclass(frozen=True, slots=True)
 class Artifacts:
-    """Where they go; None: nobody asked. earlier: the runs that the history already had."""
+    """Paths of the files; None: not requested.
+
+    log: the history.
+    earlier: the runs already in the history.
+    """
 
     junit: Path | None
     report: Path | None
@@ -27,7 +31,7 @@ class Artifacts:
 
     @classmethod
     def asked(cls, junit: Path | None, report: Path | None, log: Path | None) -> Artifacts:
-        """Checks them before the run, which may take long. Raises InputError."""
+        """Check the paths before the run, which may take long. Raises InputError."""
         for file in (junit, report, log):
             if file is not None and (file.is_dir() or not file.parent.is_dir()):
                 raise InputError(
@@ -38,7 +42,10 @@ class Artifacts:
     def write(
         self, task: Task, stations: Sequence[Station], demands: Demands, versions: Mapping[str, str | None]
     ) -> None:
-        """Write those that were asked for. versions: of the tools that the run used."""
+        """Write the requested files.
+
+        versions: of the tools that the run used.
+        """
         errors = [(station.board.name, str(station.error)) for station in stations if station.error is not None]
         if self.junit is not None:
             results = [(station.result, station.seconds) for station in stations if station.result is not None]

@@ -1,4 +1,4 @@
-"""Results of runs as JSON lines, so that a run can be compared with the last one."""
+"""Results of runs as JSON lines, so that a run can be compared with the one before."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ __all__ = ["append", "last", "read", "surroundings"]
 
 
 def surroundings(tools: Mapping[str, str | None]) -> dict[str, Any]:
-    """When and with what a run was made: date, commit of the folder's repository (None: there is none), versions.
+    """When and with what a run was made: date, commit of the folder's repository (None without one), versions.
 
-    tools: the versions of other programs, by name; None: not found.
+    tools: name of another program -> its version; None: not found.
     """
     versions = {"bitflow": __version__, "python": platform.python_version(), **tools}
     return {"date": datetime.now(UTC).isoformat(timespec="seconds"), "commit": _commit(), "versions": versions}
@@ -38,7 +38,7 @@ def _commit() -> str | None:
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """The records of a file, the oldest first; none where there is no file. Raises InputError that names the line."""
+    """The records of a file, the oldest first; empty without a file. Raises InputError that names the wrong line."""
     if not path.exists():
         return []
     records = []
@@ -48,18 +48,18 @@ def read(path: Path) -> list[dict[str, Any]]:
         except ValueError:
             record = None
         if not isinstance(record, dict):
-            raise InputError(f"{path}: line {number} is no JSON object; is it a file that --log wrote?")
+            raise InputError(f"{path}: line {number} is not a JSON object; did --log write this file?")
         records.append(record)
     return records
 
 
 def append(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
-    """Add a line for each; runs that write at the same time do not mix."""
+    """Append one line per record; runs that write at the same time do not mix lines."""
     with locked(lock.folder() / f"{digest(str(path.resolve()))[:16]}.lock"), path.open("a", encoding="utf-8") as file:
         file.write("".join(json.dumps(record) + "\n" for record in records))
 
 
 def last(records: Sequence[Mapping[str, Any]], **wanted: object) -> Mapping[str, Any] | None:
-    """The newest record that has these values, or None."""
+    """The newest record with these values, or None."""
     matching = (record for record in reversed(records) if all(record.get(key) == wanted[key] for key in wanted))
     return next(matching, None)

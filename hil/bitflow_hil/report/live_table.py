@@ -1,4 +1,4 @@
-"""What boards are doing, as a table that moves."""
+"""A live table of what boards are doing."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ __all__ = ["COLUMNS", "row", "watching"]
 
 COLUMNS = ("board", "is", "images", "accuracy", "mismatches", "median", "p99", "on the device", "retries")
 
-_LATEST = 1000  # images whose latency a row shows: over hours, what happens now
+_LATEST = 1000  # a row shows the latency of the latest images, to be current in runs of hours
 
 
 def row(station: Station) -> tuple[str, ...]:
-    """How far a board is, in the cells of COLUMNS. On the device: instructions of an image, or its microseconds."""
+    """A board's progress, in the cells of COLUMNS. On the device: instructions or microseconds per image."""
     so_far = station.progress
     latencies, ticks = so_far.latencies_ms[-_LATEST:], so_far.ticks[-_LATEST:]
     device = station.device
@@ -46,9 +46,9 @@ def row(station: Station) -> tuple[str, ...]:
 
 @contextlib.contextmanager
 def watching(stations: Sequence[Station]) -> Iterator[tuple[Callable[[], None], Callable[[str], None]]]:
-    """Two functions: one draws the table anew on stderr, where that is a terminal; one says a line above it.
+    """Two functions: one redraws the table on stderr, if that is a terminal; the other prints a line above it.
 
-    The table goes away at the end, so that an error still is the one line that remains.
+    The table is removed at the end, so that an error is the only line that remains.
     """
     console = Console(stderr=True, highlight=False)
 
@@ -63,7 +63,7 @@ def watching(stations: Sequence[Station]) -> Iterator[tuple[Callable[[], None], 
 
 
 def _table(stations: Sequence[Station]) -> Table:
-    table = Table(box=None, pad_edge=False, collapse_padding=True, header_style="bold")  # 80 columns will do
+    table = Table(box=None, pad_edge=False, collapse_padding=True, header_style="bold")  # fits in 80 columns
     for name in COLUMNS:
         table.add_column(name, justify="left" if name in COLUMNS[:2] else "right")
     for station in stations:

@@ -1,4 +1,4 @@
-"""A run on boards as one HTML file: no script, nothing from a network, every number in it ready for the template."""
+"""A run on boards as one HTML file, without scripts or anything from a network."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from bitflow_hil.run.results import HilResult, Samples
 
 __all__ = ["Part", "render"]
 
-_CLASSES = 20  # of a confusion matrix; more do not fit a page, and the confused pairs say more
+_CLASSES = 20  # in a confusion matrix, at most: more do not fit a page, and the confused pairs say more
 _PAIRS = 20
 _WRONG = 50
 _BINS = 24
 _THUMBNAIL = 64  # pixels of the longer side
 
-# What is compared with the last run: the fact, its name, and how its numbers are written.
+# What is compared with the run before: the fact, its name, and the formats of its numbers.
 _COMPARED = (
     ("accuracy", "accuracy", "{:.2%}", "{:+.2%}"),
     ("mismatches", "mismatches", "{:,}", "{:+,}"),
@@ -37,7 +37,12 @@ _COMPARED = (
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A board in the report: its result, all facts that are known of the run, the last run's, and what failed."""
+    """A board in the report.
+
+    facts: all facts of the run.
+    before: those of the run before.
+    failures: what failed.
+    """
 
     result: HilResult
     facts: Mapping[str, Any]
@@ -52,7 +57,11 @@ def render(
     surroundings: Mapping[str, Any],
     errors: Sequence[tuple[str, str]] = (),
 ) -> str:
-    """The page. images [N, H, W, C] are those that were sent. errors: (board, message) of boards without a result."""
+    """The page.
+
+    images: [N, H, W, C], those that were sent.
+    errors: (board, message) of boards without a result.
+    """
     return html.render(
         "bitflow_hil.report",
         "page.html.j2",
@@ -96,7 +105,7 @@ def _name(network: PackedNetwork, label: int) -> str:
 
 
 def _tiles(result: HilResult, facts: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Name, value and remark of the figures that people look for first."""
+    """Name, value and remark of the most important figures."""
     known = "" if result.float_accuracy is None else f", float network {result.float_accuracy:.2%}"
     tiles = [
         ("accuracy", f"{result.accuracy:.2%}", f"host {result.host_accuracy:.2%}{known}"),
@@ -116,7 +125,7 @@ def _tiles(result: HilResult, facts: Mapping[str, Any]) -> list[tuple[str, str, 
 
 
 def _difference(now: Mapping[str, Any], before: Mapping[str, Any] | None) -> list[dict[str, str]]:
-    """Rows of what both runs know as a number; a fact of a file that somebody wrote by hand may be anything."""
+    """Rows of the facts that are numbers in both runs; in a file edited by hand they may be anything."""
     rows = []
     for key, name, form, change in _COMPARED:
         new, old = now.get(key), (before or {}).get(key)
@@ -129,7 +138,7 @@ def _difference(now: Mapping[str, Any], before: Mapping[str, Any] | None) -> lis
 
 
 def _histogram(milliseconds: npt.NDArray[np.float64]) -> dict[str, Any] | None:
-    """Bars of equal width in a drawing of 600 by 160; the last one also holds all that took longer than p99."""
+    """Bars of equal width in a drawing of 600 by 160; the last one includes everything above p99."""
     if not milliseconds.size:
         return None
     low, high = float(milliseconds.min()), float(np.percentile(milliseconds, 99))

@@ -1,4 +1,4 @@
-"""Counts instructions of an emulated board: QEMU's -icount makes them the same on every run."""
+"""Counts instructions on an emulated board; with QEMU's -icount the counts are the same on every run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bitflow_hil.devices.repl import INSTRUCTIONS_PER_TICK, Repl
 
 __all__ = ["Count", "count_firmware", "count_micropython", "count_planned"]
 
-_CALLS = 4  # of predict(), and then twice as many: their difference leaves what surrounds the calls out
+_CALLS = 4  # of predict(), and then twice as many: the difference leaves out the overhead around the calls
 
 _PREDICT = """\
 import bitflow, time
@@ -35,9 +35,10 @@ def calls(n):
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """Instructions of a run, the mean of several pictures' where there are some, rounded.
+    """Instructions of a run; with several pictures the rounded mean.
 
-    layers: of each layer, empty where they were not counted. checked: scores were right.
+    layers: of each layer; empty if they were not counted.
+    checked: the scores were right.
     """
 
     instructions: int
@@ -46,8 +47,8 @@ class Count:
 
 
 def _images(network: PackedNetwork, count: int) -> npt.NDArray[Any]:
-    """Noise: few kernels do not take as long for any image. Every second one is the negative of that before it, so
-    that bits of sums around 0 are as often 1 as 0 in both together.
+    """Images of noise: only few kernels depend on the image. Every second image is the negative of the one before, so
+    that in both together the bits of sums around 0 are 1 as often as 0.
     """
     low, high = network.input_spec.pixel_range
     noise = [random_images(network.input_spec, 4, seed=number // 2)[0] for number in range(count)]
@@ -55,8 +56,9 @@ def _images(network: PackedNetwork, count: int) -> npt.NDArray[Any]:
 
 
 def count_firmware(device: Device, network: PackedNetwork, pictures: int = 1) -> Count:
-    """Instructions from bf_run's entry to its return, and of each layer, on the board's firmware: means of `pictures`,
-    which only the kernels need that skip bits that are 0.
+    """Instructions from bf_run's entry to its return, and of each layer, in the board's firmware.
+
+    pictures: number of images of which the mean is taken; only kernels that skip bits of 0 need several.
     """
     images = _images(network, pictures)
     runs = list(device.run(images))
@@ -67,7 +69,7 @@ def count_firmware(device: Device, network: PackedNetwork, pictures: int = 1) ->
 
 
 def count_planned(device: Device, network: PackedNetwork, plan: Plan | None, pictures: int = 1) -> Count:
-    """The same of a network that is sent to the board first, with a plan or without one."""
+    """As count_firmware, for a network that is first sent to the board, with or without a plan."""
     device.load(Image.of(network).data, b"" if plan is None else plan_image.encode(network, plan))
     return count_firmware(device, network, pictures)
 

@@ -1,4 +1,4 @@
-"""Several boards side by side, each in a thread of its own: an emulator ends with the thread that started it."""
+"""Several boards side by side, each in its own thread. An emulator ends with the thread that started it."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from bitflow_hil.run.task import Task
 __all__ = ["Farm", "Firmware", "Station"]
 
 _LOOK_S = 0.25
-_END_S = 10.0  # for boards to end after Ctrl-C
+_END_S = 10.0  # seconds in which boards must end after Ctrl-C
 
 State = Literal["waits", "builds", "runs", "done", "failed"]
 
 
 class Firmware(Protocol):
-    """A firmware that was built for a board: its ELF and its size."""
+    """A firmware built for a board: its ELF file and its size."""
 
     @property
     def elf(self) -> Path: ...
@@ -42,9 +42,11 @@ class Firmware(Protocol):
 
 @dataclass(slots=True)
 class Station:
-    """A board and how far it is; its thread writes, others may read. seconds: that its images took.
+    """A board and its progress. Its thread writes, others may read.
 
-    In the end it has a result (of a long run: `soaked`), or the error that ended it.
+    At the end it has a result (after a long run: `soaked`), or the error that ended it.
+
+    seconds: time of its images.
     """
 
     board: Board
@@ -61,7 +63,7 @@ class Station:
     ended: threading.Event = field(default_factory=threading.Event, repr=False)
 
     def facts(self) -> dict[str, Any]:
-        """What came of it, as one JSON object."""
+        """The outcome, as one JSON object."""
         if self.error is not None:
             return {"board": self.board.name, "error": str(self.error)}
         if self.soaked is not None:
@@ -71,7 +73,7 @@ class Station:
         return {**self.result.facts(), **sizes, "seconds": round(self.seconds, 3)}
 
     def failures(self, demands: Demands) -> list[str]:
-        """Why that is not good enough, a line each; none: it is."""
+        """Why the outcome is not good enough, one line each; empty if it is."""
         if self.error is not None:
             return [f"{self.board.name}: {self.error}"]
         if self.soaked is not None:
@@ -83,7 +85,7 @@ class Station:
 class Farm:
     """Boards that work at the same time on the same task.
 
-    build: makes the firmware of an emulated board; one at a time is built.
+    build: builds the firmware of an emulated board; called for one board at a time.
     """
 
     def __init__(self, task: Task, stations: Sequence[Station], build: Callable[[Board], Firmware]) -> None:
@@ -94,13 +96,17 @@ class Farm:
     def check(self, watch: Callable[[], None] = lambda: None) -> None:
         """Run the task once on every board; each gets a result or an error, and none stops another.
 
-        watch: is called a few times a second meanwhile. Ctrl-C ends the boards and is raised again.
+        Ctrl-C ends the boards and is raised again.
+
+        watch: called a few times a second meanwhile.
         """
         self._run(self._check, watch)
 
     def soak(self, seconds: float, say: Callable[[str], None], watch: Callable[[], None] = lambda: None) -> None:
-        """Repeat the task for so many seconds; say() gets a line a minute from each board. Ctrl-C ends it early, and
-        is raised when the boards have their results.
+        """Repeat the task for `seconds`. Ctrl-C ends it early, and is raised when the boards have their results.
+
+        say: called with a line per minute from each board.
+        watch: called a few times a second meanwhile.
         """
         self._run(lambda station, device: self._soak(station, device, seconds, say), watch)
 
@@ -111,7 +117,7 @@ class Farm:
         )  # fmt: skip
         station.seconds = time.monotonic() - start
         if station.built is None and station.port is None:
-            self._firmware(station)  # what is on a board that is plugged in, for its size
+            self._firmware(station)  # for the size of what a plugged-in board has
 
     def _soak(self, station: Station, device: ResumingDevice, seconds: float, say: Callable[[str], None]) -> None:
         station.soaked = soak.soak(device, station.board, self._task, station.progress, seconds, self._stop.is_set, say)
@@ -146,9 +152,9 @@ class Farm:
                 raise station.bug
 
     def _ended(self, seconds: float) -> bool:
-        """Wait until all boards have ended, at most so long.
+        """Wait up to `seconds` until all boards have ended.
 
-        Not by join(): one that Ctrl-C interrupts takes its thread for dead (Python 3.11).
+        Not by join(): in Python 3.11 a join() that Ctrl-C interrupts marks its thread as dead.
         """
         end = time.monotonic() + seconds
         return all(station.ended.wait(max(0.0, end - time.monotonic())) for station in self.stations)

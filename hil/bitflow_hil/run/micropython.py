@@ -1,4 +1,4 @@
-"""Accuracy on a board that runs MicroPython, and that each of its scores equals the host's."""
+"""Accuracy on a board that runs MicroPython, and the comparison of all its scores with the host's."""
 
 from __future__ import annotations
 
@@ -27,8 +27,10 @@ def check(
 ) -> HilResult:
     """Run the images of a task through the REPL and compare the scores with the host's, bit for bit.
 
-    progress: wraps the images. model: the argument of bitflow.Model() on the board, as Python text. Raises InputError
-    if the board holds another network.
+    progress: wraps the images.
+    model: the argument of bitflow.Model() on the board, as Python text.
+
+    Raises InputError if the board has another network.
     """
     found = repl.implementation()
     got = repl.value(f"(lambda m: m.info()['crc32'])(__import__('bitflow').Model({model}))")

@@ -1,4 +1,4 @@
-"""How far a board is, image by image: one thread adds to it, others may read it meanwhile."""
+"""A board's progress, image by image: one thread adds to it, others may read it meanwhile."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ __all__ = ["Progress"]
 
 
 class Progress:
-    """The scores of a board beside the host's. The images may be sent again and again; the last scores of each stay.
+    """The scores of a board beside the host's. Images may be sent repeatedly; the last scores of each are kept.
 
-    done, right, mismatches: images so far, those with the true label, those whose scores differ. latencies_ms: of each
-    image as the host saw it. ticks: of each image, of the board's timer.
+    done: images so far.
+    right: images with the true label.
+    mismatches: images whose scores differ.
+    latencies_ms: of each image, as seen by the host.
+    ticks: of the board's timer, for each image.
     """
 
     def __init__(self, task: Task) -> None:
@@ -28,16 +31,16 @@ class Progress:
 
     @property
     def total(self) -> int:
-        """How many images there are."""
+        """The number of images."""
         return len(self._labels)
 
     @property
     def accuracy(self) -> float:
-        """The share of right labels among the images so far, 0 before the first."""
+        """The fraction of right labels among the images so far; 0 before the first."""
         return self.right / max(self.done, 1)
 
     def add(self, run: Run) -> None:
-        """Take what the board made of the next image."""
+        """Add the board's result for the next image."""
         index = self.done % self.total
         self.scores[index] = run.scores
         self.right += int(run.scores.argmax() == self._labels[index])

@@ -1,4 +1,4 @@
-"""What a check on a device found, as JSON and as JUnit XML, and whether that is good enough."""
+"""The result of a check on a device, as JSON and JUnit XML, and whether it is good enough."""
 
 from __future__ import annotations
 
@@ -27,8 +27,11 @@ class Mismatch:
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """Each image of a run: the label that the device gave [N], the true one [N], and the milliseconds until its scores
-    came, as the host saw it ([N], or [0] where nobody measured).
+    """The images of a run.
+
+    labels: the device's labels [N].
+    truth: the true labels [N].
+    latencies_ms: milliseconds until the scores came, as seen by the host, [N]; [0] if not measured.
     """
 
     labels: npt.NDArray[np.int64]
@@ -38,8 +41,11 @@ class Samples:
 
 @dataclass(frozen=True, slots=True)
 class Demands:
-    """What a result must keep. tolerance: how much less accurate than the float network it may be. accuracy: at least
-    that. latency_ms: of the device, at most that. All fractions and milliseconds; 0: none.
+    """What a result must satisfy.
+
+    tolerance: how much less accurate than the float network it may be, a fraction.
+    accuracy: the least accuracy, a fraction; 0: no demand.
+    latency_ms: the highest latency on the device; 0: no demand.
     """
 
     tolerance: float = 0.0
@@ -49,15 +55,21 @@ class Demands:
 
 @dataclass(frozen=True, slots=True)
 class HilResult:
-    """Accuracies are fractions; float_accuracy is None where no float network is known. mismatches: images whose scores
-    differ. retries: requests and chunks that were sent again. interruptions: how often the device was lost and
-    connected again. stack_bytes: of the stack, that were ever used.
-    instructions_per_image: mean, None on a real board. examples: the first mismatches. MicroPython does not say
-    stack_bytes and cpuid: None.
+    """The result of a check.
 
-    latency_ms_*: from sending an image to its scores, as the host sees it; None where nobody measured. An emulator
-    counts instructions and no time, a real board has a timer: instructions_* and layer_instructions are known of the
-    one, device_ms_* and layer_ms of the other. Layers are those of one image. samples is no part of the facts.
+    accuracy, host_accuracy, float_accuracy: fractions; the last is None if no float network is known.
+    mismatches: images whose scores differ.
+    retries: requests and chunks that were sent again.
+    interruptions: how often the device was lost and connected again.
+    round_trips: answers of the device.
+    instructions_per_image: mean; None on a real board.
+    stack_bytes: stack that was ever used; None with MicroPython.
+    cpuid: the core; None with MicroPython.
+    examples: the first mismatches.
+    latency_ms_*: from sending an image to its scores, as seen by the host; None if not measured.
+    device_ms_*, layer_ms: by a real board's timer; an emulator counts no time. layer_ms is of one image.
+    instructions_*, layer_instructions: on emulated boards only; the latter are of one image.
+    samples: the images; not part of facts().
     """
 
     board: str
@@ -87,33 +99,35 @@ class HilResult:
     samples: Samples | None = field(default=None, repr=False, compare=False)
 
     def facts(self) -> dict[str, Any]:
-        """As one JSON object; its keys are stable."""
+        """The result as one JSON object; its keys are stable."""
         facts = asdict(replace(self, samples=None))
         del facts["samples"]
         return facts
 
 
 def shortfalls(result: HilResult, demands: Demands) -> list[str]:
-    """Why a result is not good enough, a line each; none: it is.
+    """Why a result is not good enough, one line each; empty if it is.
 
-    An emulated board has no latency: whoever demands one must say that it was not checked.
+    An emulated board has no latency: a caller that demands one must say that it was not checked.
     """
     lines = []
     if result.mismatches:
-        lines.append(f"{result.mismatches} of {result.images} images have other scores on {result.board}")
+        lines.append(f"{result.mismatches} of {result.images} images have different scores on {result.board}")
     lost = (result.float_accuracy or 0) - result.accuracy
     if lost > demands.tolerance:
         lines.append(f"{result.board} is less accurate than the float network by {lost:.2%}")
     if result.accuracy < demands.accuracy:
         lines.append(f"{result.board} is right in {result.accuracy:.2%}, the budget is {demands.accuracy:.2%}")
     if demands.latency_ms and (took := result.device_ms_median or 0) > demands.latency_ms:
-        lines.append(f"{result.board} takes {took:.3g} ms an image, the budget is {demands.latency_ms:g} ms")
+        lines.append(f"{result.board} takes {took:.3g} ms per image, the budget is {demands.latency_ms:g} ms")
     return lines
 
 
 def junit(results: Sequence[tuple[HilResult, float]], errors: Sequence[tuple[str, str]] = ()) -> str:
-    """Results and the seconds of each, and (board, message) of boards that gave none, as JUnit XML: one test suite for
-    each board, in a <testsuites> where there are several.
+    """Results as JUnit XML: one test suite per board, inside <testsuites> if there are several.
+
+    results: each result and its seconds.
+    errors: (board, message) of boards without a result.
     """
     suites = [*(_suite(*result) for result in results), *(_broken(*error) for error in errors)]
     root = suites[0]
@@ -132,7 +146,7 @@ def _broken(board: str, message: str) -> ET.Element:
 
 
 def _suite(result: HilResult, seconds: float) -> ET.Element:
-    """A case for the scores and one for the accuracy."""
+    """A test case for the scores, and one for the accuracy."""
     suite = ET.Element(
         "testsuite",
         name=f"bitflow.hil.{result.board}",
@@ -161,5 +175,5 @@ def write_junit(results: Sequence[tuple[HilResult, float]], path: Path, errors: 
 
 
 def write_text(text: str, path: Path) -> None:
-    """Write it beside the target, then rename: a reader never sees half a file."""
+    """Write a file and rename it into place: a reader never sees half of it."""
     write_atomic(path, text)

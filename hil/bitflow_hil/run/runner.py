@@ -1,4 +1,4 @@
-"""Accuracy on a device, and that each of its scores equals the host's."""
+"""Accuracy on a device, and the comparison of all its scores with the host's."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from bitflow_hil.run.task import Task
 
 __all__ = ["check", "compare", "require_network", "require_stack"]
 
-_NAMED = 10  # mismatches that a result names
+_NAMED = 10  # mismatches that a result lists, at most
 _NONE = np.empty(0)
 
 
@@ -34,8 +34,10 @@ def check(
 ) -> HilResult:
     """Run the images of a task on a device and compare its scores with the host's, bit for bit.
 
-    progress: wraps the images. so_far: is filled while they run, for whoever shows how far they are. Raises InputError
-    if the device runs another network, CheckFailed if its stack was full.
+    progress: wraps the images.
+    so_far: is filled meanwhile, to show the progress.
+
+    Raises InputError if the device runs another network, CheckFailed if its stack was full.
     """
     require_network(device.info(), task.network)
     so_far = so_far or Progress(task)
@@ -43,7 +45,7 @@ def check(
         so_far.add(run)
     info = device.info()
     require_stack(info, board)
-    layers = device.profile(task.images[0])  # after the stack was read: a profile takes a little more of it
+    layers = device.profile(task.images[0])  # after the stack was read: a profile uses a little more of it
     return compare(
         so_far.scores,
         task,
@@ -62,20 +64,20 @@ def check(
 
 
 def require_network(info: Info, network: PackedNetwork) -> None:
-    """InputError if a device runs another network."""
+    """Raise InputError if a device runs another network."""
     wanted = Image.of(network).crc32
     if info.crc32 != wanted:
         raise InputError(f"board has {info.crc32:08x} ({info.name}), you asked for {wanted:08x}: bitflow flash")
 
 
 def require_stack(info: Info, board: Board) -> None:
-    """CheckFailed if the stack of a device was ever full."""
+    """Raise CheckFailed if the stack of a device was ever full."""
     if 0 < info.stack_bytes <= info.stack_used:
         raise CheckFailed(f"the stack of {board.name} was full: {info.stack_bytes} bytes are too few")
 
 
 def _counted(device: Device | ResumingDevice, so_far: Progress, layers: list[int]) -> dict[str, Any]:
-    """What an emulated board took: instructions, since nothing says how many cycles each would take."""
+    """The costs on an emulated board: instructions, since their cycles are not known."""
     counts = [device.instructions(ticks) for ticks in so_far.ticks]
     return {
         "instructions_per_image": round(sum(counts) / len(counts)),
@@ -86,7 +88,7 @@ def _counted(device: Device | ResumingDevice, so_far: Progress, layers: list[int
 
 
 def _timed(timer_hz: int, so_far: Progress, layers: list[int]) -> dict[str, Any]:
-    """What a real board took, by its own timer."""
+    """The times on a real board, by its own timer."""
     milliseconds = np.array(so_far.ticks) * 1000 / timer_hz
     return {
         "instructions_per_image": None,
@@ -102,7 +104,10 @@ def compare(
     latencies_ms: npt.NDArray[np.float64] = _NONE,
     **facts: Any,
 ) -> HilResult:
-    """The result of a run that gave scores [N, classes]. facts: what else is known of it."""
+    """The result of a run with scores [N, classes].
+
+    facts: other fields of the result.
+    """
     host_scores, labels = task.host_scores, task.labels
     different = np.flatnonzero((scores != host_scores).any(axis=1))
     if latencies_ms.size:

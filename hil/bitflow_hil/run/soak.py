@@ -1,4 +1,4 @@
-"""A long run: the test images again and again, with an eye on what changes over hours."""
+"""A long run: the test images are repeated, to see what changes over hours."""
 
 from __future__ import annotations
 
@@ -25,10 +25,14 @@ _UNITS = {"s": 1, "m": 60, "h": 3600}
 
 @dataclass(frozen=True, slots=True)
 class SoakResult:
-    """seconds: how long it ran. images: how many were sent. stack_bytes: of the stack, that were ever used.
+    """The result of a long run.
 
-    latency_ms_first, latency_ms_last: the median of the first and of the last tenth of the images, as the host saw
-    them. drift: by which fraction the last is slower. interruptions: how often the device was lost and came back.
+    seconds: how long it ran.
+    images: how many were sent.
+    interruptions: how often the device was lost and came back.
+    stack_bytes: stack that was ever used.
+    latency_ms_first, latency_ms_last: median of the first and the last tenth of the images, as seen by the host.
+    drift: the fraction by which the last tenth is slower.
     """
 
     board: str
@@ -44,17 +48,17 @@ class SoakResult:
     drift: float
 
     def facts(self) -> dict[str, Any]:
-        """As one JSON object; its keys are stable."""
+        """The result as one JSON object; its keys are stable."""
         return asdict(self)
 
     def failures(self) -> list[str]:
-        """Why it failed, a line each; none: it did not."""
+        """Why the run failed, one line each; empty if it did not."""
         if not self.mismatches:
             return []
-        return [f"{self.mismatches} of {self.images} images have other scores on {self.board}"]
+        return [f"{self.mismatches} of {self.images} images have different scores on {self.board}"]
 
     def line(self) -> str:
-        """For people."""
+        """The result in one line, for people."""
         return (
             f"{self.board}: {self.seconds:.0f} s, {self.images} images, accuracy {self.accuracy:.2%}, "
             f"mismatches {self.mismatches}, retries {self.retries}, interruptions {self.interruptions}, "
@@ -67,7 +71,7 @@ def duration(text: str) -> float:
     """ "30s", "10m", "2h" -> seconds. Raises InputError for anything else."""
     number, unit = text[:-1], text[-1:]
     if unit not in _UNITS or not number.isdecimal() or int(number) == 0:
-        raise InputError(f"{text!r} is no duration: 30s, 10m, 2h")
+        raise InputError(f"{text!r} is not a duration: 30s, 10m, 2h")
     return float(int(number) * _UNITS[unit])
 
 
@@ -81,9 +85,11 @@ def soak(
     say: Callable[[str], None],
     clock: Callable[[], float] = time.monotonic,
 ) -> SoakResult:
-    """Send the images of a task again and again for so many seconds, or until stopped() is true; at least one image.
+    """Send the images of a task repeatedly for `seconds`, or until stopped() is true; at least one image.
 
-    say: gets a line a minute. Raises InputError if the device runs another network, CheckFailed if its stack was full.
+    say: called with a line per minute.
+
+    Raises InputError if the device runs another network, CheckFailed if its stack was full.
     """
     require_network(device.info(), task.network)
     start = clock()
@@ -94,7 +100,7 @@ def soak(
 
     def a_pass() -> Iterator[npt.NDArray[Any]]:
         for index, image in enumerate(task.images):
-            # The images of a pass that was cut short are the first ones: they are counted one by one.
+            # An interrupted pass has only the first images: they are counted one by one.
             if index and over():
                 return
             yield image

@@ -1,4 +1,4 @@
-"""What boards are asked to do."""
+"""The task for boards."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["Task"]
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Test images for a network, and what its scores are compared with.
+    """Test images for a network, and the scores for comparison.
 
     images: [N, H, W, C].
     labels: [N], the true ones.
     host_scores: int32 [N, classes], of the C library on this computer.
-    float_accuracy: a fraction; None where no float network is known.
+    float_accuracy: a fraction; None if no float network is known.
     """
 
     network: PackedNetwork

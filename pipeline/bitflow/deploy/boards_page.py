@@ -37,7 +37,7 @@ def table() -> str:
 
 
 def written(page: str) -> str:
-    """A page with the table between its marks."""
+    """The page, with the table between its marks."""
     return re.sub(r"(<!-- boards -->\n).*?(<!-- end -->)", rf"\g<1>{table()}\g<2>", page, flags=re.DOTALL)
 
 

@@ -1,4 +1,4 @@
-"""Which tools are there, which are missing, and the command that gets each."""
+"""Which tools are installed, which are missing, and how to install each."""
 
 from __future__ import annotations
 
@@ -33,7 +33,12 @@ _PROGRAMS = (
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A tool: what it is for, the version that was found (None: it is missing), and the command that gets it."""
+    """A tool.
+
+    purpose: what it is for.
+    found: the version found; None: missing.
+    get: the command that installs it.
+    """
 
     name: str
     purpose: str
@@ -42,7 +47,7 @@ class Tool:
 
 
 def examine() -> tuple[Tool, ...]:
-    """All tools that some command needs."""
+    """All tools that any command needs."""
     packages = [
         Tool(name, purpose, _package(name), f"pip install 'bitflow-net[{extra}]'") for name, extra, purpose in _PACKAGES
     ]
@@ -57,7 +62,7 @@ def examine() -> tuple[Tool, ...]:
 
 
 def versions() -> dict[str, str | None]:
-    """Of the programs that a run on a board depends on: their names for a report, and the versions found."""
+    """The programs on which a run on a board depends: name for a report -> version found."""
     return {"gcc": _program(ARM.compiler), "qemu": _program("qemu-system-arm")}
 
 
@@ -69,7 +74,7 @@ def _package(name: str) -> str | None:
 
 
 def _program(name: str) -> str | None:
-    """First line of --version, or None where there is no such program or it does not start."""
+    """First line of --version; None if the program is missing or does not start."""
     if shutil.which(name) is None:
         return None
     try:

@@ -10,14 +10,15 @@ from bitflow.emit import codegen
 
 __all__ = ["files", "protocol"]
 
-_PROTOCOLS = {"pyocd": "cmsis-dap", "uf2": "picotool"}  # PlatformIO's names where they are not the method's own
+_PROTOCOLS = {"pyocd": "cmsis-dap", "uf2": "picotool"}  # PlatformIO's names of methods, where they differ
 
 
 def files(arena_bytes: int, default: str = DEFAULT_BOARD, methods: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Path in the project -> text: boards.ini, and a linker script for each board that is built bare.
+    """Path in the project -> text: boards.ini, and a linker script for each board without a framework.
 
-    arena_bytes: of the network, which decides where its arena lies. default: what `pio run` builds. methods: board ->
-    how it is flashed, where not by its first method.
+    arena_bytes: size of the network's arena, which decides where it lies.
+    default: the board that `pio run` builds.
+    methods: board -> upload method, if not its first one.
     """
     built = [board for board in boards() if board.buildable]
     protocols = {board.name: protocol(board, (methods or {}).get(board.name)) for board in built}
@@ -33,7 +34,7 @@ def files(arena_bytes: int, default: str = DEFAULT_BOARD, methods: Mapping[str, 
 
 
 def protocol(board: Board, method: str | None = None) -> str:
-    """PlatformIO's name of a method of upload; "" for a board without any."""
+    """PlatformIO's name of an upload method; "" for a board without any."""
     if board.upload is None:
         return ""
     asked = method if method in board.upload.methods else board.upload.methods[0]

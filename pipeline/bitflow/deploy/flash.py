@@ -1,4 +1,4 @@
-"""Puts a firmware on a board, and asks the board what it runs. An emulated board is booted once, tested and stopped."""
+"""Flashes a board and asks it what it runs. An emulated board is booted once, tested and stopped."""
 
 from __future__ import annotations
 
@@ -22,18 +22,21 @@ from bitflow_hil.link.transport import SerialTransport
 __all__ = ["Flashed", "commands", "flash", "flash_emulated", "ready"]
 
 UPLOAD_S = 300.0
-"""The longest that an external command may take."""
+"""Time limit of an external command, seconds."""
 
 RETURN_S = 20.0
-"""How long a board may take from the end of the upload to its first answer."""
+"""Time limit from the end of an upload to the board's first answer, seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Flashed:
-    """What the board said: its core, the network's name and CRC-32, the version of BitFlow, the build, and how much of
-    the stack a run used.
+    """What the board answered.
 
-    port: where it answered, None for an emulated one, which was stopped.
+    cpuid: its core.
+    network, crc32: its network.
+    version: of BitFlow.
+    stack_used: stack that a run used, bytes.
+    port: where it answered; None for an emulated board, which was stopped.
     """
 
     board: str
@@ -47,7 +50,7 @@ class Flashed:
 
 
 def commands(target: Target, method: str) -> list[str]:
-    """The external commands of a flash, as they are typed."""
+    """The external commands of a flash, as one would type them."""
     words = [platformio.command(target.folder, target.board.name)]
     if target.board.emulated:
         words.append(emulator.command(target.board, target.elf))
@@ -66,16 +69,16 @@ def flash_emulated(built: Built, board: Board) -> Flashed:
 
 
 def ready(target: Target, method: str) -> tuple[Target, Method]:
-    """Before anything is built or touched: the method, whose tool is here, and the one board that is meant.
+    """Check before anything is built or changed; returns the one board to flash, and the method.
 
-    Raises MissingError without the method's tool, DeviceError where no such board is plugged in, InputError where
-    several are, which it lists.
+    Raises MissingError without the method's tool, DeviceError if no such board is plugged in, InputError that lists the
+    boards if there are several.
     """
     chosen = upload.method_for(target.board, method)
     upload.require_tool(target.board, chosen)
     if target.port is not None:
         return replace(target, probe=target.probe or ports.serial_number(target.port)), chosen
-    if chosen in ("dfu", "uf2"):  # a board that waits for these has no serial port
+    if chosen in ("dfu", "uf2"):  # a board in this boot loader has no serial port
         return target, chosen
     found = ports.find(target.board, target.probe)
     return replace(target, port=str(found.device), probe=found.serial_number), chosen
@@ -84,9 +87,11 @@ def ready(target: Target, method: str) -> tuple[Target, Method]:
 def flash(built: Built, target: Target, method: Method, again: str) -> Flashed:
     """Upload, wait for the board to come back, compare core and network, run the self-test.
 
-    target, method: of ready(). again: the command that repeats it, for messages. Raises BitflowError if the upload
-    fails or is interrupted, DeviceError if the board does not answer or is another one, CheckFailed if its scores are
-    wrong.
+    target, method: from ready().
+    again: the command that repeats the flash, for messages.
+
+    Raises BitflowError if the upload fails or is interrupted, DeviceError if the board does not answer or is another
+    one, CheckFailed if its scores are wrong.
     """
     for words in upload.commands(target, method):
         _run(words, built.folder / "upload.log", target.board, again)
@@ -99,7 +104,7 @@ def _tested(device: Device, built: Built, board: Board, port: str | None) -> Fla
     wrong = device.self_test()
     info = device.info()
     if not board.is_core(info.cpuid):
-        raise DeviceError(f"the core of {board.name} says CPUID {info.cpuid:08x}: it is another one")
+        raise DeviceError(f"{board.name}: CPUID {info.cpuid:08x} is another core")
     if info.crc32 != built.crc32:
         raise DeviceError(f"{board.name} runs {info.name} {info.crc32:08x}, not {built.crc32:08x}")
     if wrong:
@@ -120,8 +125,8 @@ def _answering(board: Board, port: str) -> Device:
 
 
 def _run(words: list[str], log: Path, board: Board, again: str) -> None:
-    """One external command, its output in a log; all of it ends when it takes too long or somebody stops it."""
-    state = f"{board.name} may hold a part of the firmware; again: {again}"
+    """Run an external command, its output in a log. All its processes end if it takes too long or is interrupted."""
+    state = f"{board.name} may hold part of the firmware; repeat with: {again}"
     with log.open("w") as output:
         try:
             process = subprocess.Popen(
@@ -150,7 +155,7 @@ def _run(words: list[str], log: Path, board: Board, again: str) -> None:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """SIGTERM to all of it, and SIGKILL to what is left after two seconds."""
+    """Send SIGTERM to all its processes, and after two seconds SIGKILL to those that remain."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         os.killpg(process.pid, number)
         try:

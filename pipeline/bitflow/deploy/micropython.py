@@ -1,4 +1,4 @@
-"""Puts bitflow and a network on a board that runs MicroPython, by its REPL: no firmware is built."""
+"""Puts bitflow and a network on a board that runs MicroPython, through its REPL. No firmware is built."""
 
 from __future__ import annotations
 
@@ -25,15 +25,18 @@ from bitflow_hil.devices.repl import Implementation, Repl, run_scores
 
 __all__ = ["Installed", "Package", "build", "commands", "flash", "install", "package", "running"]
 
-# What is copied, and where to.
+# Where the files go on the board.
 _FILES = {"bitflow.mpy": ":lib/bitflow.mpy", "model.bfn": ":model.bfn"}
-# MicroPython takes native modules of any lower architecture of the same family; the nearest that bitflow is built for.
+# MicroPython also loads native modules of lower architectures of the same family: the nearest one built for bitflow.
 _TAKES = {"armv7em": "armv7m"}
 
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """What goes onto a board: a native module and a network, as files of the project."""
+    """The files for a board: a native module and a network.
+
+    text_bytes: code and constants of the module, which a device copies to its heap.
+    """
 
     board: str
     architecture: str
@@ -45,7 +48,7 @@ class Package:
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """What was put on a board, and what runs there."""
+    """What was copied to a board, and what runs there."""
 
     board: str
     implementation: Implementation
@@ -56,9 +59,9 @@ class Installed:
 
 
 def build(network: PackedNetwork, board: Board, project_folder: Path) -> Package:
-    """Build the module for a board and write it beside the network, below .bitflow/micropython of the project.
+    """Build the module for a board, and write it and the network below .bitflow/micropython of the project.
 
-    Raises InputError for a board without MicroPython, MissingError where a tool is missing.
+    Raises InputError for a board without MicroPython, MissingError if a tool is missing.
     """
     module = builder.module(_expected(board))
     folder = _folder(network, board, project_folder)
@@ -73,8 +76,8 @@ def build(network: PackedNetwork, board: Board, project_folder: Path) -> Package
 
 @contextlib.contextmanager
 def running(board: Board, port: str | None) -> Iterator[str]:
-    """The port of a board that runs MicroPython: the one that is given, that of the board that is plugged in, or of an
-    emulated one started here.
+    """The port of a board that runs MicroPython: `port`, that of the plugged-in board, or of an emulated board that is
+    started here.
     """
     _expected(board)
     if port is not None:
@@ -97,10 +100,10 @@ def flash(network: PackedNetwork, board: Board, port: str | None = None) -> Inst
 
 
 def install(repl: Repl, network: PackedNetwork, board: Board) -> Installed:
-    """Copy bitflow.mpy to /lib and the network to model.bfn, import, run the self-test: noise from a fixed seed, with
-    the scores of the NumPy reference.
+    """Copy bitflow.mpy to /lib and the network to model.bfn, import it, and run the self-test: noise from a fixed seed,
+    with the scores of the NumPy reference.
 
-    Raises DeviceError where the board is not as expected, CheckFailed where its scores are wrong.
+    Raises DeviceError if the board is not as expected, CheckFailed if its scores are wrong.
     """
     found = repl.implementation()
     architecture = _architecture_for(found, board)
@@ -115,7 +118,7 @@ def install(repl: Repl, network: PackedNetwork, board: Board) -> Installed:
 
 
 def commands(network: PackedNetwork, board: Board, project_folder: Path, port: str | None) -> list[str]:
-    """The commands by which a person would do what flash() does, as they are typed."""
+    """The commands that one would type to do what flash() does."""
     folder = _folder(network, board, project_folder)
     start = [] if port else [shlex.join(emulator.command(board, Path("firmware.elf")))]
     mpremote = f"mpremote connect {port or 'PORT'}"
@@ -151,7 +154,7 @@ def _self_test(repl: Repl, network: PackedNetwork, board: Board) -> None:
 
 
 def _expected(board: Board) -> str:
-    """The architecture of a board in the table."""
+    """The architecture of a board in the table. Raises InputError for a board without MicroPython."""
     emulated = builder.emulated_boards()
     if board.mpy is None or (board.emulated and board.name not in emulated):
         real = (row.name for row in boards() if row.mpy and not row.emulated)
@@ -168,7 +171,7 @@ def _architecture_for(found: Implementation, board: Board) -> str:
     got = _TAKES.get(found.architecture or "", found.architecture)
     if got not in builder.ARCHITECTURES:
         raise DeviceError(f"{found.machine} takes native modules for {got or 'no architecture'}, expected {expected}")
-    # Firmware built without the FPU runs on a core that has one; another family is another board.
+    # Firmware built without the FPU runs on a core with one; another family is another board.
     if got[:5] != expected[:5]:
         raise DeviceError(f"board {board.name}: expected {expected}, got {got} ({found.machine})")
     return got

@@ -1,4 +1,4 @@
-"""The external commands that put a firmware on a board: which method, which tool, which words."""
+"""The external commands that put firmware on a board: method, tool and arguments."""
 
 from __future__ import annotations
 
@@ -24,7 +24,12 @@ _HINT = {
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a firmware goes. port: of the board's serial line, probe: serial number of the programmer; None: any."""
+    """The board for a firmware.
+
+    folder: the firmware project.
+    port: its serial port; None: any.
+    probe: serial number of the programmer; None: any.
+    """
 
     board: Board
     folder: Path
@@ -37,7 +42,7 @@ class Target:
 
 
 def method_for(board: Board, asked: str) -> Method:
-    """The method that is asked for; for "auto" the first of the board's whose tool is here, else its usual one.
+    """The requested method; for "auto" the first of the board's methods whose tool is installed, else its first method.
 
     Raises InputError for a method that the board does not have.
     """
@@ -49,18 +54,18 @@ def method_for(board: Board, asked: str) -> Method:
     for method in known:
         if method == asked:
             return method
-    raise InputError(f"{board.name} cannot be flashed by {asked}; it can by {', '.join(known)}")
+    raise InputError(f"{board.name} cannot be flashed by {asked}, only by {', '.join(known)}")
 
 
 def require_tool(board: Board, method: Method) -> None:
-    """MissingError with the command that gets the tool of a method, where it is not here."""
+    """Raise MissingError, with the command that installs it, if the method's tool is not installed."""
     if not _is_here(board, method):
         tool = _TOOL[method]
-        raise MissingError(f"{tool} is missing, which flashes {board.name} by {method}: {_HINT[tool]}")
+        raise MissingError(f"{tool} is missing, which is needed to flash {board.name} by {method}: {_HINT[tool]}")
 
 
 def commands(target: Target, method: Method) -> list[list[str]]:
-    """The words of each command, in order."""
+    """The commands, each as a list of words, in order."""
     board = target.board
     if board.bare is not None:
         return _bare(target, method, board.bare)
@@ -110,7 +115,7 @@ def _pyocd(target: Target) -> list[str]:
 
 
 def _is_here(board: Board, method: Method) -> bool:
-    """PlatformIO brings the tools of boards that it builds for itself."""
+    """Whether the method's tool is installed. PlatformIO brings the tools for boards that it builds itself."""
     if board.bare is None and method != "pyocd":
         return True
     return shutil.which(_TOOL.get(method, method)) is not None

@@ -1,24 +1,25 @@
-"""The network to begin with where nobody names one: the recipe for pictures of about that size. No torch here."""
+"""The default network: the recipe for pictures of about the same size. No torch here."""
 
 from __future__ import annotations
 
 __all__ = ["default_network"]
 
-# Up to which longer side, in pixels, a recipe suits.
+# The longest side, in pixels, for which a recipe is suitable.
 _SIDES = {"bitflow-tiny": 15, "bitflow-lenet": 47, "bitflow-hands": 127}
 _LARGE = "bitflow-alexnet"
-_LONG = 24  # steps of a row, of which the pools of bitflow-sound leave some
+_LONG = 24  # steps of a row: enough for the pools of bitflow-sound
 
-# Height and width that a source usually has; all others: about those of MNIST.
+# The usual height and width of a source; for all others about those of MNIST.
 _USUAL = {"digits": (8, 8), "sound": (1, 64)} | dict.fromkeys(("hands", "imagenet", "signs"), (224, 224))
 _OTHER = (28, 28)
 
 
 def default_network(data: str, size: tuple[int, ...] | None = None) -> str:
-    """The name or the layers of a network that suits a data source (`learn.data`).
+    """The name or the layers of a network for a data source (`learn.data.sources`).
 
-    size: (height, width, ...) of its pictures; None where it is not known: what the source usually has. For columns
-    and short rows, which no recipe is made for, layers along the other side.
+    For columns and short rows, which no recipe is made for, it describes layers along the other side.
+
+    size: (height, width, ...) of the pictures; None: the usual size of the source.
     """
     height, width = (size or _USUAL.get(data.partition(":")[0], _OTHER))[:2]
     if height == 1 and width >= _LONG:

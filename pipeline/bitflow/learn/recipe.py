@@ -1,5 +1,5 @@
-"""How a network is trained: the settings, and the recipes that come with BitFlow, a TOML file each. No torch here:
-settings must load quickly.
+"""How a network is trained: the settings, and BitFlow's own recipes, one TOML file each. No torch here: settings must
+load quickly.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ PRECISIONS = ("auto", "float32", "bfloat16")
 DEVICES = ("auto", "cpu", "cuda")
 
 _FOLDER = Path(__file__).resolve().parent / "recipes"
-# Pictures with a shorter side get the layers of `layers_small` where a recipe has them.
+# Pictures with a shorter side get `layers_small`, if the recipe has them.
 _SMALL = 128
 
 
@@ -41,28 +41,40 @@ _SMALL = 128
 class Recipe:
     """How to train.
 
-    epochs: passes over the training images. batch: images per step, of all processes together. optimiser: `adam`, or
-    `bop`, which flips binary weights where gradients agree for long (learn.optimise), and gives Adam the rest.
-    learning_rate: of Adam, at the start; flip_rate and flip_threshold: of Bop. schedule: of the rates, down to 0
-    (`constant`: not at all), after `warmup` epochs up. seed: of weights, order and moves.
+    epochs: passes over the training images.
+    batch: images per step, over all processes.
+    optimiser: `adam`, or `bop` (`learn.training.optimiser`), which flips binary weights on which gradients agree for
+        long, and leaves the other weights to Adam.
+    learning_rate: Adam's, at the start.
+    flip_rate, flip_threshold: Bop's.
+    schedule: how the rates fall to 0 (`constant`: they do not).
+    warmup: epochs at the start in which the rates rise.
+    seed: for weights, order of the images and augmentation.
 
-    Images are changed while training: moved by up to `shift` pixels, turned by up to `rotate` degrees, stretched in
-    each direction by up to the fraction `stretch`, mirrored (`flip`), and a square of `cutout` pixels is blanked.
+    Augmentation of the training images:
+    shift: moved by up to this many pixels.
+    rotate: turned by up to this many degrees.
+    stretch: stretched in each direction by up to this fraction.
+    flip: mirrored at random.
+    cutout: side of a square that is blanked, in pixels; 0: none.
 
-    estimator: the gradient of a sign: `clip` (1 inside of +-1), `polynomial` (1.5 - 1.5 x^2), `bireal` (2 - 2 |x|).
-    label_smoothing: this share of a label goes to all classes alike. float_weights: for this share of the epochs, at
-    the start, only activations are binary. average: decay per step of an average of the weights, which then is what is
-    judged and kept; 0: none. norm_images: so many training images give BatchNorm its statistics anew before each
-    judgement; 0: its running averages.
+    estimator: the gradient of a sign: `clip` (1 inside +-1), `polynomial` (1.5 - 1.5 x^2) or `bireal` (2 - 2 |x|).
+    label_smoothing: fraction of each label that is spread over all classes.
+    float_weights: fraction of the epochs, at the start, in which only the activations are binary.
+    teacher: a network, by name or layers, whose float variant is trained first and teaches this one; "": none.
+    teacher_epochs: epochs of the teacher.
+    teacher_share: fraction of the loss that is the distance from the teacher's logits.
+    temperature: divides both logits in that distance.
+    average: decay per step of an average of the weights, which is then evaluated and kept; 0: no average.
+    norm_images: number of training images from which BatchNorm's statistics are computed before each evaluation; 0: its
+        running averages.
 
-    teacher: a network, by name or layers, whose float twin is trained first, for `teacher_epochs`; then `teacher_share`
-    of the loss is how far the logits are from its own, both divided by `temperature`.
-
-    validation: the share of the training images that picks the best epoch and is not trained on. threads: of torch;
-    with batches so small one thread is often the quickest, and the only one that does not suffer where another program
-    needs a core. device: `auto` is the GPU where there is one. precision: of the arithmetic while training; `auto`:
-    bfloat16 where the device has units for it. compile: by torch.compile, which takes a minute at the start, a C++
-    compiler and Python's headers. workers: processes that decode pictures ahead.
+    validation: fraction of the training images that picks the best epoch and is not trained on.
+    threads: torch's threads. With such small batches one thread is often fastest, and other programs disturb it least.
+    device: `auto`: a GPU if there is one.
+    precision: of the arithmetic in training; `auto`: bfloat16 if the device has units for it.
+    compile: use torch.compile, which needs a minute at the start, a C++ compiler and Python's headers.
+    workers: processes that decode pictures ahead.
     """
 
     epochs: int = 60
@@ -142,12 +154,12 @@ _CHOICES = {
 
 
 def recipe_names() -> tuple[str, ...]:
-    """The networks that come with BitFlow, sorted."""
+    """The names of BitFlow's own networks, sorted."""
     return tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
 
 
 def recipe_for(architecture: str) -> Recipe:
-    """The recipe that comes with a network; for a description (`learn.layers`) the usual one.
+    """The recipe of a network; for a description (`learn.networks.layers`) the default one.
 
     Raises InputError for an unknown name.
     """
@@ -155,7 +167,7 @@ def recipe_for(architecture: str) -> Recipe:
 
 
 def layers_of(architecture: str, picture: tuple[int, int, int] | None = None) -> str:
-    """The description of a network for pictures (height, width, channels); a description is its own.
+    """The description of a network for pictures (height, width, channels); a description is returned unchanged.
 
     Raises InputError for an unknown name.
     """
@@ -164,7 +176,7 @@ def layers_of(architecture: str, picture: tuple[int, int, int] | None = None) ->
         content = _file(architecture)
         small = picture is not None and min(picture[:2]) < _SMALL
         text = str(content.get("layers_small", content["layers"]) if small else content["layers"])
-    return " ".join(text.split())  # equal networks have equal texts, however a file or a person wrote them
+    return " ".join(text.split())  # one text per network, however it was written
 
 
 def _described(architecture: str) -> bool:

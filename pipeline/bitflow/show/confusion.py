@@ -1,4 +1,4 @@
-"""What a network takes for what: counts of true and found classes, as pages of HTML show them."""
+"""Confusion matrices: counts of true and found classes, prepared for HTML pages."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ __all__ = ["counted", "matrix", "pairs"]
 Counts = npt.NDArray[np.int64]
 Labels = npt.NDArray[np.integer[Any]]
 
-_LETTERS = 3  # of a name that fits above a column
-_FAINTEST = 0.25  # of a cell with one image among many: it must be seen
+_LETTERS = 3  # the longest name that fits above a column
+_FAINTEST = 0.25  # strength of a cell with one image among many, which must be visible
 
 
 def counted(truth: Labels, found: Labels, classes: int) -> Counts:
-    """Counts int64 [classes][classes], true and found, of labels [N] each within 0..classes - 1."""
+    """Counts int64 [true class][found class] of labels [N], all within 0..classes - 1."""
     counts = np.zeros((classes, classes), np.int64)
     np.add.at(counts, (truth, found), 1)
     return counts
 
 
 def matrix(counts: Counts, names: Sequence[str]) -> dict[str, Any]:
-    """Counts for a template: each cell with its strength, 0 to 60, by the share of its row, and how much of a row is
-    right. tall: a name is too long to stand level above its column.
+    """Counts for a template: each cell with its strength, 0 to 60, by its share of the row, and the right share of each
+    row. tall: a name is too long to be written horizontally above its column.
     """
     rows = []
     for index, (name, line) in enumerate(zip(names, counts.tolist(), strict=True)):
@@ -46,7 +46,7 @@ def matrix(counts: Counts, names: Sequence[str]) -> dict[str, Any]:
 def pairs(truth: Labels, found: Labels, names: Sequence[str], most: int) -> list[tuple[str, str, int]]:
     """True class, found class, how often: up to `most` confusions, the most frequent first.
 
-    Of labels rather than of counts: a table of all classes would be large where there are thousands of them.
+    Made from labels, not counts: with thousands of classes a table of counts would be large.
     """
     wrong = truth != found
     kinds, counts = np.unique(np.stack([truth[wrong], found[wrong]]), axis=1, return_counts=True)

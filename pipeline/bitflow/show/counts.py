@@ -1,4 +1,4 @@
-"""What a layer's instruction count means: for each multiply-accumulate, beside the plain kernel, and beside int8."""
+"""Puts a layer's instruction count in perspective: per multiply-accumulate, beside the plain kernel and int8."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from bitflow.ir import LayerKind, PackedLayer
 
 __all__ = ["BenchRow", "check_plot", "int8_instructions", "plot"]
 
-# Instructions for each multiply-accumulate of CMSIS-NN's int8 kernels on the same shapes, whole layers, counted in QEMU
-# like ours, by the number of input channels: of 3x3 convolutions, of a dense layer, of first layers. Measured once,
-# quoted here, not part of this project.
+# Instructions per multiply-accumulate of CMSIS-NN's int8 kernels on the same shapes, for whole layers, counted in QEMU
+# like ours, by the number of input channels: 3x3 convolutions, a dense layer, first layers. Measured once and quoted
+# here; CMSIS-NN is not part of this project.
 _INT8: dict[str, dict[LayerKind, dict[int, float]]] = {
     "v7m": {
         LayerKind.CONV: {32: 1.923, 64: 1.760, 128: 1.689},
@@ -36,8 +36,11 @@ _INT8: dict[str, dict[LayerKind, dict[int, float]]] = {
 
 @dataclass(frozen=True, slots=True)
 class BenchRow:
-    """A layer that was counted. bytes: of its weights or lists in flash. plain_instructions: of the plain kernel;
-    int8_instructions: of the nearest layer whose 8-bit kernel was measured, scaled to this one's size; None: unknown.
+    """A layer that was counted.
+
+    bytes: size of its weights or lists in flash.
+    plain_instructions: count of the plain kernel; None: unknown.
+    int8_instructions: count of the nearest measured int8 layer, scaled to this layer's size; None: unknown.
     """
 
     name: str
@@ -60,7 +63,7 @@ class BenchRow:
 
 
 def int8_instructions(core: str, layer: PackedLayer) -> int | None:
-    """What an int8 layer of this shape takes: that of the nearest number of input channels that was measured."""
+    """Instructions of an int8 layer of this shape, by the measured layer with the nearest number of input channels."""
     table = _INT8.get(core, {}).get(layer.kind)
     if table is None:
         return None
@@ -70,13 +73,13 @@ def int8_instructions(core: str, layer: PackedLayer) -> int | None:
 
 
 def check_plot(file: Path) -> None:
-    """Raise InputError unless a plot can be of this kind of file."""
+    """Raise InputError unless a plot can have this file type."""
     if file.suffix not in (".png", ".svg"):
         raise InputError(f"{file}: a plot is a .png or .svg file")
 
 
 def plot(rows: Sequence[BenchRow], title: str, file: Path) -> None:
-    """Bars of the instructions for each 1,000 multiply-accumulates: ours, plain, int8. By the name's end PNG or SVG.
+    """Bars of instructions per 1,000 multiply-accumulates: BitFlow, plain, int8. PNG or SVG, by the file's ending.
 
     Raises InputError for another ending, MissingError without matplotlib.
     """
@@ -102,7 +105,7 @@ def plot(rows: Sequence[BenchRow], title: str, file: Path) -> None:
     axes.set_xscale("log")
     axes.set_yticks(range(len(shown)), [f"{row.name}\n{row.kernel.removeprefix('bf_')}" for row in shown], fontsize=8)
     axes.invert_yaxis()
-    axes.set_xlabel("instructions for 1,000 multiply-accumulates (fewer is better)")
+    axes.set_xlabel("instructions per 1,000 multiply-accumulates (fewer is better)")
     axes.set_title(title)
     axes.margins(x=0.15)
     axes.spines[["top", "right"]].set_visible(False)

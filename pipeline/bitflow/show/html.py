@@ -1,4 +1,4 @@
-"""Pages of HTML: one file each, no script, nothing from a network; how they look is in look.css.j2."""
+"""HTML pages: one file each, without scripts or anything from a network. look.css.j2 has their style."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from PIL import Image
 
 __all__ = ["picture", "png", "render"]
 
-# Viridis at its quarters, from low to high: what is brighter is larger, for those who see no colours, too.
+# Viridis at its quarters, from low to high: brighter is larger, which is also visible without colours.
 _SHADES = np.array([(68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37)])
 
 
 def render(package: str, template: str, **values: Any) -> str:
-    """A page from a template of `package`. What it is given is text and never markup."""
+    """A page from a template of `package`. The values are text, never markup."""
     environment = jinja2.Environment(
         loader=jinja2.ChoiceLoader([jinja2.PackageLoader(name, "") for name in (package, "bitflow.show")]),
-        autoescape=True,  # names of classes, networks and boards come from files of others
+        autoescape=True,  # names of classes, networks and boards are not trusted
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -30,10 +30,10 @@ def render(package: str, template: str, **values: Any) -> str:
 
 
 def picture(image: npt.NDArray[Any], side: int) -> str:
-    """An image uint8 or int8 [H, W, C] as a data URI, its longer side at most `side`; smaller ones keep their pixels.
+    """An image uint8 or int8 [H, W, C] as a data URI, its longer side at most `side`; smaller images keep their pixels.
 
-    Signed pixels are lifted to 0..255. Of height 1 with several channels it is shown as features over time: a column a
-    step, a row a feature, the first at the bottom, from its lowest to its highest value.
+    Signed pixels are shifted to 0..255. An image of height 1 with several channels is shown as features over time: one
+    column per step, one row per feature with the first at the bottom, each scaled from its lowest to its highest value.
     """
     if image.shape[0] == 1 and image.shape[2] > 1:
         found = Image.fromarray(_features(image[0]))
@@ -54,7 +54,7 @@ def png(content: bytes) -> str:
 def _features(steps: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     """Colours [features, steps, 3] of values [steps, features].
 
-    Each feature has a range of its own: of sounds the first is the loudness, beside which the others would be flat.
+    Each feature has its own range: in sounds the first is the loudness, beside which the others would look flat.
     """
     values = steps.T[::-1].astype(float)
     low, high = values.min(axis=1, keepdims=True), values.max(axis=1, keepdims=True)

@@ -15,8 +15,13 @@ __all__ = ["LayerRow", "Report", "report"]
 
 @dataclass(frozen=True, slots=True)
 class LayerRow:
-    """A layer. instructions: predicted, None where the core was not measured. bytes: of its arrays and of its kernel's
-    lists in flash. output_bytes, scratch_bytes: in the arena while it runs."""
+    """A layer.
+
+    instructions: predicted; None if the core was not measured.
+    bytes: size of its arrays and its kernel's lists in flash.
+    output_bytes, scratch_bytes: in the arena while it runs.
+    kernel, reason: its kernel, and why it was chosen.
+    """
 
     name: str
     kind: str
@@ -32,10 +37,12 @@ class LayerRow:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Costs of a network on a board.
+    """Costs of a network on a board. The rest of a firmware (link, buffers, stack) is not included; `bitflow build`
+    measures all of it.
 
-    flash_bytes: image and C library. ram_bytes: arena, one input and the scores. What else a firmware holds (link,
-    buffers, stack) is not the network's: `bitflow build` measures the whole.
+    flash_bytes: image and C library.
+    ram_bytes: arena, one input and the scores.
+    flash_budget, ram_budget: bytes; None: unlimited.
     """
 
     board: str
@@ -49,7 +56,7 @@ class Report:
 
     @property
     def instructions(self) -> int | None:
-        """Predicted, of one run; None where a layer's are not known."""
+        """Predicted instructions of one run; None if those of a layer are unknown."""
         found = [row.instructions for row in self.layers]
         return None if None in found else sum(n for n in found if n is not None)
 
@@ -63,7 +70,7 @@ class Report:
 
     @property
     def advice(self) -> tuple[str, ...]:
-        """What would have to change, one line for each budget that is exceeded; empty where the network fits."""
+        """What would have to change, one line for each exceeded budget; empty if the network fits."""
         lines = []
         if self.flash_budget is not None and self.flash_bytes > self.flash_budget:
             worst = max(self.layers, key=lambda row: row.bytes)
@@ -83,7 +90,10 @@ class Report:
 def report(
     network: PackedNetwork, board: str, plan: Plan, flash_budget: int | None = None, ram_budget: int | None = None
 ) -> Report:
-    """Count what a network takes with a plan. Budgets in bytes, None: unlimited."""
+    """Count the costs of a network with a plan.
+
+    flash_budget, ram_budget: bytes; None: unlimited.
+    """
     rows = tuple(
         LayerRow(
             layer.name,

@@ -1,4 +1,4 @@
-"""A search as one HTML file: no script, nothing from a network, every number in it ready for the template."""
+"""A search as one HTML file, without scripts or anything from a network."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ COLUMNS = ("accuracy", "latency ms", "instructions", "flash", "RAM", "network")
 
 
 def cells(one: Tried) -> tuple[str, ...]:
-    """A network's cells under COLUMNS, but for the last; empty where a number is not known."""
+    """A network's cells under COLUMNS, except the last one; empty for an unknown number."""
     costs = one.costs
     return (
         "" if one.accuracy is None else f"{one.accuracy:.2%}",
@@ -42,10 +42,14 @@ def limits_text(limits: Limits) -> str:
 def render(
     tried: Sequence[Tried], limits: Limits, pictures: tuple[bytes, bytes] | None, texts: Mapping[str, str]
 ) -> str:
-    """The page. pictures: the plot in light and dark, None: there is none. texts: title, date, commands, footnote."""
+    """The page.
+
+    pictures: the plot, light and dark; None: no plot.
+    texts: title, date, commands, footnote.
+    """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("bitflow.show", ""),
-        autoescape=True,  # names of data sets come from files of others
+        autoescape=True,  # names of data sets are not trusted
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -57,7 +61,7 @@ def render(
         **texts,
         limits=limits_text(limits),
         counts=f"{count['trained']} networks trained to the end, {count['stopped']} stopped early, "
-        f"{count['outside']} not trained: outside of the limits",
+        f"{count['outside']} not trained: outside the limits",
         columns=[(name, name != "network") for name in COLUMNS],
         best=best.layers if best else None,
         tiles=_tiles(best, limits) if best else [],
@@ -93,5 +97,5 @@ def _row(one: Tried, best: Tried | None) -> dict[str, Any]:
 
 
 def _rank(one: Tried) -> tuple[bool, bool, float, int]:
-    """Trained ones first, by their accuracy."""
+    """Sort key: trained networks first, by their accuracy."""
     return one.state == "outside", not one.accepted, -(one.accuracy or 0), one.number

@@ -13,7 +13,7 @@ __all__ = ["plot"]
 
 
 def plot(tried: Sequence[Tried], title: str, limits: Limits, dark: bool = False) -> bytes:
-    """A PNG of accuracy against latency, colour for flash, with the front, the base and the winner.
+    """A PNG of accuracy against latency, with colours for flash, and with the front, the base and the winner.
 
     Raises MissingError without matplotlib.
     """
@@ -41,11 +41,11 @@ def plot(tried: Sequence[Tried], title: str, limits: Limits, dark: bool = False)
 
 
 def _points(figure: Any, axes: Any, shown: Sequence[Tried], axis: Axis, dark: bool) -> None:
-    """Filled: trained to the end and within the limits. Small: stopped early. Crosses: outside once trained."""
+    """Filled: fully trained and within the limits. Small: stopped early. Crosses: outside the limits after training."""
     from matplotlib import cm, colormaps, colors
 
     sizes = [flash(one) / 1024 for one in shown]
-    # Neither dark points on dark paper, nor light ones on white.
+    # No dark points on a dark page, no light points on white.
     ends = (0.3, 1.0) if dark else (0.0, 0.9)
     shades = [ends[0] + (ends[1] - ends[0]) * k / 255 for k in range(256)]
     shade = cm.ScalarMappable(
@@ -55,7 +55,7 @@ def _points(figure: Any, axes: Any, shown: Sequence[Tried], axis: Axis, dark: bo
     kinds = {
         "trained": ([one for one in shown if one.accepted], "o", 46),
         "stopped early": ([one for one in shown if one.state == "stopped"], "v", 20),
-        "outside of the limits": ([one for one in shown if one.state == "trained" and one.exceeds], "x", 30),
+        "outside the limits": ([one for one in shown if one.state == "trained" and one.exceeds], "x", 30),
     }
     for label, (ones, marker, size) in kinds.items():
         if ones:
@@ -73,7 +73,7 @@ def _points(figure: Any, axes: Any, shown: Sequence[Tried], axis: Axis, dark: bo
 
 
 def _floor(shown: Sequence[Tried]) -> float:
-    """The least accuracy of the plot, %: those that were stopped early, when they knew little, lie on it or above."""
+    """The lowest accuracy of the plot, %: networks stopped early are drawn on it or above."""
     ends = [100 * share(one) for one in shown if one.state == "trained"]
     return min(ends) - 0.25 * max(max(ends) - min(ends), 4.0) if ends else 0.0
 

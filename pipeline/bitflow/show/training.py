@@ -1,4 +1,4 @@
-"""A training run as one HTML file: what was trained, its curves, what it confuses, and test images it gets wrong."""
+"""A training run as one HTML file: settings, curves, confused classes, and wrong test images."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from bitflow.show.training_plots import DARK, LIGHT, PANELS
 
 __all__ = ["Images", "page"]
 
-_CLASSES = 20  # of a table of confusion; more do not fit a page
-_DRAWN = 100  # classes of a picture of confusion; of more one sees nothing
-_ROWS = 12  # of the tables of pairs and of classes
+_CLASSES = 20  # classes in a confusion table, at most; more do not fit a page
+_DRAWN = 100  # classes in a confusion picture, at most; more would be too small to see
+_ROWS = 12  # rows of the tables of pairs and of classes, at most
 _WRONG = 40
 _RIGHT = 12
-_SIDE = 112  # pixels of the longer side of a test image
+_SIDE = 112  # longer side of a test image, pixels
 _TOP = 5
 
 History = Sequence[Mapping[str, float]]
@@ -32,7 +32,7 @@ Labels = npt.NDArray[np.integer[Any]]
 
 
 class Images(Protocol):
-    """Test images uint8 or int8 [N, H, W, C]: an array, or what decodes an image when it is indexed."""
+    """Test images uint8 or int8 [N, H, W, C]: an array, or a lazy array that decodes when indexed."""
 
     def __len__(self) -> int: ...
 
@@ -52,11 +52,14 @@ def page(
 ) -> Path:
     """Write training.html, curves.png and confusion.png (up to 100 classes) into `folder`; the path of the page.
 
-    history: a row an epoch, as `learn.history.read_epochs` gives them; may be empty. facts: what else is known of the
-    run, by name, in the order in which it is shown. images [N, H, W, C], labels [N] and scores [N, classes], larger is
-    likelier, are of the test part. names: of the classes. Equal arguments give equal bytes.
+    Equal arguments give equal bytes.
 
-    Raises MissingError without matplotlib, before anything is written; InputError where the arguments do not fit each
+    history: one row per epoch, as from `learn.training.history.read_epochs`; may be empty.
+    facts: more facts about the run, by name, in the order in which they are shown.
+    images, labels, scores: of the test part, [N, H, W, C], [N] and [N, classes]; a larger score is more likely.
+    names: names of the classes.
+
+    Raises MissingError without matplotlib, before anything is written; InputError if the arguments do not fit each
     other, or the files cannot be written.
     """
     require(scores.ndim == 2 and len(scores) > 0, f"scores must be [N, classes], got {list(scores.shape)}")
@@ -94,16 +97,16 @@ def page(
 
 
 def _clean(name: str) -> str:
-    """Without what moves a cursor or turns the direction of writing. Markup is the template's care."""
+    """The name without characters that move a cursor or change the writing direction. Templates escape markup."""
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in name)
 
 
 def _tiles(history: History, labels: Labels, scores: npt.NDArray[Any]) -> list[tuple[str, str, str]]:
-    """Name, value and remark of the figures that people look for first."""
+    """Name, value and remark of the most important figures."""
     right = int((scores.argmax(axis=1) == labels).sum())
     tiles = [("test accuracy", f"{right / len(labels):.2%}", f"{right:,} of {len(labels):,} images")]
     if scores.shape[1] > _CLASSES:
-        # How many classes score higher than the right one.
+        # The number of classes that score higher than the right one.
         above = (scores > scores[np.arange(len(labels)), labels][:, np.newaxis]).sum(axis=1)
         tiles.append((f"top {_TOP}", f"{(above < _TOP).mean():.2%}", f"the right class is among {_TOP}"))
     known = [row for row in history if not math.isnan(row["validation_accuracy"])]
@@ -144,7 +147,7 @@ def _pair(light: bytes, dark: bytes) -> dict[str, str]:
 
 
 def _hardest(counts: Counts, names: Sequence[str]) -> list[tuple[str, str, int, int]]:
-    """Name, share, right and all images of the classes that are recognised least."""
+    """Name, share, right images and all images of the classes with the lowest accuracy."""
     totals, right = counts.sum(axis=1), np.diag(counts)
     shares = np.where(totals > 0, right / np.maximum(totals, 1), 2)
     order = [at for at in np.argsort(shares, kind="stable")[:_ROWS] if totals[at]]
@@ -152,7 +155,7 @@ def _hardest(counts: Counts, names: Sequence[str]) -> list[tuple[str, str, int, 
 
 
 def _examples(images: Images, labels: Labels, scores: npt.NDArray[Any], names: Sequence[str]) -> list[dict[str, Any]]:
-    """Test images that are wrong, the surest first, and the first right one of each class."""
+    """Wrong test images, the most confident first, and the first right image of each class."""
     predicted = scores.argmax(axis=1)
     every = np.arange(len(labels))
     ahead = scores[every, predicted].astype(float) - scores[every, labels]
@@ -187,7 +190,7 @@ def _write(folder: Path, files: Mapping[str, bytes]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if "confusion.png" not in files:
-            (folder / "confusion.png").unlink(missing_ok=True)  # of an older run
+            (folder / "confusion.png").unlink(missing_ok=True)  # from an older run
         for name, content in files.items():
             write_atomic(folder / name, content)
     except OSError as error:

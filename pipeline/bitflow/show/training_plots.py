@@ -1,4 +1,4 @@
-"""Pictures of a training run as PNG bytes, for a light or a dark page: its curves and the confusion of its classes."""
+"""Pictures of a training run as PNG bytes, for a light or dark page: its curves and its confusion matrix."""
 
 from __future__ import annotations
 
@@ -20,20 +20,25 @@ __all__ = ["DARK", "LIGHT", "PANELS", "Theme", "confusion", "curves"]
 
 History = Sequence[Mapping[str, float]]
 
-# Title, and for each curve its column in the history and its name.
+# Title; for each curve its column in the history and its name.
 PANELS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     ("Loss", (("loss", "training"),)),
     ("Accuracy", (("train_accuracy", "training"), ("validation_accuracy", "validation"))),
     ("Learning rate", (("learning_rate", "learning rate"),)),
 )
 
-_COUNTED = 20  # classes up to which the cells have room for a count
-_LONGEST = 18  # characters of a name
+_COUNTED = 20  # up to this many classes the cells have room for a count
+_LONGEST = 18  # characters of a name, at most
 
 
 @dataclass(frozen=True, slots=True)
 class Theme:
-    """Colours: of what is behind, of text, of lines between, of the curves in their order."""
+    """Colours.
+
+    ground: background.
+    line: lines between cells.
+    curves: the curves, in order.
+    """
 
     ground: str
     text: str
@@ -41,7 +46,7 @@ class Theme:
     curves: tuple[str, str]
 
 
-# Those of look.css.j2.
+# As in look.css.j2.
 LIGHT = Theme("#ffffff", "#5a6675", "#dde2e8", ("#2563eb", "#c2410c"))
 DARK = Theme("#1a2029", "#9aa7b6", "#2d3643", ("#6098ff", "#f0a35c"))
 
@@ -53,7 +58,7 @@ def curves(history: History, theme: Theme, panels: Sequence[int] = (0, 1, 2)) ->
     for place, panel in enumerate(panels, 1):
         title, series = PANELS[panel]
         axes = figure.add_subplot(1, len(panels), place)
-        # The last curve is the most solid, one epoch is a dot.
+        # The last curve is the most solid. A single epoch is drawn as a dot.
         for number, (column, name) in enumerate(series):
             dot = "o" if len(history) == 1 else ""
             color = theme.curves[0] if number == len(series) - 1 else theme.curves[1]
@@ -71,7 +76,7 @@ def curves(history: History, theme: Theme, panels: Sequence[int] = (0, 1, 2)) ->
 
 
 def confusion(counts: npt.NDArray[np.int64], names: Sequence[str], theme: Theme) -> bytes:
-    """counts [true, predicted] as cells, as strong as their share of the row. Raises MissingError, as `curves`."""
+    """Counts [true, predicted] as cells, shaded by their share of the row. Raises MissingError, as `curves`."""
     classes = len(names)
     side = min(14.0, 2.6 + 0.42 * classes if classes <= _COUNTED else 4.0 + 0.16 * classes)
     figure = _figure(side, side, theme)
@@ -79,12 +84,12 @@ def confusion(counts: npt.NDArray[np.int64], names: Sequence[str], theme: Theme)
 
     axes = figure.add_subplot()
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    # Below the root a cell with one image of many can be seen.
+    # The square root makes a cell with one image of many visible.
     colors = LinearSegmentedColormap.from_list("shares", [theme.ground, theme.curves[0]])
     axes.imshow(shares, cmap=colors, norm=PowerNorm(0.5, 0, 1))
     _plain(axes, theme)
     size = 9 if classes <= _COUNTED else 6
-    # parse_math: a name with dollar signs is a name, not a formula.
+    # parse_math: a name with dollar signs is not a formula.
     shown = [_short(name) for name in names]
     axes.set_xticks(range(classes), shown, rotation=90, fontsize=size, parse_math=False)
     axes.set_yticks(range(classes), shown, fontsize=size, parse_math=False)
@@ -118,9 +123,9 @@ def _short(name: str) -> str:
 
 
 def _png(figure: Figure) -> bytes:
-    """Equal figures are equal bytes: no version and no date in them."""
+    """A figure as PNG; equal figures give equal bytes, without version or date."""
     file = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that a font lacks a letter of a name: it is drawn as a box
+        warnings.simplefilter("ignore")  # a font may lack a letter of a name, which is then drawn as a box
         figure.savefig(file, format="png", dpi=144, metadata={"Software": None})
     return file.getvalue()

@@ -20,7 +20,7 @@ __all__ = ["draw"]
 
 
 def draw(folder: Path, dataset: Dataset, module: nn.Module, result: Result, say: Callable[[str], None]) -> None:
-    """Write training.html and its pictures into the folder of a run, and say where it is, or why there is none."""
+    """Write training.html and its pictures into the folder of a run, and say where it is, or why it was not written."""
     try:
         say(f"wrote {_page(folder, dataset, module, result)}")
     except MissingError as error:
@@ -32,7 +32,7 @@ def _page(folder: Path, dataset: Dataset, module: nn.Module, result: Result) -> 
 
     facts = {
         "data": f"{dataset.name}, {len(dataset.train)} training and {len(dataset.test)} test images",
-        "test accuracy": "not judged" if result.test_accuracy is None else f"{result.test_accuracy:.2%}",
+        "test accuracy": "not evaluated" if result.test_accuracy is None else f"{result.test_accuracy:.2%}",
         "best epoch": f"{result.best_epoch} of {result.epochs}, validation {result.validation_accuracy:.2%}",
         "seconds": f"{result.seconds:.1f}",
     }

@@ -1,1 +1,1 @@
-"""Networks made of a seed, and single layers: what tests and benchmarks run."""
+"""Networks made from a seed, and single layers, for tests and benchmarks."""

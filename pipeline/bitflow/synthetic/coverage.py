@@ -1,4 +1,4 @@
-"""The combinations that random networks must leave none out of, and those that a network has."""
+"""The combinations of features that random networks must cover, and those that a network has."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ GAMMAS = ("-", "0", "+")
 
 @dataclass(frozen=True, slots=True, order=True)
 class Cell:
-    """A combination that must occur: of a layer, and of one of its channels (gamma)."""
+    """A combination that must occur, of a layer and one of its channels (gamma)."""
 
     kind: str
     padding: str
@@ -31,7 +31,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """What a convolution of a random network is to be."""
+    """The features of a convolution in a random network."""
 
     padding: str
     stride: int
@@ -77,7 +77,7 @@ def _gammas(layer: Layer) -> Iterator[str]:
 
 
 def cells(network: Network) -> set[Cell]:
-    """The combinations that occur in a network. A residual one is named by the convolution that its sum adds."""
+    """The combinations that occur in a network. A residual one is described by the convolution in its sum."""
     found = set()
     for layer in network.layers[:-1]:
         if layer.sign is None:

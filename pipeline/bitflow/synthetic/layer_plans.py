@@ -1,4 +1,4 @@
-"""Plans around one layer: it gets its kernel, its neighbours what hands maps over as in a network of such layers."""
+"""Plans around one layer: its neighbours get kernels that pass maps on as in a network of such layers."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ __all__ = ["every_plan", "measured", "plain_plan", "singled_out"]
 
 
 def measured(network: PackedNetwork) -> int:
-    """Index of the layer in question."""
+    """Index of the measured layer."""
     return next(i for i, layer in enumerate(network.layers) if layer.name == MEASURED)
 
 
 def _with(network: PackedNetwork, core: Core, kernel: Kernel, memory: int, sized: bool = True) -> Plan:
-    """The layer with this kernel, others with the first one that needs no lists of a plan."""
+    """A plan in which the layer has this kernel, and others the first kernel that needs no lists of a plan."""
     own = measured(network)
     options = [default_option(layer, core.lane_words) for layer in network.layers]
     data = len(KERNELS[kernel].data(network.layers[own], core.lane_words)) if sized else 0
@@ -32,7 +32,10 @@ def _with(network: PackedNetwork, core: Core, kernel: Kernel, memory: int, sized
 
 
 def singled_out(network: PackedNetwork, core: Core, objective: Objective, kernel: Kernel | None) -> Plan:
-    """The plan with a kernel for the layer; None: the objective's choice. InputError where it does not cover it."""
+    """The plan with a kernel for the layer. Raises InputError if the kernel does not cover the layer.
+
+    kernel: None: the objective's choice.
+    """
     found = choose(network, core, objective).layers[measured(network)]
     if kernel is None:
         return _with(network, core, found.kernel, found.memory, found.data_bytes > 0)
@@ -40,19 +43,19 @@ def singled_out(network: PackedNetwork, core: Core, objective: Objective, kernel
     if kernel not in {spec.kernel for spec in allowed}:
         names = ", ".join(spec.name for spec in allowed)
         raise InputError(f"{kernel.name.lower()} does not cover this layer: {names} do")
-    # At most 20 KB more than the planes of one block: what a small chip can spare for lists.
+    # At most 20 KB more than the planes of one block, which a small chip can spare for lists.
     return _with(network, core, kernel, found.memory if found.kernel is kernel else 2 * LIST_MEMORY)
 
 
 def plain_plan(network: PackedNetwork, plan: Plan) -> Plan:
-    """Every layer with the kernel that covers all of its kind."""
+    """A plan in which every layer has the kernel that covers all layers of its kind."""
     options = [Option(candidates(layer, plan.lane_words)[-1].kernel) for layer in network.layers]
     found = planned(network, plan.lane_words, options, [""] * len(options))
     return replace(found, core=plan.core)
 
 
 def every_plan(network: PackedNetwork, core: Core) -> Iterator[tuple[Kernel, Plan]]:
-    """A plan for each kernel that the layer can have; for lists made in RAM with next to no memory and unsized, too."""
+    """A plan for each kernel that the layer can have; lists made in RAM also with least memory and without sizes."""
     for spec in candidates(network.layers[measured(network)], core.lane_words):
         kernel = spec.kernel
         ways = ((0, True), (LIST_MEMORY, True), (LIST_MEMORY, False)) if kernel is Kernel.PATTERNS_1 else ((0, True),)
@@ -60,4 +63,4 @@ def every_plan(network: PackedNetwork, core: Core) -> Iterator[tuple[Kernel, Pla
             try:
                 yield kernel, _with(network, core, kernel, memory, sized)
             except AssertionError:
-                continue  # a pattern too large for lists of 8 bits
+                continue  # a pattern is too large for 8-bit lists

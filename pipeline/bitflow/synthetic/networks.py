@@ -1,9 +1,9 @@
-"""Random networks that leave no case out: what every engine and every core is compared on.
+"""Random networks that cover every case, on which all engines and cores are compared.
 
-The seed counts through the combinations of `coverage.every_cell`; in every layer some channels have positive, negative
-and zero gamma, some statistics tiny or huge, and some a tie on an accumulator that occurs. What no cell names is drawn:
-dilation, sides that are padded unequally, 1-D maps, int8 weights, sign(0) = -1, concatenations, shared convolutions,
-global averages, affine steps in any order.
+The seed counts through the combinations of `coverage.every_cell`. In every layer some channels have positive, negative
+and zero gamma, some have tiny or huge statistics, and some a tie on an accumulator that occurs. Everything else is
+random: dilation, unequal padding, 1-D maps, int8 weights, sign(0) = -1, concatenations, shared convolutions, global
+averages, affine steps in any order.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ from bitflow.synthetic.steps import random_pool, random_steps
 
 __all__ = ["ENDINGS", "MERGES", "SEEDS", "Recipe", "cook", "random_network", "recipe_of"]
 
-# All combinations of `every_cell` occur in the networks of this many seeds, from 0 (tested).
+# The first this many seeds cover all combinations of `every_cell` (tested).
 SEEDS = 300
 
 MERGES = ("none", "concat", "shared", "average")
 ENDINGS = ("plain", "bytes", "integers", "norm")
 _CHANNELS = (6, 33, 4, 31, 12, 32, 8, 64)
-# Of one layer: a network is to pass a serial line in a moment.
+# Per layer: a network must pass a serial line quickly.
 _MOST_SIGNS = 16384
 _MOST_BYTES = 2048
 _PROBES = 9
@@ -57,11 +57,12 @@ _PROBES = 9
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What a random network is to be.
+    """The description of a random network.
 
-    seed: of its weights, and of all that is not named here. merge: what follows the blocks, one of MERGES. ending: what
-    the last layer is, one of ENDINGS. plain: no layer is of another kind than its cell, or without a BatchNorm, by
-    chance.
+    seed: for its weights, and for everything not given here.
+    merge: what follows the blocks, one of MERGES.
+    ending: the last layer, one of ENDINGS.
+    plain: no layer randomly has another kind than its cell, or no BatchNorm.
     """
 
     seed: int
@@ -74,11 +75,11 @@ class Recipe:
 
 
 def recipe_of(seed: int) -> Recipe:
-    """The recipe of a seed: two blocks, and together no cell left out."""
+    """The recipe of a seed, with two blocks. Together the seeds cover every cell."""
     rng = np.random.default_rng(seed)
     low, dtype = (-128, "int8") if seed % 3 == 2 else (0, "uint8")
     height, width = (1, int(rng.integers(20, 34))) if seed % 7 == 6 else map(int, rng.integers(6, 10, 2))
-    shape = Shape(height, width, (2, 1, 11, 3)[seed // 16 % 4])  # with 11, windows of more than a word
+    shape = Shape(height, width, (2, 1, 11, 3)[seed // 16 % 4])  # with 11, windows have more than a word
     return Recipe(
         seed,
         InputSpec(shape, dtype, int(rng.integers(low, low + 256))),  # type: ignore[arg-type]
@@ -96,7 +97,7 @@ def random_network(seed: int) -> Network:
 
 
 def cook(recipe: Recipe) -> Network:
-    """Pixels -> input convolution -> blocks, residual ones among them -> merge -> dense layer -> scores."""
+    """Pixels -> input convolution -> blocks, some residual -> merge -> dense layer -> scores."""
     build = _Builder(np.random.default_rng((recipe.seed, 1)), recipe.input_spec, recipe.plain)
     pixels = random_images(recipe.input_spec, _PROBES, recipe.seed + 1).astype(np.int32)
     build.probes[INPUT] = pixels - recipe.input_spec.zero_point
@@ -119,7 +120,11 @@ def cook(recipe: Recipe) -> Network:
 
 @dataclass(slots=True)
 class _Builder:
-    """Appends layers; `at` is the index of the map that the next one takes. probes: the maps of some images."""
+    """Appends layers.
+
+    probes: the maps of some images.
+    at: index of the map that the next layer reads.
+    """
 
     rng: np.random.Generator
     input_spec: InputSpec
@@ -163,7 +168,7 @@ class _Builder:
         self.add("first", conv, self.steps(conv, plan.place))
 
     def block(self, plan: Block) -> None:
-        """A convolution of bits; residual: its integers, a shortcut's added, then the steps."""
+        """A convolution of bits, then the steps; a residual one adds a shortcut to its integers first."""
         start, source = self.at, self.here.shape
         groups, count, kernel = self.split(plan.groups, source)
         filters = self.filters(count, kernel, source.channels // groups)
@@ -192,7 +197,7 @@ class _Builder:
         self.add("concat", Concat(tuple(map(self.map_of, found))), (Sign(),), *found)
 
     def shared(self) -> None:
-        """One convolution whose integers are pooled, then compared, and compared again or convolved."""
+        """One convolution whose integers are pooled and compared, and also compared in another way or convolved."""
         source = self.here.shape
         pool = (random_pool(self.rng),) if min(source.height, source.width) >= 2 else ()
         shared = self.add("shared", self.pointwise(source), pool)
@@ -205,7 +210,7 @@ class _Builder:
         self.add("both", Concat(tuple(map(self.map_of, found))), (Sign(),), *found)
 
     def of_integers(self, taken: Map) -> IntegerConv:
-        """A convolution that leaves height and width as they are."""
+        """A convolution of integers that keeps height and width."""
         channels, side = taken.shape.channels, int(self.rng.choice((1, 3)))
         groups = int(self.rng.choice((1, channels)))
         filters = self.filters(channels, (side, side), channels // groups, 0.5)
@@ -213,7 +218,7 @@ class _Builder:
         return IntegerConv(taken.shape, taken.bound, filters, Window((side, side), padding=(pad,) * 4), groups)
 
     def average(self) -> None:
-        """The global average of bits, or of a convolution's integers."""
+        """The global average of bits or of a convolution's integers."""
         if self.rng.random() < 0.5:
             self.add("features", self.pointwise(self.here.shape), ())
         total = Total(self.here)
@@ -232,7 +237,7 @@ class _Builder:
     def scores(self, ending: str) -> None:
         """+-1 weights with one scale; int8 weights; the integers of a layer without a sign; a BatchNorm at the end.
 
-        Of several such layers the one that tells most of the probes apart.
+        Of several candidates it takes the layer that distinguishes the most probes.
         """
         if ending == "integers":
             of = BinaryDense(self.here.shape, self.filters(8, (1, 1), self.here.shape.channels))
@@ -258,19 +263,19 @@ class _Builder:
             of = BinaryDense(source, self.filters(classes, (1, 1), source.channels, float(ending == "bytes")))
         if ending == "norm":
             f4 = np.float32
-            powers = 2.0 ** rng.integers(-1, 2, classes)  # with small ones int32 scores keep the order
+            powers = 2.0 ** rng.integers(-1, 2, classes)  # small ones, so that int32 scores keep the order
             ends = rng.integers(-4, 5, classes)
             plain = np.zeros(classes, f4), np.ones(classes, f4)
             steps = (BatchNorm(powers.astype(f4), ends.astype(f4), *plain, eps=0.0),)
         return Layer("scores", of, steps, (self.at,))
 
     def width(self, taps: int) -> int:
-        """A number of channels, few where a filter is large."""
+        """A number of channels; few if a filter is large."""
         some = [count for count in _CHANNELS if count * taps <= _MOST_SIGNS]
         return int(self.rng.choice(some or (3,)))
 
     def split(self, groups: str, source: Shape) -> tuple[int, int, tuple[int, int]]:
-        """Number of groups, of out channels, and the kernel's size."""
+        """Number of groups, number of output channels, and the kernel's size."""
         height, width = (int(self.rng.integers(1, min(4, size + 1))) for size in (source.height, source.width))
         channels, kernel = source.channels, (height, width)
         if groups == "depthwise" and channels > 1:
@@ -281,7 +286,7 @@ class _Builder:
         return 1, self.width(channels * height * width), kernel
 
     def filters(self, count: int, kernel: tuple[int, ...], channels: int, wide: float = 0.1) -> npt.NDArray[np.int8]:
-        """+-1, or int8 with probability `wide`, unless these are many."""
+        """Weights of +-1, or int8 with probability `wide`, unless there are many."""
         shape = (count, *kernel, channels)
         if self.rng.random() < wide * (not self.plain) and np.prod(shape) <= _MOST_BYTES:
             return self.rng.integers(-127, 128, shape).astype(np.int8)
@@ -297,7 +302,7 @@ class _Builder:
         padding = [0, 0, 0, 0]
         if plan.padding != "none":
             padding = [int(p) for p in self.rng.integers(0, 3, 4)]
-            if self.rng.random() < 0.9:  # few windows that see nothing but padding: they give constants
+            if self.rng.random() < 0.9:  # few windows with nothing but padding, which give constants
                 padding = [min(p, d * (k - 1)) for p, k, d in zip(padding, kernel * 2, dilation * 2, strict=True)]
             padding[int(self.rng.integers(2, 4))] = 1
         strides = (plan.stride, plan.stride)

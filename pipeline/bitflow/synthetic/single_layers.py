@@ -1,7 +1,7 @@
-"""Networks around one layer: what kernels are measured and checked on.
+"""Networks around one layer, on which kernels are measured and checked.
 
-A first layer makes random bits of random pixels, the layer in question follows, and few filters after it bring its map
-down to two scores. Weights are random; of the BatchShifts some are a tie, some as far out as they can be.
+A first layer makes random bits from random pixels. The measured layer follows, and a few filters reduce its map to two
+scores. Weights are random. Some BatchShifts are ties, some have extreme values.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from bitflow.ir import INPUT, LayerKind, MapType, PackedLayer, PackedNetwork
 
 __all__ = ["MEASURED", "Spec", "parse", "random_spec", "row_of_layers", "single_layer", "typical_spec"]
 
-MEASURED = "layer"  # the name of the layer in question
+MEASURED = "layer"  # the name of the measured layer
 _STEM = "stem"
 _PATTERN = re.compile(
     r"(?P<kind>conv|first)(?P<kh>\d+)x(?P<kw>\d+):(?P<h>\d+)x(?P<w>\d+)x(?P<cin>\d+)-(?P<cout>\d+)"
@@ -31,9 +31,12 @@ _DENSE = re.compile(r"dense:(?P<n>\d+)-(?P<m>\d+)")
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """A layer: LayerKind INPUT_CONV, CONV or DENSE, the map that it takes, how many channels it gives, its window.
+    """A layer.
 
-    conv_map: the map before a pool. far: how many BatchShifts of 16 are as far out as they can be.
+    kind: LayerKind INPUT_CONV, CONV or DENSE.
+    source: shape of the map that it reads.
+    channels: number of output channels.
+    far: how many of 16 BatchShifts have extreme values.
     """
 
     kind: LayerKind
@@ -54,7 +57,7 @@ class Spec:
 
 
 def parse(text: str) -> Spec:
-    """The layer that `bitflow bench --layer` names.
+    """The layer that `bitflow bench --layer` describes.
 
     conv<k>x<k>:HxWxCin-Cout[/s<stride>][/p<-1|0|+1>][/g<groups>], dense:N-M, first<k>x<k>:HxWxC-Cout[/s<stride>]. Rows
     and columns are padded so that a stride of 1 keeps the size of the map. Raises InputError.
@@ -85,12 +88,12 @@ def parse(text: str) -> Spec:
     )
     if spec.source.channels % groups or spec.channels % groups:
         raise InputError(f"{text}: {groups} groups do not divide the channels")
-    _ = spec.conv_map  # raises where the window does not fit
+    _ = spec.conv_map  # raises InputError if the window does not fit
     return spec
 
 
 def random_spec(seed: int) -> Spec:
-    """A convolution that some fast kernel covers, of any geometry; its seed names it."""
+    """A random convolution of any geometry that some fast kernel covers."""
     rng = np.random.default_rng((seed, 2))
     kernel = tuple(int(rng.choice((1, 2, 3, 3, 3, 4, 5, 7))) for _ in range(2))
     stride = tuple(int(rng.choice((1, 1, 1, 2))) for _ in range(2))
@@ -133,7 +136,7 @@ def _random_pool(rng: np.random.Generator, conv: Shape) -> Pool | None:
 
 
 def single_layer(spec: Spec, seed: int) -> PackedNetwork:
-    """Pixels -> bits -> the layer -> a few bits -> scores; a first layer stands for itself."""
+    """Pixels -> bits -> the layer -> a few bits -> scores; a first layer takes the pixels itself."""
     rng = np.random.default_rng((seed, 3))
     if spec.kind is LayerKind.INPUT_CONV:
         input_spec = InputSpec(spec.source, "uint8", spec.zero_point)
@@ -159,7 +162,7 @@ def single_layer(spec: Spec, seed: int) -> PackedNetwork:
 
 
 def row_of_layers(name: str, specs: Sequence[Spec], seed: int) -> PackedNetwork:
-    """A network of random layers, each taking what the one before gives; the last, a dense one, gives scores."""
+    """A network of random layers, each reading the map of the one before; the last one is dense and gives scores."""
     rng = np.random.default_rng((seed, 5))
     input_spec = InputSpec(specs[0].source, "uint8", specs[0].zero_point)
     layers = [_layer(rng, f"{spec.kind.name.lower()}{i}", i - 1, spec, input_spec) for i, spec in enumerate(specs)]
@@ -197,7 +200,7 @@ def _layer(rng: np.random.Generator, name: str, source: int, spec: Spec, input_s
 
 
 def _shifts(rng: np.random.Generator, spec: Spec, bound: int) -> npt.NDArray[np.int32]:
-    """Mostly near 0, where bits are as often 1 as 0."""
+    """BatchShifts, mostly near 0, where bits are 1 as often as 0."""
     spread = max(1, round(0.5 * bound**0.5))
     near = rng.integers(-spread, spread + 1, spec.channels)
     far = rng.choice((bound, -(bound + 1), bound - 1, -bound, bound // 2, -(bound // 2)), spec.channels)
@@ -210,7 +213,7 @@ def _scores(layer: PackedLayer) -> PackedLayer:
 
 
 def typical_spec(seed: int) -> Spec:
-    """A layer as networks for small chips have them: a convolution, sometimes a first or a dense layer."""
+    """A layer typical of networks for small chips: a convolution, sometimes a first or a dense layer."""
     rng = np.random.default_rng((seed, 4))
     draw = rng.random()
     channels = [int(8 * rng.choice((1, 2, 3, 4, 4, 6, 8, 8, 12, 16))) for _ in range(2)]

@@ -1,7 +1,7 @@
-"""Random steps behind an accumulation, whose bits differ from position to position and from image to image.
+"""Random steps after an accumulation, chosen so that its bits differ between positions and images.
 
-The statistics of a BatchNorm are those of what the layer gives for a few images, as training leaves them; then some
-channels get zero gamma, a tiny or huge variance, or a tie (y = 0 exactly) on an accumulator that occurs.
+A BatchNorm gets the statistics of the layer's output for a few images, as after training; then some channels get zero
+gamma, a tiny or huge variance, or a tie (y = 0 exactly) on an accumulator that occurs.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Array = npt.NDArray[Any]
 
 
 def random_pool(rng: np.random.Generator) -> Pool:
-    """A window of 2x2; or one that overlaps, with a cut row and column, as ceil_mode gives them; of 1-D maps too."""
+    """A window of 2x2; or overlapping windows with a cut row and column, as with ceil_mode; also for 1-D maps."""
     kernel, padding = ((3, 2), (1, 0, 1, 1)) if rng.random() < 0.5 else ((2, 2), (1, 0, 0, 1))
     return Pool(Window(kernel, (2, 2), padding))
 
@@ -29,9 +29,11 @@ def random_pool(rng: np.random.Generator) -> Pool:
 def random_steps(
     rng: np.random.Generator, seen: Array, place: str, divisor: int = 1, plain: bool = False
 ) -> tuple[Step, ...]:
-    """Scale, bias, BatchNorm, shift, sign, and a max-pool at its place; some are left out now and then.
+    """Scale, bias, BatchNorm, shift, sign, and a max-pool at `place`; some are left out at random.
 
-    seen: accumulators [N, H, W, C] of the layer. divisor: of a global average. plain: always with a BatchNorm.
+    seen: accumulators [N, H, W, C] of the layer.
+    divisor: of a global average.
+    plain: always include a BatchNorm.
     """
     count: int = seen.shape[3]
     pool = random_pool(rng) if place != "none" else None
@@ -62,7 +64,7 @@ def random_steps(
 
 
 def _often(rng: np.random.Generator, values: Array) -> Array:
-    """For each channel a value that occurs, rather in the middle: about half of the values are above it."""
+    """For each channel a value that occurs, near the median: about half of the values are above it."""
     flat = values.reshape(-1, values.shape[-1])
     some = rng.integers(0, len(flat), (3, flat.shape[1]))
     return np.asarray(np.median(flat[some, np.arange(flat.shape[1])], axis=0))
@@ -71,12 +73,15 @@ def _often(rng: np.random.Generator, values: Array) -> Array:
 def _norm(
     rng: np.random.Generator, seen: Array, scale: Array, bias: Array, weight: Array, pool: Pool | None, place: str
 ) -> BatchNorm:
-    """Changes scale and bias of the channels with a tie. weight: the signs of gamma."""
+    """A BatchNorm; changes `scale` and `bias` in the channels with a tie.
+
+    weight: the signs of gamma.
+    """
     count = len(scale)
     tie = np.arange(count) % 4 == 0
     scale[tie], bias[tie] = 0.5, 0
     values = seen * scale + bias
-    if pool is not None:  # what decides is the largest one, for a falling BatchNorm before the pool the smallest
+    if pool is not None:  # the largest value decides; with a falling BatchNorm before the pool the smallest
         turn = np.where((weight < 0) & (place != "before_norm"), -1, 1)
         values = windows(values * turn, pool.window, -np.inf).max(axis=(3, 4)) * turn
     often, flat = _often(rng, values), values.reshape(-1, count)

@@ -1,1 +1,1 @@
-"""What a network is compared with: float and XNOR-Net variants of it, and their costs."""
+"""The networks for comparison, float and XNOR-Net variants, and their costs."""

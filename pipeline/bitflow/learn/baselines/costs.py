@@ -1,26 +1,26 @@
-"""What a network takes as full precision, as XNOR-Net and as BitFlow: parameters, bytes and operations, counted.
+"""The cost of a network in full precision, as XNOR-Net and as BitFlow: parameters, bytes and operations.
 
-Counted for one picture, from the shapes of the networks themselves. With n accumulators (values of a layer before its
+Counts are for one picture, from the shapes of the networks. With n accumulators (values of a layer before its
 pool), K taps each:
 
-float layer      n * K float multiplications and n * (K - 1) float additions; n more where there is a bias
-bits             n * K binary operations: one is one product of a weight and an activation, that is one bit of an XNOR
-                 and its part in a popcount. A 32-bit machine does up to 32 of them by one XNOR and one popcount.
+float layer      n * K float multiplications and n * (K - 1) float additions; n more with a bias
+bits             n * K binary operations: one is the product of a weight and an activation, that is one bit of an XNOR
+                 and its part in a popcount. A 32-bit machine does up to 32 of them with one XNOR and one popcount.
 pixels           n * K integer additions: a weight of +-1 adds or subtracts a pixel (BitFlow's first layer)
-int8 weights     n * K integer additions: an activation of +-1 adds or subtracts a weight; with pixels as many integer
-                 multiplications as well
+int8 weights     n * K integer additions: an activation of +-1 adds or subtracts a weight; with pixels also n * K
+                 integer multiplications
 scaling factor   n float multiplications (XNOR-Net: the result of a binary layer times alpha)
-residual layer   n additions of the shortcut, of floats only in the float network
+residual layer   n additions of the shortcut; float additions only in the float network
 BatchNorm        a float multiplication and a float addition for each value that it gets, as y = a * x + b; after the
-                 pool, or before it where that pools bits. A Shift is a part of b.
+                 pool, or before a pool of bits. A Shift is part of b.
 BatchShift       n integer additions (BitFlow: before the pool, which is an OR); as many for the offsets of the scores.
-                 The one inside of a residual layer: one for each value of the map that it takes
+                 Inside a residual layer: one for each value of the layer's input map
 
-Not counted, for any of them: comparisons (max-pool, ReLU, sign), bringing pixels to the range of the first layer, and
+Not counted for any network: comparisons (max-pool, ReLU, sign), scaling pixels to the range of the first layer, and
 turning a popcount p into an accumulator K - 2p. A padded tap counts like any other.
 
-parameters are the numbers that inference needs: weights; two a channel for BatchNorm; alpha; one BatchShift a channel,
-or two integers a class. bytes are theirs: 4 for a float or an integer, and for weights of one bit or of int8 those of a
+parameters are the numbers that inference needs: weights; two per channel for BatchNorm; alpha; one BatchShift per
+channel, or two integers per class. bytes are their size: 4 for a float or an integer; one-bit and int8 weights as in a
 `.bfn`, whole 32-bit words for each filter.
 """
 
@@ -37,12 +37,20 @@ __all__ = ["Cost", "LayerShape", "cost", "total"]
 
 @dataclass(frozen=True, slots=True)
 class LayerShape:
-    """A layer, from the map it takes to the map after its pool. accumulators: values before the pool. taps: K.
+    """A layer, from its input map to the map after its pool.
 
-    weight_bits: 1, 8 (int8) or 32 (float). pixels: it takes the picture. fused: integers only. scales: how many scaling
-    factors inference multiplies by. bias: it has one. normed: values that go through a BatchNorm (fused: a BatchShift),
-    norms: channels of these, both over all that the layer has. residual: a shortcut is added to the accumulators.
-    scores: the last layer of a fused network, with a factor and an offset a class.
+    source, target: the shapes of these maps.
+    accumulators: number of values before the pool.
+    taps: K.
+    weight_bits: 1, 8 (int8) or 32 (float).
+    pixels: the input is the picture.
+    fused: it has integers only.
+    scales: number of scaling factors that inference multiplies by.
+    bias: it has a bias.
+    normed: values that go through BatchNorms (fused: BatchShifts).
+    norms: channels of these BatchNorms.
+    residual: a shortcut is added to the accumulators.
+    scores: it is the last layer of a fused network, with a factor and an offset per class.
     """
 
     name: str
@@ -64,7 +72,7 @@ class LayerShape:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a layer or a network takes; see the head of this file for what is counted."""
+    """The cost of a layer or a network; the head of this file says what is counted."""
 
     parameters: int
     bytes: int
@@ -76,7 +84,7 @@ class Cost:
 
 
 def cost(layer: LayerShape) -> Cost:
-    """What one layer takes."""
+    """The cost of one layer."""
     n, taps = layer.accumulators, layer.taps
     products = n * taps
     multiplies = adds = integer = whole = binary = 0
@@ -91,7 +99,7 @@ def cost(layer: LayerShape) -> Cost:
         adds += n * layer.residual
     else:
         integer += n * layer.residual
-    # Numbers beside the weights, 4 bytes each.
+    # Numbers besides the weights, 4 bytes each.
     extra = layer.scales + layer.filters * layer.bias
     multiplies += n if layer.scales else 0
     adds += n * layer.bias

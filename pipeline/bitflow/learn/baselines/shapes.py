@@ -1,4 +1,4 @@
-"""The shapes of a torch network as plain values, for `show.compare` to count from."""
+"""The shapes of a torch network as plain values, from which `learn.baselines.costs` counts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def describe_variants(
 ) -> dict[str, tuple[LayerShape, ...]]:
     """The shapes of each variant of an architecture for pictures (height, width, channels).
 
-    Arguments and errors as `learn.architectures.build`. The networks are made without memory for their weights.
+    Arguments and errors as `learn.networks.architectures.build`. The networks are made without memory for weights.
     """
     with torch.device("meta"):
         return {
@@ -40,8 +40,8 @@ def describe_variants(
 def describe(module: nn.Sequential, picture: tuple[int, int, int]) -> tuple[LayerShape, ...]:
     """Each layer of a plain Sequential as it runs over one picture (height, width, channels): its shapes and its kind.
 
-    A network whose first layer is InputConv2d is taken as fused: integers only. The body of a Residual is a Sequential
-    of BatchNorm, activation and convolution, as `learn.architectures` and `learn.variants` make it.
+    A network whose first layer is an InputConv2d counts as fused: integers only. The body of a Residual is a Sequential
+    of BatchNorm, activation and convolution, as `learn.networks` makes it.
     """
     height, width, channels = picture
     fused = isinstance(module[0], InputConv2d)
@@ -62,7 +62,7 @@ def describe(module: nn.Sequential, picture: tuple[int, int, int]) -> tuple[Laye
 
 
 def _normed(layer: LayerShape, norm: nn.Module, value: Tensor) -> LayerShape:
-    """The layer with the BatchNorm that follows it; a BatchShift stands before the pool."""
+    """The layer with the BatchNorm that follows it; a BatchShift comes before the pool."""
     values = layer.accumulators if layer.fused else value.numel()
     channels = len(cast(Tensor, norm.weight))
     return replace(layer, normed=layer.normed + values, norms=layer.norms + channels)
@@ -82,7 +82,7 @@ def _layer(index: int, part: nn.Module, source: Tensor, target: Tensor, fused: b
     bits, scales = _FLOAT, 0
     if isinstance(part, _WHOLE):
         bits = part.weight_bits
-        # Of 8 bits and of dense layers alpha is one number.
+        # With int8 weights and in dense layers, alpha is one number.
         one = bits == 8 or isinstance(part, BinaryLinear)
         scales = 0 if fused or not part.scaled else 1 if one else len(weight)
     return LayerShape(

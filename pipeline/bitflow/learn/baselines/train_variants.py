@@ -1,4 +1,4 @@
-"""Trains the variants of an architecture under equal conditions, each in a folder of its own."""
+"""Trains the variants of an architecture under equal conditions, each in its own folder."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def train_variant(
     width: float = 1.0,
     on_epoch: Callable[[int, float], None] = lambda epoch, accuracy: None,
 ) -> Result:
-    """Train one variant (`learn.variants`) on a data set; the files of the run, and BitFlow's model.pt, go to `folder`.
+    """Train one variant (`learn.networks.variants`). The files of the run, and BitFlow's model.pt, go to `folder`.
 
-    Equal settings give all variants the same pictures in the same order, moved by the same pixels, the same seed and
-    schedule; a recipe's teacher is left out, they learn from labels alone. Where `folder` has the result of equal
-    settings it is taken from there; where a run was cut it goes on. Ctrl-C ends it with KeyboardInterrupt. Errors as
-    `learn.train.train` and `learn.architectures.build`.
+    With equal settings all variants get the same pictures in the same order, moved by the same pixels, and the same
+    seed and schedule. A recipe's teacher is not used: they learn from labels alone. If `folder` already has the result
+    of equal settings, it is used; an interrupted run is resumed. Ctrl-C ends the run with KeyboardInterrupt. Errors as
+    `learn.training.train.train` and `learn.networks.architectures.build`.
     """
     shape = dataset.input_spec.shape
     picture = (shape.height, shape.width, shape.channels)
@@ -75,7 +75,7 @@ def train_variant(
 
 
 def _read(path: Path) -> Any:
-    """What a file of a run says; None where it is not there, or torn."""
+    """The contents of a run's file; None if it is missing or incomplete."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,1 +1,1 @@
-"""Data sets: where they come from, how they are read, and batches of them."""
+"""Data sets: their sources, their readers, and batches."""

@@ -1,4 +1,4 @@
-"""Arrays in files: the MNIST family, NumPy archives, features of sounds, CIFAR-10. Nothing is ever unpickled."""
+"""Readers of arrays in files: the MNIST family, NumPy archives, features of sounds, CIFAR-10. Nothing is unpickled."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ __all__ = ["read_cifar10", "read_idx", "read_npz", "read_sound"]
 
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 _BATCHES = tuple(f"data_batch_{n}.bin" for n in range(1, 6))
-# As the runner of MLPerf Tiny names its recordings, "tst_000005_Down_0.bin", and Speech Commands its own,
-# "bed/00176480_nohash_0.wav": a hash of the speaker is the first part.
+# Names of recordings: those of MLPerf Tiny's runner, "tst_000005_Down_0.bin", and those of Speech Commands,
+# "bed/00176480_nohash_0.wav", whose first part is a hash of the speaker.
 _WORD = re.compile(r".*_([^_]+)_(\d{1,5})\.\w+")
 _SPEAKER = re.compile(r"(?:.*/)?(\w+)_nohash_\d+(?:\.\w+)?")
 
@@ -64,7 +64,7 @@ def _parse_idx(file: BinaryIO | gzip.GzipFile, path: Path, dimensions: int) -> n
     require(good, f"{path}: not an idx file of {dimensions}-dimensional bytes")
     sizes = struct.unpack(f">{dimensions}I", header[4:])
     count = math.prod(sizes)
-    require(count <= MAX_BYTES, f"{path}: says it holds {count} bytes, the limit is {MAX_BYTES}")
+    require(count <= MAX_BYTES, f"{path}: claims to hold {count} bytes, the limit is {MAX_BYTES}")
     values = file.read(count + 1)
     require(len(values) == count, f"{path}: should hold {count} bytes, holds {_amount(len(values), count)}")
     return np.frombuffer(values, np.uint8).reshape(sizes)
@@ -109,7 +109,7 @@ def _split(path: Path, images: npt.NDArray[Any], labels: npt.NDArray[Any]) -> Sp
 
 
 def _numbered(path: Path, *labels: Labels) -> tuple[str, ...]:
-    """Class names "0", "1", ...; a label beyond 65534 is a mistake, not a class."""
+    """Class names "0", "1", ... Raises InputError for labels above 65534."""
     top = max(int(part.max(initial=0)) for part in labels)
     require(top < 65535, f"{path}: label {top} is too large for a class")
     return tuple(str(n) for n in range(top + 1))
@@ -118,14 +118,15 @@ def _numbered(path: Path, *labels: Labels) -> tuple[str, ...]:
 def read_sound(path: Path, _: object = None) -> Dataset:
     """Features of sounds, an .npz: x int8 or uint8 [N, steps, features] and y [N], or x_train, y_train, x_test, y_test.
 
-    They become maps of height 1, width `steps` and a channel for each feature: the bytes stay in their order, and
-    layers along time (`bitflow.nn.InputConv1d`) take them. Names of the classes come from `class_names` [classes], or
-    from `names` [N] of recordings where these are as MLPerf Tiny's ("tst_000005_Down_0.bin"); else they are numbers.
+    They become maps of height 1, width `steps` and one channel per feature, with the bytes in the same order, for
+    layers along time (`bitflow.nn.InputConv1d`). The class names are `class_names` [classes], or come from the names of
+    the recordings, `names` [N], if these are like MLPerf Tiny's ("tst_000005_Down_0.bin"); else they are numbers.
 
-    x alone is cut: a fixed, seeded fifth, each class with its share, is the test part. Equal recordings stay in one
-    part. Who speaks is known only from `speakers` [N], or from `names` as Speech Commands has them
-    ("bed/00176480_nohash_0.wav"): then nobody is in both parts. Without these the same voice may be, and accuracy on
-    new voices is likely to be lower than the test says: so with MLPerf Tiny's 1,000 words, six of them twice.
+    Without x_test a fixed, seeded fifth is cut off as the test part, with the same share of each class. Equal
+    recordings stay in one part. Speakers are known only from `speakers` [N], or from `names` like those of Speech
+    Commands ("bed/00176480_nohash_0.wav"); then nobody is in both parts. Otherwise the same voice may be in both, and
+    accuracy on new voices is likely to be lower than on the test part. This is so for MLPerf Tiny's 1,000 words, six of
+    which occur twice.
 
     Raises InputError.
     """
@@ -185,7 +186,7 @@ def read_cifar10(folder: Path, _: object = None) -> Dataset:
     """CIFAR-10 (Krizhevsky, 2009) in a folder: the published binary version, data_batch_1.bin to data_batch_5.bin and
     test_batch.bin, or train.npz and test.npz with x uint8 [N, 32, 32, 3] and y [N]. Raises InputError.
 
-    The version for Python is pickled, and so could run code: it is refused.
+    The version for Python is refused: it is pickled, and so could run code.
     """
     if all((folder / name).is_file() for name in (*_BATCHES, "test_batch.bin")):
         batches = [_read_batch(folder / name) for name in _BATCHES]
@@ -196,7 +197,9 @@ def read_cifar10(folder: Path, _: object = None) -> Dataset:
     if all((folder / name).is_file() for name in ("train.npz", "test.npz")):
         train, test = (_read_cifar_arrays(folder / name) for name in ("train.npz", "test.npz"))
         return assemble(folder.name, train, test, CIFAR10_CLASSES)
-    pickled = "; the version for Python is not read, take the binary one" if (folder / "data_batch_1").exists() else ""
+    pickled = (
+        "; the version for Python is not supported; use the binary one" if (folder / "data_batch_1").exists() else ""
+    )
     raise InputError(
         f"{folder} has neither {_BATCHES[0]} to {_BATCHES[-1]} and test_batch.bin, nor train.npz and test.npz{pickled}"
     )
@@ -212,10 +215,10 @@ def _read_cifar_arrays(path: Path) -> Split:
 
 
 def _read_batch(path: Path) -> Split:
-    """Records of a label and the red, green and blue plane of 32x32 pixels, a byte each."""
+    """Records of a label and the red, green and blue planes of 32x32 pixels, one byte each."""
     size = 1 + 3 * 32 * 32
     try:
-        # 2^28 bytes is nine times what is published.
+        # 2^28 bytes is nine times the published size.
         with path.open("rb") as file:
             content = file.read(2**28 + 1)
     except OSError as error:

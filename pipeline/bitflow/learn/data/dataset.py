@@ -1,4 +1,4 @@
-"""What a data set is: labelled images in a training and a test part, and fixed, seeded ways to cut one in two."""
+"""A data set: labelled images in a training and a test part; and fixed, seeded ways to split images in two."""
 
 from __future__ import annotations
 
@@ -34,10 +34,12 @@ SPLIT_SEED = 0
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """images: uint8 or int8 [N, H, W, C], in memory or decoded when they are asked for; labels: int64 [N].
+    """A part of a data set.
 
-    groups: int64 [N], who or what an image shows, where that is known. Images of one group are alike in more than their
-    label, so they must never be cut apart: a network would be tested on what it has seen.
+    images: uint8 or int8 [N, H, W, C], in memory or decoded on access.
+    labels: int64 [N].
+    groups: int64 [N], who or what each image shows, if known. Images of one group are alike in more than their label,
+        so they must stay in one part: else a network is tested on what it has seen.
     """
 
     images: Images
@@ -48,12 +50,12 @@ class Split:
         return len(self.labels)
 
     def take(self, indices: Indices) -> Split:
-        """The images at the indices, in their order."""
+        """The images at the indices, in the order of the indices."""
         groups = None if self.groups is None else self.groups[indices]
         return Split(self.images.take(indices, axis=0), self.labels[indices], groups)
 
     def cut(self, held: int, seed: int) -> tuple[Split, Split]:
-        """The rest, and about `held` images cut from it: exactly so many, or whole groups where there are groups."""
+        """Cut off `held` images (about as many if whole groups are cut off), and return the rest and these."""
         if self.groups is None:
             rest, chosen = stratified_split(self.labels, held, seed)
         else:
@@ -63,7 +65,7 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """A training part, a test part, the names of the classes and what a device must know of the input."""
+    """A training part, a test part, the class names, and the input spec for a device."""
 
     name: str
     train: Split
@@ -73,7 +75,7 @@ class Dataset:
 
 
 def blocks(images: Images, nbytes: int, most: int) -> Iterator[npt.NDArray[Any]]:
-    """The images in order, in arrays of at most `nbytes` bytes and `most` images, but of at least one image."""
+    """The images in order, in arrays of at most `nbytes` bytes and `most` images, but at least one image."""
     each = int(np.prod(images.shape[1:])) * images.dtype.itemsize
     step = max(1, min(most, nbytes // max(each, 1)))
     for start in range(0, len(images), step):
@@ -81,9 +83,9 @@ def blocks(images: Images, nbytes: int, most: int) -> Iterator[npt.NDArray[Any]]
 
 
 def stratified_split(labels: Labels, held: int, seed: int) -> tuple[Indices, Indices]:
-    """Indices of the rest and of `held` images in which each class has its share (largest remainders), both ascending.
+    """Indices of the rest and of `held` images with the same share of each class (largest remainders), both ascending.
 
-    The stream of RandomState is frozen by NumPy's policy (NEP 19), so a split is the same with every NumPy.
+    NumPy's policy (NEP 19) freezes the stream of RandomState, so a split is the same with every version of NumPy.
     """
     random = np.random.RandomState(seed)
     classes, counts = np.unique(labels, return_counts=True)
@@ -98,10 +100,10 @@ def stratified_split(labels: Labels, held: int, seed: int) -> tuple[Indices, Ind
 
 
 def grouped_split(labels: Labels, groups: Labels, held: int, seed: int) -> tuple[Indices, Indices]:
-    """Indices of the rest and of about `held` images, both ascending; every group is whole in one of the two.
+    """Indices of the rest and of about `held` images, both ascending; every group is entirely in one of the two.
 
-    Groups are asked in a random order; one is taken if with it the classes come nearer to their shares. Both parts have
-    at least one group. Raises InputError where there is only one.
+    Groups are tried in a random order; a group is held if that brings the classes nearer to their shares. Both parts
+    have at least one group. Raises InputError if there is only one group.
     """
     names, member = np.unique(groups, return_inverse=True)
     classes, kind = np.unique(labels, return_inverse=True)
@@ -123,7 +125,7 @@ def grouped_split(labels: Labels, groups: Labels, held: int, seed: int) -> tuple
 
 
 def assemble(name: str, train: Split, test: Split, class_names: tuple[str, ...]) -> Dataset:
-    """Check what all sources must hold and derive the input contract. Raises InputError."""
+    """Check what every source must satisfy, and derive the input spec. Raises InputError."""
     for part, what in ((train, "training"), (test, "test")):
         require(len(part.images) == len(part.labels), f"{name}: {len(part.images)} {what} images, {len(part)} labels")
         require(len(part) > 0, f"{name}: there are no {what} images")
@@ -140,7 +142,7 @@ def assemble(name: str, train: Split, test: Split, class_names: tuple[str, ...])
 
 
 def hold_out(name: str, whole: Split, class_names: tuple[str, ...]) -> Dataset:
-    """Cut the test part, a fifth, from a source that has none. Raises InputError where there are too few images."""
+    """Cut a fifth off as the test part, for a source without one. Raises InputError if there are too few images."""
     count = max(1, round(len(whole) * TEST_FRACTION))
     require(len(whole.images) == len(whole), f"{name}: {len(whole.images)} images, {len(whole)} labels")
     require(len(whole) > count, f"{name}: {len(whole)} images are too few to cut a test set from")

@@ -1,4 +1,4 @@
-"""Pictures on disk: one, many in an array, or many more than fit memory behind the face of an array."""
+"""Pictures on disk: one, many in an array, or a lazy array of more than fit into memory."""
 
 from __future__ import annotations
 
@@ -19,29 +19,32 @@ from bitflow.learn.data.picture_cache import Cache, source_of
 
 __all__ = ["MAX_BYTES", "Pictures", "kept", "list_pictures", "read_picture"]
 
-# No reader makes an array beyond this many bytes, whatever a header says. CIFAR-10 has 184 MB.
+# No reader makes a larger array, whatever a header says; bytes. CIFAR-10 has 184 MB.
 MAX_BYTES = 2**30
 PICTURES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 
 
 class Pictures:
-    """Picture files as an array uint8 [N, H, W, C] that is decoded where it is indexed.
+    """Picture files as a lazy array uint8 [N, H, W, C]: indexing decodes.
 
-    Takes an index, a slice or an array of indices; `take` gives other Pictures without decoding any, `cached` the same
-    ones that are decoded once and then read from the user's cache. Indexing raises InputError that names a file which
-    cannot be read.
+    Indexing takes an index, a slice or an array of indices. `take` selects Pictures without decoding; `cached` gives
+    the same Pictures, decoded once and then read from the user's cache. Indexing raises InputError that names a file
+    which cannot be read.
     """
 
     dtype = np.dtype(np.uint8)
 
     def __init__(self, folder: Path, names: Sequence[str] | npt.NDArray[Any], size: tuple[int, ...] | None) -> None:
-        """names: paths below `folder`. size: (height, width[, channels]) that pictures are stretched to; None: the
-        first picture's, which all must have."""
+        """Arguments:
+
+        names: paths below `folder`.
+        size: (height, width[, channels]) to which pictures are stretched; None: all have the first picture's size.
+        """
         require(len(names) > 0, f"{folder} has no pictures")
         self._folder = folder
         self._names = np.asarray(names, dtype=object)
         self._size = None if size is None else (size[0], size[1])
-        # Not one Path each: ImageNet has 1.3 million of them.
+        # Not a list of Paths: ImageNet has 1.3 million pictures.
         channels = size[2] if size is not None and len(size) == 3 else None
         if self._size is None or channels is None:
             first = read_picture(folder / self._names[0], self._size, channels)
@@ -72,14 +75,17 @@ class Pictures:
         return self[:] if dtype is None else self[:].astype(dtype)
 
     def take(self, indices: npt.NDArray[np.intp], axis: int = 0) -> Pictures:
-        """The pictures at the indices, still on disk. axis: 0, as for an array."""
+        """The pictures at the indices, not decoded.
+
+        axis: 0; accepted because arrays have it.
+        """
         require(axis == 0, f"pictures are taken along axis 0, not {axis}")
         part = copy.copy(self)
         part._names, part._places = self._names[indices], self._places[indices]
         return part
 
     def cached(self) -> Pictures:
-        """The same pictures, decoded once (see `learn.cache`)."""
+        """The same pictures, decoded only once (see `learn.data.picture_cache`)."""
         found = copy.copy(self)
         found._cache = Cache(self._folder, self._names, self._picture, len(self))
         found._places = np.arange(len(self))
@@ -105,20 +111,20 @@ class Pictures:
         require(
             picture.shape == want,
             f"{path} is {picture.shape[0]}x{picture.shape[1]}, others are {want[0]}x{want[1]}: "
-            "give the size that pictures are brought to",
+            "give the size to which pictures are resized",
         )
         return picture
 
 
 def kept(pictures: Pictures) -> npt.NDArray[np.uint8] | Pictures:
-    """The pictures decoded, where they take no more than 1 GiB; else cached on disk."""
+    """The pictures decoded, if they take at most 1 GiB; else cached on disk."""
     return pictures[:] if int(np.prod(pictures.shape)) <= MAX_BYTES else pictures.cached()
 
 
 def list_pictures(folder: Path) -> tuple[list[str], npt.NDArray[np.int64], tuple[str, ...]]:
-    """Names ("class/file"), labels and class names of a folder with one folder of pictures a class, sorted.
+    """Names ("class/file"), labels and class names of a folder with one folder of pictures per class, sorted.
 
-    Raises InputError where there are no class folders, or one has no pictures.
+    Raises InputError if there are no class folders, or one has no pictures.
     """
     require(folder.is_dir(), f"{folder} is not a folder")
     classes = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
@@ -135,9 +141,10 @@ def list_pictures(folder: Path) -> tuple[list[str], npt.NDArray[np.int64], tuple
 
 
 def read_picture(path: Path, size: tuple[int, ...] | None, channels: int | None) -> npt.NDArray[np.uint8]:
-    """One picture as uint8 [H, W, 1 or 3], stretched to `size` (height, width) where one is given.
+    """One picture as uint8 [H, W, 1 or 3]. Raises InputError if Pillow cannot read it.
 
-    channels: 1 (gray) or 3 (RGB); None takes what the file has. Raises InputError where Pillow cannot read it.
+    size: (height, width) to which it is stretched; None: its own size.
+    channels: 1 (gray) or 3 (RGB); None: as in the file.
     """
     try:
         with warnings.catch_warnings(), Image.open(path) as file:
@@ -154,7 +161,7 @@ def read_picture(path: Path, size: tuple[int, ...] | None, channels: int | None)
 def _stretched(picture: Image.Image, height: int, width: int) -> Image.Image:
     """The picture at another size: first its rows, rounded to 8 bits, then its columns, as bf_picture() on a device.
 
-    In one call Pillow takes the same order up to version 12; from 13 on it depends on the sizes.
+    In a single call Pillow has this order up to version 12; from version 13 on the order depends on the sizes.
     """
     bilinear = Image.Resampling.BILINEAR
     return picture.resize((width, picture.height), bilinear).resize((width, height), bilinear)

@@ -1,7 +1,7 @@
-"""How batches reach the training: from memory, or decoded ahead by other processes. No torch here.
+"""Batches for training: from memory, or decoded ahead by other processes. No torch here.
 
-Workers are started anew, not forked: torch has threads, and a fork of a process with threads may hang. They do not
-import torch either: one takes 45 MB. As ever with such processes, a program that makes a Loader with workers must begin
+Workers are spawned, not forked: torch has threads, and a fork of a process with threads may hang. They do not import
+torch, so each takes only 45 MB. As always with spawned processes, a program that makes a Loader with workers must start
 below `if __name__ == "__main__":`.
 """
 
@@ -31,15 +31,17 @@ __all__ = ["Loader"]
 Indices = npt.NDArray[np.intp]
 Batch = npt.NDArray[Any]
 
-# Batches that each worker is ahead: one that it works on, one that waits for it, so that it never waits for us.
+# Batches handed to each worker: one in work and one waiting, so that a worker never idles.
 _AHEAD = 2
 
 
 class Loader:
-    """Batches of a split, in any order that is asked for; a context manager, for workers must be ended.
+    """Batches of a split, in any order. A context manager, because workers must be ended.
 
-    batch: images in each. workers: processes that decode pictures ahead; 0: they are decoded here. Arrays in memory are
-    taken here always, for to send them would cost more. The batches are the same with any number of workers.
+    The batches are the same with any number of workers. Arrays in memory are not sent to workers: that would cost more.
+
+    batch: images per batch.
+    workers: processes that decode pictures ahead; 0: this process decodes them.
     """
 
     def __init__(self, split: Split, batch: int, workers: int = 0) -> None:
@@ -57,7 +59,7 @@ class Loader:
         self.close()
 
     def close(self) -> None:
-        """End the workers; returns when they have ended. Another epoch would start them anew."""
+        """End the workers and wait for them. Another epoch would start new ones."""
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
             self._pool = None
@@ -65,8 +67,8 @@ class Loader:
     def epoch(self, order: npt.NDArray[np.integer[Any]]) -> Iterator[tuple[Batch, Labels]]:
         """Images uint8 or int8 [batch, H, W, C] and labels int64 [batch] in the order of the indices `order`.
 
-        The last images are left out where they do not fill a batch. Raises InputError that names a picture which cannot
-        be read, and where a worker was killed.
+        Images at the end that do not fill a batch are left out. Raises InputError that names a picture which cannot be
+        read, and if a worker was killed.
         """
         count = len(order) // self._batch
         chosen = [np.asarray(order[k * self._batch : (k + 1) * self._batch], np.intp) for k in range(count)]
@@ -95,10 +97,10 @@ class Loader:
     def _submit(self, part: Indices) -> Future[Batch]:
         """Hand a batch to the workers.
 
-        This may start one. It must never see the Ctrl-C that is meant for us, and what is blocked here stays so there.
+        This may start a worker. It must never see the Ctrl-C for this process, and it inherits the blocked signal.
         """
         if self._pool is None:
-            # Not below: with its first lock Python starts a tracker, and unblocks the signal when it has.
+            # Not below: with its first lock Python starts a tracker process and then unblocks the signal.
             assert isinstance(self._split.images, Pictures)
             spawn = multiprocessing.get_context("spawn")
             self._pool = ProcessPoolExecutor(self._workers, spawn, _begin, (self._split.images,))
@@ -113,7 +115,7 @@ _pictures: Pictures
 
 
 def _begin(pictures: Pictures) -> None:
-    """What a worker does first."""
+    """Prepare a worker."""
     global _pictures
     _pictures = pictures
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -124,7 +126,7 @@ def _decode(part: Indices) -> Batch:
 
 
 def _end_with_parent() -> None:
-    """A trainer that is killed cannot end its workers, and they would wait for work for ever."""
+    """End with the parent: a trainer that is killed cannot end its workers, which would wait for work for ever."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])

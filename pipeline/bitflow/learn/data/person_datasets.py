@@ -1,4 +1,4 @@
-"""Photographs of people: readers that know who is on a picture and never put one person into both parts."""
+"""Photographs of people: readers that know who is on each picture, and never put one person into both parts."""
 
 from __future__ import annotations
 
@@ -17,22 +17,24 @@ from bitflow.learn.data.image_files import Pictures, kept, list_pictures
 
 __all__ = ["persons", "read_hands", "read_signs"]
 
-# What one may ask of the 11K Hands pictures; id, imageName name the picture and are no classes.
+# Columns of 11K Hands that can be classes. id and imageName identify the picture.
 HAND_COLUMNS = ("accessories", "age", "aspectOfHand", "gender", "irregularities", "nailPolish", "skinColor")
 HAND_SIZE = (224, 224, 3)
 SIGN_SIZE = (64, 64, 3)
-# No class table is larger: that of 11K Hands has 0.9 MB.
+# Limit for a class table, bytes. The one of 11K Hands has 0.9 MB.
 MAX_TABLE = 2**26
 _SIGN = re.compile(r"(?:.*\D)?(\d{1,9})\.\w+")
-# Numbers of photographs by which a row of signs may go back or be left out before another person must have come.
+# How many photographs a row of signs may go back or leave out before it counts as another person's.
 _NEW_ROW = 5
 
 
 def read_hands(place: Path, size: tuple[int, ...] | None) -> Dataset:
     """11K Hands (Afifi, 2019): DIR has HandInfo.csv, and the pictures or a folder Hands of them.
 
-    DIR@COLUMN: the column of the table that is learnt, by default gender. A fifth of the pictures is the test part; no
-    person, by the column id, is in both. size: (height, width[, channels]), by default 224x224x3.
+    DIR@COLUMN uses this column of the table as the classes; by default gender. A fifth of the pictures is the test
+    part; no person, by the column id, is in both parts.
+
+    size: (height, width[, channels]), by default 224x224x3.
     """
     folder, column = _suffix(place, "gender")
     require(column in HAND_COLUMNS, f"hands can be told apart by {', '.join(HAND_COLUMNS)}, not by {column!r}")
@@ -55,7 +57,9 @@ def read_signs(place: Path, size: tuple[int, ...] | None) -> Dataset:
     """Photographs of the ten signs for digits (Sign-Language-Digits-Dataset): DIR/0..9, or DIR/images/0..9.
 
     Ten classes; with DIR@two the two classes "0-4" and "5-9". A fifth of the pictures is the test part; no person
-    (see `persons`) is in both. size: (height, width[, channels]), by default 64x64x3.
+    (see `persons`) is in both parts.
+
+    size: (height, width[, channels]), by default 64x64x3.
     """
     folder, kind = _suffix(place, "ten")
     require(kind in ("ten", "two"), f"signs are told apart as DIR or DIR@two, not by {kind!r}")
@@ -74,10 +78,10 @@ def read_signs(place: Path, size: tuple[int, ...] | None) -> Dataset:
 def persons(numbers: Sequence[int], signs: Labels) -> Labels:
     """Who is on each photograph, int64 [N], from the numbers of the photographs and the signs (0..9) on them.
 
-    Everybody was photographed with the signs 0 to 9 in a row. So, in the order of the numbers, another person comes
-    where the row starts over: where the sign falls by five, photographs that are left out counted in. A row of fewer
-    than five signs is no person yet: some photographs are missing and some signs swapped. To take two people for one
-    does no harm, but one for two would.
+    Everybody was photographed with the signs 0 to 9 in a row. So, in the order of the numbers, the next person begins
+    where the row starts over: where the sign falls by five, counting missing photographs. A row of fewer than five
+    signs is not yet a new person, because some photographs are missing and some signs are swapped. Taking two people
+    for one does no harm, but taking one for two would.
     """
     number = np.array(numbers, np.int64)
     order = np.argsort(number, kind="stable")
@@ -93,14 +97,14 @@ def persons(numbers: Sequence[int], signs: Labels) -> Labels:
 
 
 def _suffix(place: Path, default: str) -> tuple[Path, str]:
-    """DIR@WHAT -> DIR, WHAT. A folder that exists by the whole name is meant as it stands."""
+    """DIR@WHAT -> DIR, WHAT. If a folder has the whole name, it is used with the default."""
     text, mark, what = str(place).rpartition("@")
     whole = not mark or "/" in what or place.is_dir()
     return (place, default) if whole else (Path(text), what)
 
 
 def _read_table(path: Path, columns: tuple[str, ...]) -> list[tuple[str, ...]]:
-    """The columns of a table, a tuple each row. Raises InputError for a table that lacks one, or has no rows."""
+    """The columns of a table, one tuple per row. Raises InputError if a column is missing, or there are no rows."""
     try:
         require(path.stat().st_size <= MAX_TABLE, f"{path}: is larger than {MAX_TABLE} bytes")
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -122,7 +126,7 @@ def _read_table(path: Path, columns: tuple[str, ...]) -> list[tuple[str, ...]]:
 
 
 def _numbered(values: Iterable[str]) -> tuple[tuple[str, ...], Labels]:
-    """The different values, sorted, and the place of each value among them."""
+    """The different values, sorted, and the index of each value among them."""
     names, places = np.unique(np.array(list(values)), return_inverse=True)
     return tuple(map(str, names)), places.astype(np.int64)
 
@@ -130,5 +134,5 @@ def _numbered(values: Iterable[str]) -> tuple[tuple[str, ...], Labels]:
 def _photograph(folder: Path, name: str) -> int:
     found = _SIGN.fullmatch(Path(name).name)
     if found is None:
-        raise InputError(f"{folder / name}: has no number, as in IMG_1118.JPG, to tell the person by")
+        raise InputError(f"{folder / name}: has no number, as in IMG_1118.JPG, from which the person follows")
     return int(found[1])

@@ -1,14 +1,14 @@
-"""Decoded pictures on disk, so that a set too large for memory is decoded once and not in every epoch.
+"""Decoded pictures on disk, so that a data set too large for memory is decoded once, not in every epoch.
 
-A listing of pictures at a size has a file in the user's cache, `pictures/KEY`: a seal of 4 bytes for each picture, then
-the pixels of each. The file has holes until pictures are written; a picture that does not fit is decoded anew.
+A list of pictures at a size has one file in the user's cache, `pictures/KEY`: a seal of 4 bytes for each picture, then
+the pixels of each. The file has holes until pictures are written. A picture that finds no room is decoded each time.
 
 A seal is the CRC-32 of the pixels and of the source's size and time of change, and is written last. So a picture that
-was half written, or changed since, is never taken; and several processes may read and write at a time, for all write
-the same. The file is read and written, not mapped: a full disk is then an error, not a signal that ends the process.
+is half written, or changed since, is never used. Several processes may read and write at a time, since all write the
+same bytes. The file is not memory-mapped, so that a full disk is an error and not a signal that ends the process.
 
-`BITFLOW_PICTURE_CACHE` is how many bytes all files together may take (default: 64 GiB; 0: no cache). A tenth of the
-disk is left free. A file that was not used for 30 days is removed; where another needs the room, for one day.
+`BITFLOW_PICTURE_CACHE` limits the bytes of all files together (default: 64 GiB; 0: no cache). A tenth of the disk is
+left free. Files are removed if not used for 30 days, or for one day if another file needs the room.
 """
 
 from __future__ import annotations
@@ -33,17 +33,20 @@ __all__ = ["VARIABLE", "Cache", "source_of"]
 
 VARIABLE = "BITFLOW_PICTURE_CACHE"
 _LIMIT = 2**36
-_FREE = 10  # one part of so many of the disk stays free
+_FREE = 10  # 1 / _FREE of the disk stays free
 _DAY = 24 * 3600.0
 _STALE = 30 * _DAY
 _FORMAT = 1
 
 
 class Cache:
-    """Room for `count` pictures uint8 of one shape. Cheap to make: the file is opened where it is first needed."""
+    """Room for `count` pictures uint8 of one shape. Cheap to make: the file is opened on first use."""
 
     def __init__(self, folder: Path, names: Iterable[str], shape: tuple[int, int, int], count: int) -> None:
-        """folder, names: the pictures in their order; another listing, size or version of Pillow has another file."""
+        """Another list of pictures, size or version of Pillow has another file.
+
+        folder, names: the pictures, in order.
+        """
         key = "\0".join((f"{_FORMAT} {PIL.__version__} {shape}", str(folder.resolve()), *names))
         self._name = hashlib.sha256(os.fsencode(key)).hexdigest()[:32]
         self._shape = shape
@@ -51,14 +54,14 @@ class Cache:
         self._start = -(-4 * count // 4096) * 4096
         self._count = count
         self._file: int | None = None
-        self._room = 0  # pictures from the first that may be written
+        self._room = 0  # pictures for which there is room, from the first on
 
     def __getstate__(self) -> dict[str, object]:
         # A worker opens the file itself.
         return {**self.__dict__, "_file": None}
 
     def find(self, place: int, source: int) -> npt.NDArray[np.uint8] | None:
-        """The picture at `place`, where it is there and was decoded from this `source` (see `source_of`)."""
+        """The picture at `place`; None unless it was decoded from this `source` (see `source_of`)."""
         file = self._opened()
         if file < 0:
             return None
@@ -71,7 +74,7 @@ class Cache:
         return pixels if got == self._nbytes and seal == _seal(pixels, source) else None
 
     def keep(self, place: int, source: int, pixels: npt.NDArray[np.uint8]) -> None:
-        """Write a decoded picture, if there is room; a disk that refuses it costs time, not the run."""
+        """Write a decoded picture, if there is room. Errors of the disk only cost time."""
         file = self._opened()
         if file < 0 or place >= self._room:
             return
@@ -84,7 +87,7 @@ class Cache:
                 os.pwrite(file, _seal(content, source), 4 * place)
 
     def _opened(self) -> int:
-        """The descriptor of the file; -1: there is no cache."""
+        """The file's descriptor; -1: there is no cache."""
         if self._file is None:
             limit = _limit()
             self._file = -1
@@ -103,7 +106,7 @@ class Cache:
 
 
 def source_of(path: Path) -> int:
-    """What tells a picture file from one that was changed: 32 bits of its size and time of change.
+    """32 bits of a picture file's size and time of change, by which a changed file is noticed.
 
     Raises OSError.
     """
@@ -119,14 +122,14 @@ def _seal(pixels: npt.NDArray[np.uint8], source: int) -> bytes:
 def _limit() -> int:
     text = os.environ.get(VARIABLE, str(_LIMIT))
     if not (text.isascii() and text.isdigit() and len(text) < 19):
-        raise InputError(f"{VARIABLE} must be a number of bytes, as {_LIMIT}, or 0; it is {text!r}")
+        raise InputError(f"{VARIABLE} must be a number of bytes, such as {_LIMIT}, or 0; it is {text!r}")
     return int(text)
 
 
 def _make_room(folder: Path, name: str, limit: int, need: int) -> int:
-    """Remove files that were not used for long; the bytes that files beside `name` then take.
+    """Remove files that were not used for long, and return the bytes that all files but `name` then take.
 
-    One that was used today stays: it may be the training part of the run whose test part is opened now.
+    A file that was used today stays: it may be the training part of the run whose test part is opened now.
     """
     found = []
     for path in folder.iterdir():

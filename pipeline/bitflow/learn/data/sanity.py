@@ -1,6 +1,4 @@
-"""What is worth saying about data before a network is trained on them, and of the training: a line each, nothing where
-all is well.
-"""
+"""Warnings about data before training, and about the training itself: one line each, none if all is well."""
 
 from __future__ import annotations
 
@@ -19,21 +17,21 @@ __all__ = ["remarks", "trouble"]
 
 Indices = npt.NDArray[np.intp]
 
-# Below these numbers nothing can be said of a class: one image more or less is 5 % of 20.
+# With fewer images accuracy of a class says little: one image of 20 is 5 %.
 _FEW_TRAINING = 20
 _FEW_TEST = 5
 _IMBALANCE = 10
-# A loss that is so many times the best one so far, and by so much more, does not swing: it grows.
+# A loss exceeding the best one so far by this factor, and by this difference, is growing and not just fluctuating.
 _GROWN, _GROWN_BY = 2.0, 0.3
-_PATIENCE = 5  # epochs in which something must be learned
-_NAMED = 3  # classes named in a line
+_PATIENCE = 5  # epochs by which something must be learned
+_NAMED = 3  # classes named in a line, at most
 
 
 def remarks(data: Dataset) -> list[str]:
-    """Classes without images or with very few, a strong imbalance, and test images that are trained on.
+    """Classes with no or very few images, a strong imbalance, and test images that are trained on.
 
-    Only images in memory are compared, bit by bit, in about a second for a gigabyte; pictures that are decoded when
-    they are needed are not.
+    Only images in memory are compared, bit by bit, at about a second per gigabyte; pictures that are decoded on access
+    are not.
     """
     train, test = (np.bincount(part.labels, minlength=len(data.class_names)) for part in (data.train, data.test))
     found = []
@@ -55,10 +53,12 @@ def remarks(data: Dataset) -> list[str]:
 
 
 def trouble(history: Sequence[Mapping[str, float]], labels: npt.NDArray[np.int64]) -> str | None:
-    """What is wrong with a training so far, or None. history: a row an epoch, as `learn.history` has them. labels: of
-    the images that are trained on.
+    """What is wrong with a training so far, or None.
+
+    history: one row per epoch, as in `learn.training.history`.
+    labels: labels of the training images.
     """
-    # The two steps of a training in two steps have losses of their own.
+    # With two training steps, each step has its own losses.
     judged = math.isnan(history[-1]["validation_accuracy"])
     rows = [row for row in history if math.isnan(row["validation_accuracy"]) == judged]
     best, last = min(rows, key=lambda row: row["loss"]), rows[-1]
@@ -77,19 +77,19 @@ def trouble(history: Sequence[Mapping[str, float]], labels: npt.NDArray[np.int64
 
 
 def _classes(data: Dataset, labels: Indices, counts: Indices | None = None) -> str:
-    """The first of the classes by name, with their counts, and how many there are."""
+    """The names of the first classes, with their counts, and how many there are in all."""
     named = [_name(data, at) + ("" if counts is None else f" ({counts[at]})") for at in labels[:_NAMED]]
     more = f" and {len(labels) - _NAMED} more of {len(data.class_names)} classes" if len(labels) > _NAMED else ""
     return ", ".join(named) + more
 
 
 def _name(data: Dataset, label: int) -> str:
-    # As Python writes it: the name of a folder may hold what moves a terminal.
+    # As Python's repr: a folder's name may contain control characters for a terminal.
     return ascii(data.class_names[label])
 
 
 def _repeated(train: Split, test: Split) -> list[str]:
-    """Test images that are training images, too, and how many of these have another label there."""
+    """Test images that are also training images, and how many of these have another label there."""
     if not isinstance(train.images, np.ndarray) or not isinstance(test.images, np.ndarray):
         return []
     if train.images.nbytes + test.images.nbytes > MAX_BYTES:

@@ -1,13 +1,13 @@
-"""Labelled images from `--data`: the front door to all readers. Training never sees a test set. No torch here.
+"""Labelled images from `--data`: the entry to all readers. Training never sees a test set. No torch here.
 
 digits           scikit-learn's 8x8 digits; a fixed stratified test split of 360
 idx:DIR          files of the MNIST family, gzipped or raw
 npz:FILE         x and y, or x_train, y_train, x_test, y_test
-folder:DIR       one folder of pictures a class, or train/ and test/ with such folders
-imagenet:DIR     train/ and val/ with one folder of pictures a class; decoded when needed, then cached
+folder:DIR       one folder of pictures per class, or train/ and test/ with such folders
+imagenet:DIR     train/ and val/ with one folder of pictures per class; decoded on access, then cached
 cifar10:DIR      CIFAR-10: its binary version, or train.npz and test.npz
 sound:FILE       features of sounds, x [N, steps, features] and y: maps of height 1, for layers along time
-hands:DIR        11K Hands with its HandInfo.csv; DIR@aspectOfHand learns that column, by default gender
+hands:DIR        11K Hands with its HandInfo.csv; the classes are its column gender, or with DIR@aspectOfHand that one
 signs:DIR        photographs of the ten signs for digits; DIR@two: two classes, 0-4 and 5-9
 """
 
@@ -28,13 +28,15 @@ from bitflow.learn.data.person_datasets import read_hands, read_signs
 
 __all__ = ["PICTURE_SOURCES", "SOURCES", "Dataset", "Labels", "Split", "load_data", "read_picture", "stratified_split"]
 
-# Sources whose pictures are brought to a size that one may choose.
+# Sources whose pictures can be resized to a chosen size.
 PICTURE_SOURCES = ("folder", "hands", "imagenet", "signs")
 IMAGENET_SIZE = (224, 224, 3)
 
 
 def load_data(spec: str, size: tuple[int, ...] | None = None) -> Dataset:
-    """Read the data that `spec` names (see above); `size` (height, width[, channels]) is for sources of pictures.
+    """Read the data that `spec` names (see above).
+
+    size: (height, width[, channels]); only for sources of pictures.
 
     Raises InputError for an unknown source, an unreadable or empty one, or labels that do not fit the images;
     MissingError where scikit-learn is not installed.
@@ -46,12 +48,12 @@ def load_data(spec: str, size: tuple[int, ...] | None = None) -> Dataset:
             f"{', '.join(f'{name}:DIR' for name in PICTURE_SOURCES)}"
         )
     if size is not None and source not in PICTURE_SOURCES:
-        raise InputError(f"a size is for pictures of {', '.join(PICTURE_SOURCES)}, not for {spec!r}")
+        raise InputError(f"a size can be given for {', '.join(PICTURE_SOURCES)}, not for {spec!r}")
     return SOURCES[source](Path(place).expanduser(), size)
 
 
 def _digits(_: Path, __: object) -> Dataset:
-    """1,797 digits, 8x8, with their values 0..16 brought to 0..255."""
+    """1,797 digits, 8x8, with their values 0..16 scaled to 0..255."""
     try:
         from sklearn.datasets import load_digits
     except ModuleNotFoundError as error:
@@ -82,7 +84,7 @@ def _parts(
     size: tuple[int, ...] | None,
     keep: Callable[[Pictures], npt.NDArray[np.uint8] | Pictures],
 ) -> Dataset:
-    """A folder with a training and a test part, each with one folder of pictures a class."""
+    """A folder with a training and a test part, each with one folder of pictures per class."""
     train, test = (list_pictures(folder / part) for part in parts)
     same = train[2] == test[2]
     require(same, f"{folder}: {parts[0]}/ and {parts[1]}/ do not have the same class folders")

@@ -19,9 +19,13 @@ Picture = tuple[int, int, int]
 def build(name: str, input_shape: Picture, classes: int, zero_point: int = 128, width: float = 1.0) -> nn.Sequential:
     """A network with fresh weights for pictures (height, width, channels).
 
-    name: of a recipe, or a description as `learn.layers` has it. width: all channels but those of picture and scores
-    times this, rounded to a multiple of 8. The last layer is a BinaryLinear without BatchNorm, so that the scores are
-    plain integers. Raises InputError for an unknown name, a width outside 0.03..4, and pictures that are too small.
+    The last layer is a BinaryLinear without BatchNorm, so that the scores are plain integers.
+
+    name: name of a recipe, or a description as in `learn.networks.layers`.
+    zero_point: the pixel value that counts as 0.
+    width: factor for all channels but those of picture and scores, which are rounded to a multiple of 8.
+
+    Raises InputError for an unknown name, a width outside 0.03..4, and pictures that are too small.
     """
     require(0.03 <= width <= 4, f"width {width} is outside 0.03..4")
     layers = parse_layers(layers_of(name, input_shape))
@@ -38,7 +42,7 @@ def build(name: str, input_shape: Picture, classes: int, zero_point: int = 128, 
 
 
 def _features(layers: list[LayerText], channels: int, zero_point: int, width: float) -> list[nn.Module]:
-    """The convolutions. What a residual layer adds to stays integers: its BatchNorm and sign stand inside of that."""
+    """The convolutions. A residual layer adds to integers: BatchNorm and sign of the map before it are inside."""
     found: list[nn.Module] = []
     for index, layer in enumerate(layers):
         outputs = widened(layer.channels, width)
@@ -81,9 +85,9 @@ def _sign(layer: LayerText, channels: int) -> list[nn.Module]:
 
 
 def _outputs(name: str, features: nn.Sequential, picture: Picture) -> int:
-    """Values that the convolutions give for one picture."""
+    """The number of values that the convolutions output for one picture."""
     height, width, channels = picture
-    features.eval()  # a training pass over one image would not do for BatchNorm
+    features.eval()  # BatchNorm cannot do a training pass over one image
     try:
         with torch.no_grad():
             return int(features(torch.zeros(1, channels, height, width)).shape[1])

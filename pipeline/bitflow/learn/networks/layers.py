@@ -1,20 +1,20 @@
-"""The short text that describes a network, one word a layer, as recipes and `bitflow search` write it. No torch.
+"""The text that describes a network, one word per layer, as in recipes and `bitflow search`. No torch here.
 
     conv5x5:32/stride2 conv3x3:64/pool2 res3x3:64 conv3x3:96/pad0 dense:256
 
-Each layer is followed by BatchNorm and sign; after the last comes the dense layer that gives the scores. The first is
-convolved with the pixels. Behind a slash:
+BatchNorm and sign follow each layer; after the last one comes the dense layer with the scores. The first layer is a
+convolution of the pixels. Options follow slashes:
 
-    strideN            steps of the convolution; stride1x2: of rows and columns
-    padN               so much padding, pad0: none; otherwise the map keeps its size (at stride 1); pad0x2
-    pool2, pool3s2     max-pool of 2x2, of 3x3 with stride 2; pool1x2 on a map of height 1. Before BatchNorm and sign
+    strideN            stride of the convolution; stride1x2: of rows and columns
+    padN               padding; pad0x2: of rows and columns; by default the map keeps its size (at stride 1)
+    pool2, pool3s2     max-pool of 2x2, of 3x3 with stride 2, before BatchNorm and sign; pool1x2 on a map of height 1
     bitpool2           the same after the sign, where the maximum of bits is their OR
     groupsN            the channels in N groups
     w8                 int8 weights
     shift              a learnable number per channel before the sign
 
 res3x3:64 is a residual layer: sign, convolution, and an integer addition of the map before that sign (Bi-Real Net, Liu
-et al., 2018). It stands behind a convolution of as many channels.
+et al., 2018). It follows a convolution with the same number of channels.
 """
 
 from __future__ import annotations
@@ -42,7 +42,11 @@ _OPTIONS = "strideN, padN, poolN, bitpoolN, groupsN, w8, shift"
 
 @dataclass(frozen=True, slots=True)
 class Pooling:
-    """A max-pool (rows, columns). bits: after the sign instead of before BatchNorm."""
+    """A max-pool.
+
+    kernel, stride: (rows, columns).
+    bits: after the sign, not before BatchNorm.
+    """
 
     kernel: Pair
     stride: Pair
@@ -51,7 +55,12 @@ class Pooling:
 
 @dataclass(frozen=True, slots=True)
 class LayerText:
-    """A hidden layer as its word says it. kernel: (1, 1) of a dense one. padding: (rows, columns). text: the word."""
+    """A hidden layer as described by its word.
+
+    kernel: (rows, columns); (1, 1) for a dense layer.
+    padding: (rows, columns); None: the map keeps its size.
+    text: the word.
+    """
 
     kind: Literal["conv", "res", "dense"]
     channels: int
@@ -66,14 +75,14 @@ class LayerText:
 
     @property
     def sides(self) -> Pair:
-        """Padding of rows and of columns: as said, else what keeps the size of the map."""
+        """Padding of rows and columns: the given one, else the one that keeps the map's size."""
         if self.padding is not None:
             return self.padding
         return (self.kernel[0] - 1) // 2, (self.kernel[1] - 1) // 2
 
 
 def parse_layers(text: str) -> tuple[LayerText, ...]:
-    """The layers that a text describes. Raises InputError that names the word which is none."""
+    """The layers that a text describes. Raises InputError that names the wrong word."""
     words = text.split()
     require(1 <= len(words) <= _MOST_LAYERS, f"a network has 1 to {_MOST_LAYERS} hidden layers, not {len(words)}")
     layers = tuple(_layer(word) for word in words)
@@ -83,19 +92,21 @@ def parse_layers(text: str) -> tuple[LayerText, ...]:
             same = before.kind in ("conv", "res") and before.channels == layer.channels
             require(same, f"layer {layer.text!r} must follow a convolution of {layer.channels} channels")
             plain = before.pool is None or not before.pool.bits
-            require(plain and before is not layers[0], f"layer {layer.text!r} adds integers: none are before it")
+            require(
+                plain and before is not layers[0], f"layer {layer.text!r} adds integers, but there are none before it"
+            )
         else:
-            require(before.kind != "dense" or layer.kind == "dense", f"layer {layer.text!r} stands behind a dense one")
+            require(before.kind != "dense" or layer.kind == "dense", f"layer {layer.text!r} follows a dense layer")
     return layers
 
 
 def widened(channels: int, width: float) -> int:
-    """Channels times a factor, as a multiple of 8; as they are where the factor is 1."""
+    """Channels times a factor, rounded to a multiple of 8; unchanged if the factor is 1."""
     return channels if width == 1 else max(8, 8 * round(channels * width / 8))
 
 
 def widened_text(text: str, width: float) -> str:
-    """The text of the network whose layers have `width` times the channels, as `widened` has it."""
+    """The text of the network with `widened` channels."""
     return re.sub(r":(\d+)", lambda found: f":{widened(int(found[1]), width)}", text)
 
 

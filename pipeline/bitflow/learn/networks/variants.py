@@ -1,13 +1,13 @@
-"""The networks that a BitFlow network is compared with: the same shapes, with some or all of their bits as floats.
+"""The networks for comparison with a BitFlow network: equal shapes, with floats in place of some or all bits.
 
-bitflow   as it is: 8-bit pixels, all weights and activations of one bit; BatchShift after fusion
+bitflow   unchanged: 8-bit pixels, all weights and activations of one bit; BatchShift after fusion
 xnor      XNOR-Net (Rastegari et al., 2016): first and last layer float, ReLU before the last; between them binary
           weights with scaling factor alpha, float BatchNorm, sign. The factor of the activations is left out, as in
-          its authors' published code.
+          the authors' published code.
 float     full precision: float weights, BatchNorm, ReLU
 
-A residual layer becomes a pre-activation one (BatchNorm, ReLU, convolution, added to the map), int8 weights become
-floats; in `xnor` both stay as they are. `Shift` is there only where a sign is: BatchNorm's bias does the same.
+In `float`, a residual layer becomes a pre-activation layer (BatchNorm, ReLU, convolution, added to the map), and int8
+weights become floats; `xnor` leaves both unchanged. `Shift` remains only before a sign: BatchNorm's bias does the same.
 
 All three keep the order of their layers. `xnor` and `float` are trained and evaluated in torch; nothing fuses them.
 """
@@ -25,7 +25,7 @@ VARIANTS = ("float", "xnor", "bitflow")
 
 
 class Centred(nn.Module):
-    """8-bit pixels as floats in [-1, 1]: (x - zero point) / 128, of the same shape."""
+    """8-bit pixels as floats in [-1, 1]: (x - zero point) / 128, in the same shape."""
 
     def __init__(self, zero_point: int) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class Centred(nn.Module):
 
 
 def variant(module: nn.Sequential, name: str) -> nn.Sequential:
-    """The variant `name` of a network that `learn.architectures.build` gave, with fresh weights where they are floats.
+    """The variant `name` of a network from `learn.networks.architectures.build`; float weights are fresh.
 
     Raises InputError for an unknown name.
     """
@@ -52,7 +52,7 @@ def variant(module: nn.Sequential, name: str) -> nn.Sequential:
     found: list[nn.Module] = []
     for index, layer in enumerate(layers):
         outer = index == len(layers) - 1 or isinstance(layer, InputConv2d)
-        if name == "float" or outer or index in (last_sign - 1, last_sign):  # a Shift stands before its sign
+        if name == "float" or outer or index in (last_sign - 1, last_sign):  # a Shift before its sign
             found += _as_float(layer)
         else:
             found.append(layer)
@@ -60,7 +60,7 @@ def variant(module: nn.Sequential, name: str) -> nn.Sequential:
 
 
 def _as_float(layer: nn.Module) -> list[nn.Module]:
-    """The layer with float weights or activations. BatchNorm follows each convolution, so none needs a bias."""
+    """The layer with float weights or activations. BatchNorm follows each convolution, so none has a bias."""
     match layer:
         case InputConv2d() | BinaryConv2d():
             convolution = nn.Conv2d(

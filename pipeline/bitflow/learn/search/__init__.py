@@ -1,1 +1,1 @@
-"""The search for a network within limits."""
+"""The search for a network within limits of flash, RAM and latency."""

@@ -1,9 +1,13 @@
-"""The study of a search: the database in which its networks are queued, judged and kept, shared by any number of
-processes.
+"""The study of a search: the database of its networks and their results, shared by any number of processes.
 
-A trial is one network; what is known of it stands in its attributes: `layers`, its description; `base`, where the
-search began with it; `fits`, as soon as it is to be trained; `twin`, where an earlier trial has the same network;
-`first_costs`, `costs` and `exceeds` as `show.pareto.Tried` has them; `seconds` of its training.
+A trial is one network. Its attributes:
+
+layers: its description.
+base: the search began with it.
+fits: it is within the limits and will be trained.
+twin: an earlier trial has the same network.
+first_costs, costs, exceeds: as in `learn.search.pareto.Tried`.
+seconds: time of its training.
 """
 
 from __future__ import annotations
@@ -27,25 +31,27 @@ from bitflow.learn.search.pareto import Costs, State, Tried
 
 __all__ = ["again", "agree", "is_open", "open_study", "quiet", "result", "results", "taken"]
 
-# Random networks that are trained before the sampler learns from them; it begins earlier where so many in a row are
-# outside of the limits, for from these it learns where the limits are.
+# Random networks that are trained before the sampler learns from them; it starts earlier after this many in a row
+# outside the limits, from which it learns where the limits are.
 _RANDOM, _ROW = 6, 60
-# Every second proposal is one of so many best networks, changed.
+# Every second proposal is a changed version of one of this many best networks.
 _BEST = 5
-# Changes that are tried to find a network that is new.
+# Attempts at changing a network until it is new.
 _CHANGES = 400
 Text = Callable[[Mapping[str, int]], str | None]
 
-# Networks that have run to their end before a median says anything.
+# Networks that must be fully trained before a median means anything.
 _RUNS_BEFORE_STOPPING = 4
-# Seconds. A process that was not heard of for _DEAD no longer trains its network.
+# Seconds. A process without a heartbeat for _DEAD no longer trains its network.
 _HEARTBEAT, _DEAD = 10, 60
-_ATTEMPTS = 4  # to open a database
+_ATTEMPTS = 4  # at opening a database
 
 
 def open_study(url: str, name: str, seed: int, warmup: int, text: Text) -> optuna.Study:
-    """The study of a name in a database, made where there is none. warmup: epochs before which no training is stopped.
-    text: the network that the options of each choice stand for; None where it surely is outside of the limits.
+    """The study with a name in a database; created if there is none.
+
+    warmup: epochs before which no training is stopped.
+    text: the network that the options of each choice stand for; None if it is certainly outside the limits.
 
     Raises InputError for a database that cannot be used.
     """
@@ -54,7 +60,7 @@ def open_study(url: str, name: str, seed: int, warmup: int, text: Text) -> optun
         try:
             return _opened(url, name, seed, warmup, text)
         except (SQLAlchemyError, ImportError, RuntimeError, ValueError) as error:
-            # Of processes that make the same database at once some find half of it.
+            # If several processes create the same database at once, some find it incomplete.
             if attempt + 1 < _ATTEMPTS and isinstance(error, DBAPIError | RuntimeError):
                 time.sleep(0.2 * 2**attempt)
                 continue
@@ -84,7 +90,7 @@ def _opened(url: str, name: str, seed: int, warmup: int, text: Text) -> optuna.S
 
 
 def agree(study: optuna.Study, settings: Mapping[str, Any], base: str, options: Mapping[str, int]) -> None:
-    """All that share a study search for the same; the first one puts the base into the queue.
+    """Check that all processes of a study search for the same; the first one puts the base into the queue.
 
     options: those nearest to the base. Raises InputError where the study has other settings.
     """
@@ -102,11 +108,11 @@ def agree(study: optuna.Study, settings: Mapping[str, Any], base: str, options: 
 
 
 class _Sampler(BaseSampler):
-    """Random networks at first, then in turn what TPE proposes and one of the best, changed. A proposal that is known,
+    """Random networks at first, then in turn TPE's proposals and changes of the best. A proposal that is known,
     or surely outside, is changed until it is neither: TPE alone would propose the same few for ever.
 
-    Made anew for each trial and seeded by its number: processes that share a study, and those that go on with it, never
-    follow the same random numbers.
+    Its state is reset for each trial and seeded by its number, so that processes that share or resume a study never use
+    the same random numbers.
     """
 
     def __init__(self, seed: int, text: Text) -> None:
@@ -141,9 +147,7 @@ class _Sampler(BaseSampler):
         return self._independent.sample_independent(study, trial, param_name, param_distribution)
 
     def _new(self, propose: Callable[[int], dict[str, int]], known: Set[str | None]) -> dict[str, int]:
-        """The first proposal whose network is not known yet; the last one where none is. The strength of its changes
-        grows from 0.
-        """
+        """The first proposal with an unknown network, else the last one. The strength of the changes grows from 0."""
         for attempt in range(_CHANGES):
             options = propose(-(-attempt // 20))
             text = self._text(options)
@@ -157,7 +161,7 @@ class _Sampler(BaseSampler):
     def _changed(
         self, options: Mapping[str, int], space: Mapping[str, BaseDistribution], strength: int
     ) -> dict[str, int]:
-        """Up to `strength` choices, up to so many steps away."""
+        """Up to `strength` choices changed, each by up to `strength` steps."""
         found = dict(options)
         if strength:
             count = self._chance.integers(1, min(strength, len(found)) + 1)
@@ -168,7 +172,7 @@ class _Sampler(BaseSampler):
         return found
 
     def _begin(self, number: int) -> None:
-        # A prime, so that the seeds of neighbouring trials are those of no other seed's trials.
+        # A prime, so that trials of different seeds do not share seeds.
         seed = (self._seed * 1_000_003 + number) % 2**32
         self._model = TPESampler(n_startup_trials=1, multivariate=True, seed=seed)
         self._independent = RandomSampler(seed=seed)
@@ -180,7 +184,7 @@ def _limits(space: Mapping[str, BaseDistribution]) -> dict[str, tuple[int, int]]
 
 
 def again(study: optuna.Study, trial: FrozenTrial) -> None:
-    """Put a network whose training was cut back into the queue."""
+    """Put a network whose training was interrupted back into the queue."""
     kept: dict[str, Any] = {key: trial.user_attrs[key] for key in ("layers", "base") if key in trial.user_attrs}
     if "fits" in trial.user_attrs or "base" in kept:
         study.enqueue_trial(trial.params, user_attrs=kept)
@@ -194,12 +198,12 @@ def taken(trials: Sequence[FrozenTrial]) -> set[str]:
 
 
 def is_open(trial: FrozenTrial) -> bool:
-    """Whether it is not known yet if a trial trains."""
+    """Whether it is not yet decided if a trial trains."""
     return trial.state is TrialState.RUNNING and "fits" not in trial.user_attrs
 
 
 def results(study: optuna.Study) -> list[FrozenTrial]:
-    """The trials that ended with a judgement, each network once."""
+    """The trials that ended with a result, each network once."""
     return [one for one in study.get_trials(deepcopy=False) if _is_result(one)]
 
 
@@ -209,7 +213,7 @@ def _is_result(trial: FrozenTrial) -> bool:
 
 
 def result(trial: FrozenTrial) -> Tried:
-    """What a trial that ended with a judgement found."""
+    """The result of a trial that has one."""
     facts = trial.user_attrs
     state: State = "trained" if trial.state is TrialState.COMPLETE else "stopped" if "fits" in facts else "outside"
     steps = trial.intermediate_values
@@ -228,7 +232,7 @@ def result(trial: FrozenTrial) -> Tried:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Heartbeats and multivariate sampling are called experimental since years."""
+    """Silence Optuna's warnings: heartbeats and multivariate sampling have been experimental for years."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         yield

@@ -1,4 +1,4 @@
-"""What a search found: networks with their accuracy and costs, and which of them no other beats."""
+"""The results of a search: networks with accuracy and costs, and those that no other network beats."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _WORDS = {"flash_bytes": "flash {:,} bytes", "ram_bytes": "RAM {:,} bytes", "mil
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """What a network takes.
+    """The costs of a network.
 
-    flash_bytes, ram_bytes: as `bitflow report` counts them.
-    instructions: predicted, for one image; None where the core was not measured.
-    milliseconds: what they take on the board; None where it has no clock, or instructions are not known.
+    flash_bytes, ram_bytes: as in `bitflow report`.
+    instructions: predicted, for one image; None if the core was not measured.
+    milliseconds: predicted time on the board; None if it has no clock, or the instructions are unknown.
     """
 
     flash_bytes: int
@@ -31,14 +31,17 @@ class Costs:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The most that a network may take; None: as much as it likes."""
+    """Upper limits of the costs; None: no limit."""
 
     flash_bytes: int | None = None
     ram_bytes: int | None = None
     milliseconds: float | None = None
 
     def excess(self, costs: Costs, margin: float = 0.0) -> dict[str, float]:
-        """By which fraction each limit is exceeded; below 0: so much is left. margin: fraction of a limit kept free."""
+        """The fraction by which each limit is exceeded; negative if something is left.
+
+        margin: fraction of each limit that is kept free.
+        """
         found = {}
         for name in _WORDS:
             limit, cost = getattr(self, name), getattr(costs, name)
@@ -47,17 +50,22 @@ class Limits:
         return found
 
     def exceeded(self, costs: Costs, margin: float = 0.0) -> str:
-        """The limits that are exceeded, in words; empty where there are none."""
+        """The exceeded limits, in words; empty if all are kept."""
         names = [name for name, excess in self.excess(costs, margin).items() if excess > 0]
         return ", ".join(f"{_WORDS[name].format(getattr(costs, name))} of {getattr(self, name):,}" for name in names)
 
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """A network that a search tried. layers: its description. accuracy: on validation images, None where it was not
-    trained. costs: with its weights as they are at the end, of a network that was not trained with random ones; None
-    where not even those were counted. exceeds: the limits that it exceeds, in words. base: whether the search began
-    with it. first_costs: with random weights.
+    """A network that a search tried.
+
+    layers: its description.
+    accuracy: on validation images; None if it was not trained.
+    costs: with its final weights, or with random ones if it was not trained; None if not even these were counted.
+    exceeds: the limits that it exceeds, in words.
+    base: the search began with it.
+    seconds: time of its training.
+    first_costs: with random weights.
     """
 
     number: int
@@ -72,34 +80,34 @@ class Tried:
 
     @property
     def accepted(self) -> bool:
-        """Whether it was trained to the end and keeps all limits."""
+        """Whether the network was trained to the end and is within all limits."""
         return self.state == "trained" and not self.exceeds
 
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """What accuracy is paid for with: a field of `Costs`, and its name for people."""
+    """The cost against which accuracy is shown: a field of `Costs`, and its title for people."""
 
     field: Literal["flash_bytes", "instructions", "milliseconds"]
     title: str
 
     def of(self, tried: Tried) -> float:
-        """The cost of a network that has costs."""
+        """This cost of a network that has costs."""
         return float(getattr(tried.costs, self.field))
 
 
 def axis_of(tried: Sequence[Tried]) -> Axis:
-    """Latency where it is known, else instructions, else flash."""
+    """Latency if it is known, else instructions, else flash."""
     costs = [one.costs for one in tried if one.costs is not None]
     if costs and all(one.milliseconds is not None for one in costs):
         return Axis("milliseconds", "latency of an image, ms (predicted)")
     if costs and all(one.instructions is not None for one in costs):
-        return Axis("instructions", "instructions an image (predicted)")
+        return Axis("instructions", "instructions per image (predicted)")
     return Axis("flash_bytes", "flash, bytes")
 
 
 def front(tried: Sequence[Tried]) -> list[Tried]:
-    """The networks within the limits that no other one beats: each is more accurate than all that are quicker."""
+    """The networks within the limits that no other beats: each is more accurate than all faster ones."""
     axis = axis_of(tried)
     found: list[Tried] = []
     for one in sorted(filter(_accepted, tried), key=lambda one: (axis.of(one), -share(one), flash(one))):
@@ -109,7 +117,7 @@ def front(tried: Sequence[Tried]) -> list[Tried]:
 
 
 def winner(tried: Sequence[Tried]) -> Tried | None:
-    """The most accurate network within the limits; of equal ones the quickest. None: there is no network."""
+    """The most accurate network within the limits; of equal ones the fastest. None without one."""
     found = front(tried)
     return found[-1] if found else None
 
@@ -119,7 +127,7 @@ def _accepted(one: Tried) -> bool:
 
 
 def share(one: Tried) -> float:
-    """Its accuracy; 0 where it was not trained."""
+    """The accuracy; 0 if it was not trained."""
     return one.accuracy or 0.0
 
 

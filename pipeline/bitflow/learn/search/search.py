@@ -1,14 +1,16 @@
-"""The search for the most accurate network within limits of flash, RAM and latency: Optuna proposes, the planner
-judges, and only what keeps the limits is trained.
+"""The search for the most accurate network within limits of flash, RAM and latency.
 
-Costs with random weights decide whether a network is trained: those of trained ones differ by less than _MARGIN. One
-that is outside ends at once, with how far it is outside, from which the sampler learns. The others are trained on one
-part of the training images and judged on the rest, always the same; one that is worse than half of the others were so
-far is stopped early. What a trained network takes is counted anew, with its own weights: only one that keeps the limits
-with them can win. The test images are never looked at.
+Optuna proposes networks, the planner prices them, and only those within the limits are trained.
 
-Several processes may share a study. A trial's number is its place in the queue: as many as are asked for are trained,
-by the order of their numbers, and none twice. A network whose process stopped or died goes back into the queue.
+Costs with random weights decide whether a network is trained: those of trained networks differ by less than _MARGIN. A
+network outside the limits ends at once; the sampler learns from how far it is outside. The others are trained on one
+part of the training images and evaluated on the rest, always the same; a network that is worse than half of the others
+at the same point is stopped early. The costs of a trained network are counted again, with its own weights: only a
+network that is within the limits with these can win. The test images are never used.
+
+Several processes may share a study. A trial's number is its place in the queue: exactly the requested number of
+networks is trained, in the order of their numbers, and none twice. If a process stops or dies, its network goes back
+into the queue.
 """
 
 from __future__ import annotations
@@ -44,19 +46,21 @@ from bitflow.planner.code_size import BASE_BYTES
 
 __all__ = ["Search", "SearchPlan", "Standing"]
 
-# With other weights a network's lists have other lengths. Of 23 networks flash was up to 0.5 % more once they were
-# trained, and predicted instructions up to 2.4 %: `first_costs` and `costs` in search.json say it for each. The arena
-# is the same.
+# With other weights a network's lists have other lengths. In 23 networks flash grew by up to 0.5 % with training, and
+# predicted instructions by up to 2.4 %: search.json has `first_costs` and `costs` of each. The arena stays the same.
 _MARGIN = 0.03
-_MOST_OUTSIDE = 500  # in a row, known ones too: then there is hardly a network within the limits
+_MOST_OUTSIDE = 500  # in a row, known networks included: then hardly any network is within the limits
 _POLL, _LONGEST_JUDGEMENT = 0.05, 30.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
 class SearchPlan:
-    """What is asked for. base: a network's name or description, the first to be tried. trials: networks to train in
-    all, by all processes; None: until the time is over. seconds: of this process; None: no end. The recipe's seed
-    is that of the sampler, too.
+    """What to search for.
+
+    base: name or description of the network that is tried first.
+    recipe: how networks are trained; its seed is also the sampler's.
+    trials: networks to train, over all processes; None: until the time is over.
+    seconds: time of this process; None: no limit.
     """
 
     base: str
@@ -67,14 +71,18 @@ class SearchPlan:
     seconds: float | None = None
 
     def __post_init__(self) -> None:
-        require(self.trials is None or self.trials >= 1, f"{self.trials} trials find nothing")
-        require(self.seconds is None or self.seconds > 0, "there is no time")
+        require(self.trials is None or self.trials >= 1, f"{self.trials} trials: at least 1 is needed")
+        require(self.seconds is None or self.seconds > 0, "the time must be positive")
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How far a search is. trained: networks, by all processes; outside: networks that exceed a limit. epoch: of the
-    network that is trained here, 0: it is being looked for. best: validation accuracy, None: nothing is trained yet.
+    """The progress of a search.
+
+    trained: networks trained by all processes.
+    outside: networks that exceed a limit.
+    epoch: epoch of the network that this process trains; 0: it is looking for one.
+    best: best validation accuracy; None before the first result.
     """
 
     trained: int
@@ -88,16 +96,19 @@ class _TimeOver(Exception):
 
 
 class _Enough(Exception):
-    """Others took the last networks."""
+    """Other processes took the last networks."""
 
 
 @dataclass(slots=True)
 class Search:
-    """A study and what its networks are trained on.
+    """A study, and the data on which its networks are trained.
 
-    price: what a packed network takes. storage: URL of the study's database. watch: called when anything changes.
+    price: the costs of a packed network.
+    storage: URL of the study's database.
+    watch: called on any change.
 
-    Raises InputError for a base that is none or does not take the pictures, CheckFailed where the limits leave nothing.
+    Raises InputError for a base that is invalid or does not take the pictures, CheckFailed if no network is within the
+    limits.
     """
 
     plan: SearchPlan
@@ -122,8 +133,8 @@ class Search:
             raise CheckFailed(f"even the smallest network, {text}, exceeds the limits: {exceeded}")
 
     def run(self) -> None:
-        """Train networks until there are enough, the time is over, or Ctrl-C (`interrupted`). Where other processes
-        still train, it waits for them: one may die and leave its network.
+        """Train networks until there are enough, the time is over, or Ctrl-C (`interrupted`). While other processes
+        train, it waits for them: one may die and leave its network.
 
         Raises InputError for a database that cannot be used, or whose study is another search.
         """
@@ -143,20 +154,20 @@ class Search:
         except KeyboardInterrupt:
             self.interrupted = True
         except (SQLAlchemyError, StorageInternalError, AssertionError) as error:
-            # Where a trial cannot be ended in the database Optuna stumbles over an assertion of its own.
+            # If a trial cannot be ended in the database, one of Optuna's own assertions fails.
             if isinstance(error, AssertionError) and not isinstance(error.__context__, StorageInternalError):
                 raise
             raise InputError(f"storage {self.storage} cannot be used any more; is its database gone?") from error
 
     def results(self) -> list[Tried]:
-        """All networks that were judged, by their number."""
+        """All networks with a result, by their number."""
         return [result(trial) for trial in results(self.study)] if self.study else []
 
     # ---- The queue. ----
 
     def _open(self) -> optuna.Study:
         plan, text = self.plan, layers_of(self.plan.base, self._picture)
-        # In the first epochs the learning rate is at its highest, and accuracies say little.
+        # In the first epochs the learning rate is highest, and accuracies mean little.
         study = open_study(self.storage, self.name, plan.recipe.seed, plan.recipe.epochs // 4, self._text)
         settings = {
             "data": f"{self.data.name}, {len(self.data.train)} images of {self.data.input_spec.shape}",
@@ -183,7 +194,7 @@ class Search:
             time.sleep(20 * _POLL)
 
     def _claim(self, trial: Trial, text: str) -> None:
-        """Take a network of the queue, in the order of numbers, which all processes agree on without a lock."""
+        """Take a network from the queue, in the order of numbers, on which all processes agree without a lock."""
         trial.set_user_attr("fits", True)
         started = time.monotonic()
         while True:
@@ -217,7 +228,7 @@ class Search:
             raise
 
     def _judge(self, trial: Trial, text: str) -> Costs:
-        """What a network takes before it is trained. One that is outside ends here."""
+        """The costs of a network before training. A network outside the limits ends here."""
         limits, module = self.plan.limits, self._build(text)
         least = _least(module)
         if limits.flash_bytes is not None and least > limits.flash_bytes:
@@ -241,7 +252,7 @@ class Search:
 
     def _train(self, trial: Trial, text: str, costs: Costs) -> float:
         recipe, limits = self.plan.recipe, self.plan.limits
-        # The test images are not looked at: whatever is judged at the end is judged on training images.
+        # The test images are not used: even the final results are on training images.
         started = time.monotonic()
 
         def on_epoch(epoch: int, best: float) -> None:
@@ -278,7 +289,7 @@ class Search:
         return architectures.build(text, self._picture, len(self.data.class_names), input_spec.zero_point)
 
     def _text(self, options: Mapping[str, int]) -> str | None:
-        """The network that options stand for; None where its weights alone are too large."""
+        """The network with these options; None if its weights alone are too large."""
         text, most = self.space.text(options), self.plan.limits.flash_bytes
         if most is not None:
             with torch.device("meta"):
@@ -298,12 +309,12 @@ class Search:
 
 
 def _least(module: nn.Module) -> int:
-    """Bytes of flash that a network takes at least: its weights, at a bit each, are quick to count."""
+    """The least flash that a network takes, bytes: its weights at one bit each, which are quick to count."""
     return BASE_BYTES + sum(value.numel() for value in module.parameters() if value.dim() > 1) // 8
 
 
 def _as_known(trial: Trial, known: FrozenTrial) -> float:
-    """The same network once more, by other choices of which nothing came: the sampler learns, nothing is trained."""
+    """The result of the same network from different choices: the sampler learns it, and nothing is trained."""
     trial.set_user_attr("twin", True)
     _constrain(trial, known.constraints)
     if known.state is not TrialState.COMPLETE or known.value is None:

@@ -1,11 +1,11 @@
-"""The networks that `bitflow search` tries: a few choices, each of which stands for a description (`learn.layers`).
+"""The networks that `bitflow search` tries: a few choices, which together give a description (`learn.networks.layers`).
 
-A network has 2 to 6 convolutions and at times a dense layer. It halves its maps, by the stride of the first layer and
-by pools, until the longer side is 3 to 8 values (3 to 16 of a map of height or width 1, whose kernels, strides and
-pools are 1 across). A shorter side is halved as long as 3 values are left of it.
+A network has 2 to 6 convolutions and sometimes a dense layer. It halves its maps, by the stride of the first layer and
+by pools, until the longer side has 3 to 8 values (3 to 16 for a map of height or width 1, whose kernels, strides and
+pools are 1 across). The shorter side is halved as long as 3 values remain.
 
-Every network has every choice, also where nothing comes of it (the channels of a fifth layer of three): a sampler
-learns better from choices that are always there than from a tree of them. No torch here.
+Every network has every choice, even where it has no effect (the channels of a fifth layer of three): a sampler learns
+better from choices that always exist than from a tree of choices. No torch here.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ __all__ = ["Space"]
 
 Pair = tuple[int, int]
 
-# Multiples of 8, closer together where they are small: half of them are at most 64.
+# Multiples of 8, denser at the low end: half of them are at most 64.
 _CHANNELS = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256)
 _DEPTHS = (2, 3, 4, 5, 6)
 _DENSE = (0, 64, 128, 256)
-# Of the first layer: how often it halves its map. The order is that of `nearest`: a stride counts two, a pool one.
+# How often the first layer halves its map. The order is that of `nearest`: a stride counts two, a pool one.
 _FIRST = {"same": 0, "pool": 1, "stride": 1, "both": 2}
 _PLACES = ("early", "spread", "late")
 _POOL = 6  # halvings by one pool, at most: a word has room for pools below 100
@@ -40,11 +40,13 @@ class Space:
 
     @property
     def choices(self) -> Mapping[str, tuple[int | str, ...]]:
-        """The options of each choice, in an order: neighbours are alike.
+        """The options of each choice, in an order in which neighbours are similar.
 
-        halvings: of the longer side, in all. first: whether the first layer does one by a stride, by a pool, or two by
-        both: one choice, so that a single change puts a pool in the place of a stride. place: which of the other layers
-        do the rest. pad0: whether the last layer is not padded.
+        halvings: of the longer side, in all.
+        first: how the first layer halves: by a stride, by a pool, or twice by both. It is one choice, so that a single
+            change can replace a stride by a pool.
+        place: which of the other layers do the remaining halvings.
+        pad0: whether the last layer has no padding.
         """
         flat = 1 in self.picture
         return {
@@ -60,7 +62,7 @@ class Space:
         }
 
     def text(self, taken: Mapping[str, int]) -> str:
-        """The description that the options of these numbers stand for."""
+        """The description with the options of these numbers."""
         option = {name: options[taken[name]] for name, options in self.choices.items()}
         depth, size, words = int(option["depth"]), self.picture, []
         halvings = _halvings_of_layers(option)
@@ -85,7 +87,7 @@ class Space:
         return " ".join([*words, *([f"dense:{option['dense']}"] if option["dense"] else [])])
 
     def nearest(self, text: str) -> dict[str, int]:
-        """The options that come nearest to a description. Raises InputError for one that is none."""
+        """The options nearest to a description. Raises InputError for an invalid one."""
         layers = parse_layers(text)
         maps = [layer for layer in layers if layer.kind != "dense"][: _DEPTHS[-1]]
         dense = [layer.channels for layer in layers if layer.kind == "dense"]
@@ -130,7 +132,7 @@ class Space:
 
 
 def _halvings_of_layers(option: Mapping[str, int | str]) -> list[int]:
-    """How often each layer halves its map. Where there are too few layers some do it more than once."""
+    """How often each layer halves its map. With too few layers some do it more than once."""
     depth, left = int(option["depth"]), int(option["halvings"])
     first = min(_FIRST[str(option["first"])], left)
     others, left = depth - 1, left - first
@@ -151,7 +153,7 @@ def _halved(size: Pair) -> Pair:
 
 
 def _halves(layer: LayerText) -> int:
-    """How often a layer halves its map, about."""
+    """About how often a layer halves its map."""
     step = max(layer.stride) * (max(layer.pool.stride) if layer.pool else 1)
     return round(math.log2(step))
 

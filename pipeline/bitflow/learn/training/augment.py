@@ -1,4 +1,4 @@
-"""Pictures as training sees them: moved, turned, stretched, mirrored, with a hole."""
+"""Augmentation of training pictures: moved, turned, stretched, mirrored, with a hole."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["augmented"]
 
 
 def augmented(images: Tensor, recipe: Recipe, random: torch.Generator) -> Tensor:
-    """Each image float [N, C, H, W] changed as the recipe says, by numbers of `random` alone; whole pixel values.
+    """Images float [N, C, H, W] changed as the recipe says, by the numbers of `random` alone; whole pixel values.
 
-    Numbers are drawn on the CPU, so that they are the same on each device. What comes in from outside of a picture
-    repeats its border.
+    Numbers are drawn on the CPU, so that they are the same on every device. Pixels from outside a picture repeat its
+    border.
     """
     if recipe.rotate or recipe.stretch:
         images = _transformed(images, recipe, random)
@@ -50,7 +50,7 @@ def _transformed(images: Tensor, recipe: Recipe, random: torch.Generator) -> Ten
     angle = spread(math.radians(recipe.rotate))
     tall, wide = 1 + spread(recipe.stretch), 1 + spread(recipe.stretch)
     down, right = spread(2 * recipe.shift / height), spread(2 * recipe.shift / width)
-    # The grid's unit is half a side, so a turn of a picture that is not square needs its proportions.
+    # The grid's unit is half a side, so turning a picture that is not square needs its proportions.
     rows = torch.stack([angle.sin() * wide * width / height, angle.cos() * tall, down], 1)
     columns = torch.stack([angle.cos() * wide, -angle.sin() * tall * height / width, right], 1)
     grid = functional.affine_grid(torch.stack([columns, rows], 1), list(images.shape), align_corners=False)

@@ -1,7 +1,7 @@
-"""Files that torch writes: `model.pt` (a trained module with its input contract) and checkpoints of a run.
+"""Files that torch writes: `model.pt` (a trained module with its input spec) and checkpoints of a run.
 
-All are written beside and renamed, and loaded with weights_only=True: a file can hold numbers, strings and tensors,
-but run nothing.
+All are renamed into place, and loaded with weights_only=True: a file can hold numbers, strings and tensors, but cannot
+run code.
 """
 
 from __future__ import annotations
@@ -33,7 +33,11 @@ class NotOurs(InputError):
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """What a `model.pt` says beside its weights. metrics: numbers of the run that made it. width: of its channels."""
+    """The contents of a `model.pt` besides the weights.
+
+    metrics: results of the run that made it.
+    width: factor of its channels.
+    """
 
     name: str
     architecture: str
@@ -44,16 +48,16 @@ class ModelFile:
 
 
 def write(path: Path, content: Mapping[str, Any]) -> None:
-    """Save with torch, beside first, so that `path` is whole at every moment."""
+    """Save with torch and rename into place, so that `path` is complete at every moment."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with written(path) as beside, beside.open("wb") as file:
         torch.save(dict(content), file)
 
 
 def read(path: Path, kind: str) -> dict[str, Any]:
-    """The content of a file that `write` made as `kind`. Raises NotOurs for a torch file of others, else InputError."""
+    """The content of a file that `write` made as `kind`. Raises NotOurs for other torch files, else InputError."""
     try:
-        with warnings.catch_warnings(action="ignore"):  # of an odd pickle: it is refused below
+        with warnings.catch_warnings(action="ignore"):  # an odd pickle is refused below
             content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise InputError(f"{path} does not exist") from None
@@ -67,7 +71,7 @@ def read(path: Path, kind: str) -> dict[str, Any]:
 
 
 def save_module(path: Path, module: nn.Module, model: ModelFile) -> None:
-    """Write a trained module and its facts to `path`."""
+    """Write a trained module and `model` to `path`."""
     input_spec = model.input_spec
     facts = {
         "kind": "model",
@@ -89,18 +93,18 @@ def save_module(path: Path, module: nn.Module, model: ModelFile) -> None:
 
 
 def note_image(path: Path, crc32: int) -> None:
-    """Add to a `model.pt` the CRC-32 of the nameless image that it fuses to, so that nobody need fuse it to compare."""
+    """Add to a `model.pt` the CRC-32 of its fused image without a name, so that comparing needs no fusion."""
     write(path, {**read(path, "model"), "image_crc32": crc32})
 
 
 def image_crc32(path: Path) -> int | None:
-    """What note_image() added; None for a file without it."""
+    """The CRC-32 from note_image(); None if the file has none."""
     found = read(path, "model").get("image_crc32")
     return found if isinstance(found, int) else None
 
 
 def load_module(path: Path) -> tuple[nn.Sequential, ModelFile]:
-    """The module, in eval mode, and the facts of a `model.pt`.
+    """The module, in eval mode, and the other contents of a `model.pt`.
 
     Raises InputError for a file that is missing, damaged, of another format, or contradicts itself.
     """
@@ -112,7 +116,7 @@ def load_module(path: Path) -> tuple[nn.Sequential, ModelFile]:
         )
         labels = tuple(str(label) for label in content["labels"])
         shape = (input_spec.shape.height, input_spec.shape.width, input_spec.shape.channels)
-        width = float(content.get("width", 1.0))  # files of the first version have none
+        width = float(content.get("width", 1.0))  # files of the first version lack it
         module = architectures.build(content["architecture"], shape, len(labels), input_spec.zero_point, width)
         module.load_state_dict(content["state_dict"])
         metrics = {str(key): float(value) for key, value in content["metrics"].items()}

@@ -1,7 +1,7 @@
 """Where a run computes: on the CPU or a GPU, alone or as one of the processes that `torchrun` started.
 
-All processes see the same weights: torch's DistributedDataParallel takes the mean of their gradients after each step. A
-batch is shared out among them. The first one (rank 0) writes files and speaks.
+All processes have the same weights: torch's DistributedDataParallel averages their gradients after each step. A batch
+is divided among them. The first process (rank 0) writes files and prints.
 """
 
 from __future__ import annotations
@@ -32,7 +32,12 @@ Indices = npt.NDArray[np.intp]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """device: of weights and images. half: train in bfloat16. rank: of this process among `size`."""
+    """Where this process computes.
+
+    device: of weights and images.
+    half: train in bfloat16.
+    rank: number of this process among `size`.
+    """
 
     device: torch.device
     half: bool
@@ -41,27 +46,27 @@ class Place:
 
     @property
     def first(self) -> bool:
-        """Whether this process writes files and speaks."""
+        """Whether this process writes files and prints."""
         return self.rank == 0
 
     def forward(self, module: nn.Module, compiled: bool) -> nn.Module:
-        """What a training step calls: the module, whose gradients become the mean of all processes.
+        """The module for a training step, with gradients averaged over all processes.
 
-        Raises MissingError where it is to be compiled and nothing here can.
+        Raises MissingError if it should be compiled and no compiler is installed.
         """
         if self.size > 1:
-            # A weight with a side of 1 has several layouts that are the same.
+            # A weight with a side of length 1 has several equivalent layouts.
             warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
             module = nn.parallel.DistributedDataParallel(module)
         return _compiled(module) if compiled else module
 
     def part(self, order: Indices, batch: int) -> Indices:
-        """This process's part of whole batches: int [steps * batch] of the images in `order`, which all have alike."""
+        """This process's part of whole batches: int [steps * batch] from `order`, which all processes have."""
         whole = len(order) // (batch * self.size) * batch * self.size
         return order[:whole].reshape(-1, self.size, batch)[:, self.rank].reshape(-1)
 
     def share(self, split: Split) -> Split:
-        """This process's share of images that all judge together."""
+        """This process's share of images that all processes evaluate together."""
         return split if self.size == 1 else split.take(np.arange(self.rank, len(split), self.size))
 
     def total(self, *values: float) -> list[float]:
@@ -73,19 +78,19 @@ class Place:
         return [float(value) for value in found]
 
     def to_device(self, images: Tensor) -> Tensor:
-        """Images [N, C, H, W] there, channels last, as both kinds of devices are quickest with."""
+        """Images [N, C, H, W] on the device, channels last, which is the fastest layout on both kinds of devices."""
         return images.to(self.device, non_blocking=True).contiguous(memory_format=torch.channels_last)
 
 
 def place(recipe: Recipe) -> Place:
-    """The place of a run; joins the other processes where torchrun started several.
+    """The place of a run; joins the other processes if torchrun started several.
 
     Raises InputError for a GPU that is not there, and a batch that cannot be shared out evenly.
     """
     gpus = torch.cuda.device_count()
     require(recipe.device != "cuda" or gpus > 0, "device cuda: torch sees no GPU here; use auto or cpu")
     size = ranks.size()
-    require(recipe.batch % size == 0, f"a batch of {recipe.batch} cannot be shared out among {size} processes")
+    require(recipe.batch % size == 0, f"a batch of {recipe.batch} cannot be divided among {size} processes")
     device = torch.device("cuda", ranks.local_rank() % gpus) if recipe.device != "cpu" and gpus else torch.device("cpu")
     torch.set_num_threads(recipe.threads)
     if device.type == "cuda":
@@ -107,25 +112,25 @@ def _compiled(module: nn.Module) -> nn.Module:
 
 
 def _join(device: torch.device, size: int) -> None:
-    """Once in a process: a group that was left cannot be joined again."""
+    """Join the other processes. Once per process: a group that was left cannot be joined again."""
     if distributed.is_initialized():
         return
     try:
         distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     except (ValueError, RuntimeError) as error:
-        # A store that lives on holds the addresses of the processes that died; see docs/training.md.
+        # A store that outlives a restart has the addresses of processes that died; see docs/training.md.
         hint = "; set TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 for torchrun" if ranks.was_restarted() else ""
         raise InputError(f"cannot join {size} processes ({str(error).splitlines()[0][:120]}){hint}") from error
     atexit.register(distributed.destroy_process_group)
 
 
 def _half(precision: str, device: torch.device) -> bool:
-    """Whether to train in bfloat16. On processors without units for it, it is slower than float32."""
+    """Whether to train in bfloat16. On processors without units for it bfloat16 is slower than float32."""
     if precision != "auto":
         return precision == "bfloat16"
     return torch.cuda.is_bf16_supported() if device.type == "cuda" else has_units_for_half()
 
 
 def has_units_for_half() -> bool:
-    """Whether this processor multiplies bfloat16 itself: Intel's tiles, or AVX-512's instructions, as of Zen 4."""
+    """Whether this processor has units for bfloat16: Intel's tiles, or AVX-512's instructions (also on Zen 4)."""
     return torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()

@@ -1,4 +1,4 @@
-"""What a module says of images: logits, labels, accuracy; and BatchNorm's statistics, taken anew before it is asked."""
+"""A module's results for images: logits, labels, accuracy; and fresh BatchNorm statistics before evaluation."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from bitflow.learn.data.dataset import Images, Labels, Split, blocks
 
 __all__ = ["accuracy", "as_input", "copied", "logits", "predict", "renew_norms", "right_answers"]
 
-# Images are evaluated in blocks of so many bytes: the first layer's floats take about 50 times as much.
+# Images are evaluated in blocks of this size, bytes; the first layer's floats take about 50 times as much.
 BLOCK_BYTES = 2**22
 
 
 def as_input(images: np.ndarray[Any, Any]) -> Tensor:
-    """uint8 or int8 [N, H, W, C] -> float32 [N, C, H, W] of the pixel values, as a module takes them; channels last."""
+    """uint8 or int8 [N, H, W, C] -> the pixel values as float32 [N, C, H, W], channels last in memory, for a module."""
     return torch.from_numpy(images.astype(np.float32)).permute(0, 3, 1, 2)
 
 
 def logits(module: nn.Module, images: Images) -> npt.NDArray[np.float32]:
-    """Logits float32 [N, classes] that a module in eval mode gives for images [N, H, W, C]."""
+    """Logits float32 [N, classes] of a module in eval mode for images [N, H, W, C]."""
     module.eval()
     device = _device(module)
     with torch.inference_mode():
@@ -37,24 +37,24 @@ def predict(module: nn.Module, images: Images) -> Labels:
 
 
 def accuracy(module: nn.Module, split: Split) -> float:
-    """The share of images that a module in eval mode gives the right label."""
+    """The fraction of images to which a module in eval mode gives the right label."""
     return right_answers(module, split) / len(split)
 
 
 def right_answers(module: nn.Module, split: Split) -> int:
-    """How many images a module in eval mode gives the right label."""
+    """The number of images to which a module in eval mode gives the right label."""
     return int(np.sum(predict(module, split.images) == split.labels))
 
 
 def copied(module: nn.Module) -> dict[str, Tensor]:
-    """The weights and statistics of a module as they are now, which training does not change any more."""
+    """A copy of a module's current weights and statistics, which training does not change."""
     return {name: value.clone() for name, value in module.state_dict().items()}
 
 
 def renew_norms(module: nn.Module, split: Split, count: int) -> None:
-    """Give each BatchNorm its mean and variance over `count` images of the split, with the weights as they are.
+    """Compute each BatchNorm's mean and variance from `count` images of the split, with the current weights.
 
-    Its running averages lag behind binary weights, whose signs flip, and know nothing of averaged weights.
+    The running averages lag behind binary weights, whose signs flip, and do not include averaged weights.
     """
     norms = [layer for layer in module.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
     momenta = [norm.momentum for norm in norms]

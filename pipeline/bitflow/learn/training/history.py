@@ -1,4 +1,4 @@
-"""What a run tells of each epoch: a line of metrics.csv at once, so that it can be watched, and TensorBoard events."""
+"""The epochs of a run: a line of metrics.csv for each, written at once to be watched, and TensorBoard events."""
 
 from __future__ import annotations
 
@@ -18,24 +18,26 @@ if TYPE_CHECKING:
 __all__ = ["COLUMNS", "History", "read_epochs"]
 
 COLUMNS = ("epoch", "loss", "train_accuracy", "validation_accuracy", "learning_rate", "seconds")
-# Six digits: a learning rate may be small, and accuracies of a million images differ in the sixth.
+# Six digits: learning rates may be small, and accuracies on a million images differ in the sixth digit.
 _DIGITS = 6
 
 
 class History:
-    """The epochs of a run in `folder`: metrics.csv, and where asked for the folder tensorboard beside it.
+    """The epochs of a run in `folder`: metrics.csv, and on request the folder tensorboard beside it.
 
-    Only one process of several that train together may make one. A context manager; `close` ends the events.
+    Of several processes that train together only one may make it. A context manager; `close` ends the events.
     """
 
     def __init__(self, folder: Path, resume: bool = False, tensorboard: bool = False, keep_until: int = 0) -> None:
-        """resume: go on with the lines there are, up to those of epoch `keep_until`; else they are removed.
+        """Open or create the files.
 
-        Raises InputError where the files cannot be written, MissingError where TensorBoard is asked for and missing.
+        resume: keep the existing lines, up to epoch `keep_until`; else they are removed.
+
+        Raises InputError if the files cannot be written, MissingError if TensorBoard is requested and not installed.
         """
         self._path = folder / "metrics.csv"
         keep = keep_until if resume else 0
-        # First: nothing of an older run is lost where it is missing.
+        # First, so that nothing of an older run is lost if it is not installed.
         self._writer = _events(folder / "tensorboard", keep) if tensorboard else None
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -57,7 +59,7 @@ class History:
             self._writer = None
 
     def add(self, row: Mapping[str, float]) -> None:
-        """Note an epoch: a number for each of COLUMNS; NaN where it is not known."""
+        """Record an epoch: a number for each of COLUMNS; NaN if unknown."""
         with self._path.open("a", newline="", encoding="utf-8") as file:
             file.write(_lines([_cells(row)]))
         if self._writer is not None:
@@ -67,14 +69,14 @@ class History:
             self._writer.flush()
 
     def rows(self) -> list[dict[str, float]]:
-        """The epochs in metrics.csv, as `read_epochs` gives them."""
+        """The epochs in metrics.csv, as from `read_epochs`."""
         return read_epochs(self._path.parent)
 
 
 def read_epochs(folder: Path) -> list[dict[str, float]]:
-    """The epochs in a run's metrics.csv, a number for each of COLUMNS; none where there is no such file.
+    """The epochs in a run's metrics.csv, a number for each of COLUMNS; empty if there is no such file.
 
-    A number that is not there is NaN; a line that a kill has torn is left out.
+    A missing number is NaN; an incomplete line, left by a kill, is skipped.
     """
     try:
         with (folder / "metrics.csv").open(newline="", encoding="utf-8", errors="replace") as file:
@@ -84,8 +86,10 @@ def read_epochs(folder: Path) -> list[dict[str, float]]:
 
 
 def _events(folder: Path, keep: int) -> SummaryWriter:
-    """Events from epoch keep + 1 on: TensorBoard hides what an earlier file says of these. Files of another run, of
-    which nothing is kept, are removed, for it would draw both as one."""
+    """Events from epoch keep + 1 on; TensorBoard hides these epochs in earlier files.
+
+    If nothing is kept, the files of the earlier run are removed, since TensorBoard would draw both runs as one.
+    """
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
@@ -107,7 +111,7 @@ def _cells(row: Mapping[str, float]) -> list[str]:
 
 
 def _numbers(cells: Mapping[str | None, str | None]) -> dict[str, float]:
-    """A line; empty where it is torn: it ends before the last column, or what it has are no numbers."""
+    """The numbers of a line; empty if it is incomplete or has something other than numbers."""
     try:
         values = {name: cells.get(name, "") for name in COLUMNS}
         row = {name: float("nan" if text == "" else text or "torn") for name, text in values.items()}

@@ -1,4 +1,4 @@
-"""How weights move: the optimisers of a recipe, and the learning rate of each step."""
+"""The optimisers of a recipe, and the learning rate of each step."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ __all__ = ["Bop", "float_epochs", "optimisers", "rate", "set_float_weights"]
 
 
 class Bop(torch.optim.Optimizer):
-    """Flips a binary weight where the mean of its gradients over time is above `threshold` and pushes against it.
+    """Flips a binary weight if the mean of its gradients over time is above `threshold` and opposes the weight.
 
-    The weights given are +-1 and stay so: there is nothing latent. lr: the share of a new gradient in the mean; a
-    schedule lowers it. Source: Helwegen et al., "Latent Weights Do Not Exist", 2019.
+    The weights are +-1 and stay so: nothing is latent. Source: Helwegen et al., "Latent Weights Do Not Exist", 2019.
+
+    lr: the share of a new gradient in the mean; a schedule lowers it.
     """
 
     def __init__(self, weights: Iterable[nn.Parameter], lr: float, threshold: float) -> None:
@@ -31,7 +32,7 @@ class Bop(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """Move on by one gradient; `closure` is not called."""
+        """Take one step; `closure` is not called."""
         for group in self.param_groups:
             for weight in group["params"]:
                 if weight.grad is None:
@@ -45,7 +46,7 @@ class Bop(torch.optim.Optimizer):
 
 
 def optimisers(module: nn.Module, recipe: Recipe) -> list[torch.optim.Optimizer]:
-    """Adam for all weights; or Bop for the binary ones and Adam for the rest."""
+    """Adam for all weights, or Bop for the binary weights and Adam for the rest."""
     flipped = [layer.weight for layer in _binary(module) if layer.weight_bits == 1] if recipe.optimiser == "bop" else []
     known = set(map(id, flipped))
     rest = [weight for weight in module.parameters() if id(weight) not in known]
@@ -54,10 +55,10 @@ def optimisers(module: nn.Module, recipe: Recipe) -> list[torch.optim.Optimizer]
 
 
 def rate(recipe: Recipe, step: int, steps: int) -> float:
-    """The rate of a step, of `steps` in an epoch, as a fraction of the recipe's; each of two training steps has its
-    own schedule.
+    """The rate of a step, with `steps` per epoch, as a fraction of the recipe's. Each of two training steps has its own
+    schedule.
 
-    A closed form, so that a run that is resumed with more epochs follows the longer schedule from there.
+    A closed form, so that a run resumed with more epochs follows the longer schedule from there.
     """
     first, total = float_epochs(recipe) * steps, recipe.epochs * steps
     start, end = (0, first) if step < first else (first, total)
@@ -69,12 +70,12 @@ def rate(recipe: Recipe, step: int, steps: int) -> float:
 
 
 def float_epochs(recipe: Recipe) -> int:
-    """Epochs at the start in which only activations are binary."""
+    """The number of epochs at the start in which only activations are binary."""
     return int(recipe.float_weights * recipe.epochs)
 
 
 def set_float_weights(module: nn.Module, floats: bool) -> None:
-    """Let all binary layers use their latent weights as they are, or not."""
+    """Let all binary layers use their latent weights directly, or not."""
     for layer in _binary(module):
         layer.float_weights = floats
 

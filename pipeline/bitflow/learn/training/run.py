@@ -41,13 +41,16 @@ def run(
     on_epoch: Callable[[int, float], None] = lambda epoch, best: None,
     on_saved: Callable[[Dataset, nn.Module, Result], None] = lambda dataset, module, result: None,
 ) -> tuple[nn.Sequential, checkpoint.ModelFile, Result]:
-    """Train `architecture` on `data`; write model.pt into `folder` and the run's files into `folder`/training. Where
-    the recipe has a teacher, that is trained first, in `folder`/training/teacher; its epochs count in on_step.
+    """Train `architecture` on `data`; write model.pt into `folder` and the run's files into `folder`/training.
 
-    Nothing is written before an epoch was judged. Equal settings give equal weights on one machine: torch's arithmetic
-    may differ between CPUs. on_remark is called with a line for each thing that is odd about data and training.
-    on_saved is called once, after model.pt is written. Arguments and errors are those of `load_data`,
-    `architectures.build` and `train`.
+    A teacher in the recipe is trained first, in `folder`/training/teacher; its epochs count in on_step. Nothing is
+    written before an epoch was evaluated. Equal settings give equal weights on one machine: torch's arithmetic may
+    differ between CPUs.
+
+    on_remark: called with a line for each problem of data and training.
+    on_saved: called once, after model.pt is written.
+
+    The other arguments and the errors are those of `load_data`, `architectures.build` and `train`.
     """
     dataset = load_data(data, size)
     for remark in remarks(dataset):
@@ -77,7 +80,7 @@ def run(
             recipe,
             place,
             teacher=teacher,
-            # Where its teacher took all the time there is nothing of it yet.
+            # If its teacher took all the time, it has no checkpoint yet.
             resume=resume and (teacher is None or (place / "last.pt").exists()),
             tensorboard=tensorboard,
             seconds=end - time.monotonic(),
@@ -96,7 +99,7 @@ def run(
 
 
 def _set_aside(folder: Path) -> None:
-    """What an earlier run left is not what processes should go on with that torchrun starts anew."""
+    """Move an earlier run's files away, so that processes restarted by torchrun do not resume it."""
     for path in (folder / "last.pt", folder / "teacher" / "last.pt"):
         if path.exists():
             path.replace(path.with_name("earlier.pt"))

@@ -1,4 +1,4 @@
-"""All that changes while training, and so all that a checkpoint holds."""
+"""The state of a training, which is what a checkpoint holds."""
 
 from __future__ import annotations
 
@@ -22,12 +22,17 @@ __all__ = ["State"]
 
 @dataclass(slots=True)
 class State:
-    """A run between two steps. What an epoch draws by chance depends on seed, epoch and step alone, so that nothing of
-    it need be kept.
+    """A run between two steps. Random numbers depend only on seed, epoch and step, so they are not part of the state.
 
-    identity: what decides which images are trained on. best: the weights of the best epoch. average: of the weights.
-    epoch: epochs done; step: steps of the next one that are done; loss, right: their sums. accuracy: of the last
-    judgement; best_accuracy: -1 before the first. seconds: of the run, over all its pieces.
+    average: average of the weights.
+    best: weights of the best epoch.
+    identity: what decides which images are trained on.
+    epoch: epochs done.
+    step: steps done in the next epoch.
+    loss, right: sums over these steps.
+    accuracy: of the last evaluation.
+    best_accuracy: -1 before the first evaluation.
+    seconds: time of the run, over all its parts.
     """
 
     module: nn.Module
@@ -48,7 +53,7 @@ class State:
 
     @classmethod
     def start(cls, module: nn.Module, recipe: Recipe, steps: int, identity: str) -> State:
-        """Before the first of `steps` steps an epoch."""
+        """The state before the first step, with `steps` steps per epoch."""
         found = optimisers(module, recipe)
         schedules: list[torch.optim.lr_scheduler.LRScheduler] = [
             torch.optim.lr_scheduler.LambdaLR(one, lambda step: rate(recipe, step, steps)) for one in found
@@ -57,7 +62,7 @@ class State:
         return cls(module, found, schedules, average, copied(module), identity)
 
     def write(self, path: Path) -> None:
-        """Save it all, beside first."""
+        """Save everything, and rename the file into place."""
         content = {
             "kind": "checkpoint",
             "format": checkpoint.FORMAT,
@@ -72,7 +77,7 @@ class State:
         checkpoint.write(path, content)
 
     def restore(self, path: Path) -> None:
-        """Go on from a file that `write` made. Raises InputError for none, and one of another run or network."""
+        """Resume from a file of `write`. Raises InputError if there is none, or it is of another run or network."""
         if not path.exists():
             raise InputError(f"nothing to resume: {path} does not exist; train without --resume first")
         content = checkpoint.read(path, "checkpoint")

@@ -1,4 +1,4 @@
-"""Distillation: a float network is trained first, and its logits tell the binary one more than a label does.
+"""Distillation: a float network is trained first, and its logits teach the binary network more than labels do.
 
 Source: Hinton et al., "Distilling the Knowledge in a Neural Network", 2015.
 """
@@ -22,7 +22,7 @@ from bitflow.learn.training.train import Result, train
 
 __all__ = ["trained_teacher"]
 
-# Of Adam, for float weights with BatchNorm.
+# Adam's learning rate for float weights with BatchNorm.
 _LEARNING_RATE = 0.002
 
 
@@ -35,11 +35,15 @@ def trained_teacher(
     seconds: float = math.inf,
     on_step: Callable[[float, float], None] = lambda epochs, best: None,
 ) -> tuple[nn.Module, Result]:
-    """The float twin of the recipe's teacher, trained on the images that the network is trained on, and judged by the
-    same validation images; and what its training gave. It is not done where that was interrupted: its time was over.
+    """The float variant of the recipe's teacher, and the result of its training.
 
-    Its files go into `folder`. resume: go on there; one that is done is taken as it is. Arguments and errors as
-    `learn.train.train`; Ctrl-C always passes on.
+    It is trained and evaluated on the same images as the network. If the result says interrupted, the time was over and
+    it is not finished. Ctrl-C always raises KeyboardInterrupt.
+
+    folder: for its files.
+    resume: continue from the files there; a finished teacher is used as it is.
+
+    The other arguments and the errors are those of `learn.training.train.train`.
     """
     own = replace(
         recipe,

@@ -1,4 +1,4 @@
-"""What `torchrun` tells the processes that it starts. No torch here: commands ask before they load it."""
+"""What `torchrun` says to the processes that it starts. No torch here: commands ask before they load it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["is_first", "is_shared", "local_rank", "rank", "size", "was_restarted
 
 
 def rank() -> int:
-    """The number of this process among all; 0 where it is alone."""
+    """The number of this process among all; 0 if it is alone."""
     return int(os.environ.get("RANK", "0"))
 
 
@@ -18,12 +18,12 @@ def local_rank() -> int:
 
 
 def size() -> int:
-    """How many processes train together."""
+    """The number of processes that train together."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def is_first() -> bool:
-    """Whether this process is the one that writes and speaks."""
+    """Whether this process is the one that writes files and prints."""
     return rank() == 0
 
 
@@ -33,5 +33,5 @@ def is_shared() -> bool:
 
 
 def was_restarted() -> bool:
-    """Whether torchrun started this process anew, after one of them died."""
+    """Whether torchrun restarted this process after one of them died."""
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0

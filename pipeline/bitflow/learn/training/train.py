@@ -1,7 +1,7 @@
 """The training loop: batches, a schedule, clipped latent weights, and the best epoch by validation accuracy.
 
-What it does is what helps binary networks most (Courbariaux 2016, Alizadeh 2019): Adam rather than SGD, no weight
-decay, latent weights clipped to [-1, 1], a schedule that ends at a learning rate of zero.
+It follows what helps binary networks most (Courbariaux 2016, Alizadeh 2019): Adam instead of SGD, no weight decay,
+latent weights clipped to [-1, 1], and a schedule that ends at a learning rate of zero.
 """
 
 from __future__ import annotations
@@ -38,18 +38,20 @@ from bitflow.nn import BinaryLinear, Sign, clip_latent
 
 __all__ = ["Result", "train"]
 
-# The logits of the last layer are alpha * x, and x has the spread sqrt(features). Cross entropy learns best from logits
-# of a few units; alpha, which the training moves, does the rest.
+# The logits of the last layer are alpha * x, and x has the standard deviation sqrt(features). Cross entropy learns best
+# from logits of a few units; training adapts alpha.
 SPREAD = 8.0
-# Within an epoch: seconds between checkpoints, and steps between looks at the loss, for which a GPU has to stop.
+# Within an epoch: seconds between checkpoints, and steps between readings of the loss, for which a GPU must stop.
 _INTERVAL, _LOOK = 300.0, 16
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a run gave. Accuracies are fractions of the best epoch; of the test part None where it was not judged.
+    """The result of a run. Accuracies are fractions, of the best epoch.
 
-    best_epoch: 0 where no epoch was judged yet. interrupted: Ctrl-C or the end of its time ended the run early.
+    best_epoch: 0 before the first evaluation.
+    test_accuracy: None if the test part was not evaluated.
+    interrupted: Ctrl-C or the end of its time ended the run early.
     """
 
     best_epoch: int
@@ -69,12 +71,16 @@ class Result:
 
 
 class _TimeOver(Exception):
-    """The time that was given to this piece of a run is over."""
+    """The time for this part of a run is over."""
 
 
 @dataclass(slots=True)
 class _Run:
-    """A run and what it works with. forward: the module as a training step calls it. scale: of its logits."""
+    """A run and what it works with.
+
+    forward: the module as a training step calls it.
+    scale: factor of its logits.
+    """
 
     state: State
     recipe: Recipe
@@ -119,21 +125,24 @@ def train(
 ) -> Result:
     """Train `module` in place; it ends with the weights of the best epoch, on the CPU, in eval mode.
 
-    Writes into `folder`: last.pt after each epoch, in long ones every few minutes, and best.pt after each better one
-    (checkpoints), metrics.csv (one line an epoch) and metrics.json (the result). Of several processes (`learn.place`)
-    the first one does.
+    Writes into `folder`: the checkpoints last.pt (after each epoch, in long epochs every few minutes) and best.pt
+    (after each better epoch), metrics.csv (one line per epoch) and metrics.json (the result). Of several processes
+    (`learn.training.device`) only the first one writes. Ctrl-C ends the run and keeps the best epoch; before the first
+    evaluation it raises KeyboardInterrupt.
 
-    teacher: a float network, in eval mode, that tells its logits. resume: go on from last.pt; processes that torchrun
-    starts anew do so unasked. test: judge the test part at the end; a search must not even look. tensorboard: events
-    too, in the folder tensorboard. seconds: end this piece of the run then. on_step(epochs done, best accuracy) is
-    called after each step, on_epoch after each epoch; the accuracy is 0 before the first judgement. on_remark is told
-    once where the loss grows or nothing is learned. Ctrl-C ends the run and keeps the best epoch; before one was judged
-    it passes on.
+    teacher: a float network, in eval mode, whose logits teach.
+    resume: continue from last.pt; processes restarted by torchrun always do.
+    test: evaluate the test part at the end; a search must not.
+    tensorboard: write events as well, into the folder tensorboard.
+    seconds: time after which this part of the run ends.
+    on_step: called with epochs done and best accuracy (0 before the first evaluation) after each step.
+    on_epoch: called with the epoch and the best accuracy after each epoch.
+    on_remark: called once if the loss grows or nothing is learned.
 
-    Raises InputError where there is nothing to resume, or it is of another run, and where the loss is no number.
+    Raises InputError if there is nothing to resume, if it is of another run, and if the loss is not a number.
     """
     learning, validation = data.train.cut(max(1, round(len(data.train) * recipe.validation)), recipe.seed)
-    # What decides which images are trained on: another one would let the run see its validation images.
+    # What decides which images are trained on. Resuming with another split would train on validation images.
     identity = f"{data.name}, {len(data.train)} images, seed {recipe.seed}, validation {recipe.validation}"
     for layer in module.modules():
         if isinstance(layer, Sign):
@@ -175,7 +184,7 @@ def train(
 
 
 def _remark(run: _Run, history: History, on_remark: Callable[[str], None]) -> None:
-    """Say once what is wrong with the training so far."""
+    """Report once what is wrong with the training so far."""
     said = None if run.state.warned else trouble(history.rows(), run.learning.labels)
     if said:
         on_remark(said)
@@ -183,7 +192,7 @@ def _remark(run: _Run, history: History, on_remark: Callable[[str], None]) -> No
 
 
 def _epoch(run: _Run, loader: Loader) -> dict[str, float]:
-    """One pass over the images in a new order, from where it was left; what is known of it, by the names of History.
+    """One pass over the images in a new order, from the step where it stopped; its numbers, by the names of History.
 
     The last, smaller batch is left out.
     """
@@ -219,7 +228,7 @@ def _epoch(run: _Run, loader: Loader) -> dict[str, float]:
 
 
 def _step(run: _Run, images: np.ndarray[Any, Any], labels: Tensor) -> Tensor:
-    """One batch; its loss and how many images were right, float64 [2]."""
+    """Train on one batch; its loss and the number of right images, float64 [2]."""
     state, recipe, here = run.state, run.recipe, run.place
     chance = _chance(recipe.seed, state.epoch, state.step, here.rank)
     inputs = here.to_device(augmented(here.to_device(as_input(images)), recipe, chance))
@@ -253,7 +262,7 @@ def _distance(found: Tensor, told: Tensor, temperature: float) -> Tensor:
 
 
 def _look(run: _Run, sums: Tensor) -> None:
-    """Take the sums over, save where it is time to, and stop where all time is over: all processes at the same step."""
+    """Add up the sums, save if it is time, and stop if the time is over; all processes do so at the same step."""
     state = run.state
     state.loss, state.right = sums.tolist()
     if not math.isfinite(state.loss):
@@ -267,14 +276,14 @@ def _look(run: _Run, sums: Tensor) -> None:
 
 
 def _chance(*numbers: int) -> torch.Generator:
-    """Random numbers that depend on these alone."""
+    """Random numbers that depend only on `numbers`."""
     return torch.Generator().manual_seed(int(np.random.SeedSequence(numbers).generate_state(1)[0]))
 
 
 def _average(run: _Run) -> None:
     state = run.state
     done = state.epoch * run.steps + state.step
-    # At first over fewer steps, or the random weights of the start would stay in it for long.
+    # Over fewer steps at first; otherwise the random initial weights would remain in the average for long.
     decay = min(run.recipe.average, (1 + done) / (10 + done))
     with torch.no_grad():
         for name, weight in state.module.named_parameters():
@@ -287,9 +296,9 @@ def _temperature(module: nn.Module) -> float:
 
 
 def _judge(run: _Run) -> bool:
-    """Judge the epoch; keep it where it is at least as good: of two equal ones the later has the calmer weights.
+    """Evaluate the epoch, and keep it if it is at least as good: of two equal epochs the later has calmer weights.
 
-    What is judged has the averaged weights, and statistics of its own; training goes on from what it had.
+    The evaluation uses the averaged weights and fresh statistics; training continues with its own.
     """
     state, recipe, here = run.state, run.recipe, run.place
     trained = copied(state.module)
@@ -309,7 +318,7 @@ def _judge(run: _Run) -> bool:
 
 
 def _finish(run: _Run, data: Dataset, interrupted: bool, test: bool) -> Result:
-    """The best weights into the module; the result, which the first process writes."""
+    """Load the best weights into the module; return the result, which the first process also writes."""
     state = run.state
     set_float_weights(state.module, False)
     state.module.load_state_dict(state.best)
