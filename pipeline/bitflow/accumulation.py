@@ -202,7 +202,7 @@ class BinaryConv(_Filters):
 
     def __post_init__(self) -> None:
         self._check("binary convolution", LayerKind.CONV)
-        require(self.pad_value in (-1, 0, 1), f"padding value {self.pad_value} is none of -1, 0, +1")
+        require(self.pad_value in (-1, 0, 1), f"padding value {self.pad_value} is not -1, 0 or +1")
 
     @property
     def inputs(self) -> tuple[Map, ...]:

@@ -269,7 +269,7 @@ class BinaryConv2d(_Convolution):
         weight_bits: int = 1,
     ) -> None:
         if padding_value not in (-1, 0, 1):
-            raise ValueError(f"padding_value {padding_value} is none of -1, 0, +1")
+            raise ValueError(f"padding_value {padding_value} is not -1, 0 or +1")
         super().__init__(
             in_channels, out_channels, kernel_size, stride, padding, groups,
             dilation=dilation, bias=bias, scaled=scaled, weight_bits=weight_bits,
@@ -388,7 +388,7 @@ class Sign(nn.Module):
     def __init__(self, estimator: str = "clip") -> None:
         super().__init__()
         if estimator not in ESTIMATORS:
-            raise ValueError(f"estimator {estimator!r} is none of {', '.join(ESTIMATORS)}")
+            raise ValueError(f"estimator {estimator!r} is not one of {', '.join(ESTIMATORS)}")
         self.estimator = estimator
 
     def forward(self, x: Tensor) -> Tensor:

@@ -89,12 +89,12 @@ def test_page_must_show_each_part() -> None:
     assert sum(attributes.get("class") == "bar" for _, attributes in found.tags) == len(NETWORK.layers)
     for words in ("Confusion matrix", "Most frequent confusions", "Latency", "Layers", "failed"):
         assert words in found.text
-    assert "Against the last run" not in found.text
+    assert "Compared with the last run" not in found.text
 
 
 def test_page_must_show_what_changed() -> None:
     found = Reader(page(before={"date": "2026-01-01", "accuracy": 0.5, "mismatches": 3, "stack_bytes": "many"}))
-    assert "Against the last run, 2026-01-01" in found.text
+    assert "Compared with the last run, 2026-01-01" in found.text
     assert "-40.00%" in found.text
     assert "-3" in found.text
 

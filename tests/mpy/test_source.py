@@ -20,7 +20,7 @@ def test_named_checkout_must_be_used_and_left_alone(
 
 
 def test_folder_that_is_no_checkout_must_be_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no checkout of MicroPython"):
+    with pytest.raises(InputError, match="not a checkout of MicroPython"):
         sources.find(tmp_path)
 
 

@@ -176,7 +176,7 @@ class Device:
         return ticks
 
     def hidden(self, image: npt.NDArray[Any]) -> list[npt.NDArray[np.uint32]]:
-        """The map of each layer but the last for an image, as flat words: channel-packed bits, or an int32 a value."""
+        """The map of each layer but the last for an image, as words: channel-packed bits, or an int32 per value."""
         number = self._put(image)
         return [self._hidden(number, layer) for layer in range(self._info.layers - 1)]
 

@@ -1,7 +1,7 @@
 """Builds `import bitflow` for MicroPython: the native module, emulated boards with a REPL, and the Unix port.
 
-All of it lies in the user's cache: GNU make cannot work below a path with a space. What was built from the same sources
-by the same compiler is not built again.
+Everything is built in the user's cache, because GNU make cannot work below a path with a space. Equal sources with an
+equal compiler are not built again.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from bitflow.ir import PackedNetwork
 __all__ = ["ABI", "ARCHITECTURES", "Module", "available", "emulated", "emulated_boards", "module", "unix"]
 
 ABI = "6.3"
-"""Of native modules; MicroPython 1.23 to 1.28 have it."""
+"""The ABI of native modules, of MicroPython 1.23 to 1.28."""
 
 _ARM = (ARM.compiler, ARM.hint)
 _COMPILERS = {
@@ -42,15 +42,18 @@ _COMPILERS = {
     ),
 }
 ARCHITECTURES = tuple(_COMPILERS)
-"""MicroPython's names of the architectures that bitflow.mpy is built for."""
+"""MicroPython's names of the architectures for which bitflow.mpy is built."""
 
-_DOCUMENTS = (".md", ".pyi")  # nothing is built of them
+_DOCUMENTS = (".md", ".pyi")  # not part of a build
 _MACHINES = {"armv7m": "BITFLOW_M3", "armv7emsp": "BITFLOW_M4", "armv7emdp": "BITFLOW_M7"}
 
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """A native module. text_bytes: code and constants, which a device copies to its heap."""
+    """A native module.
+
+    text_bytes: code and constants, which a device copies to its heap.
+    """
 
     architecture: str
     path: Path
@@ -63,12 +66,12 @@ class Module:
 
 
 def available() -> tuple[str, ...]:
-    """The architectures whose compiler is here."""
+    """The architectures whose compiler is installed."""
     return tuple(name for name in ARCHITECTURES if _missing(name) is None)
 
 
 def module(architecture: str) -> Module:
-    """Build bitflow.mpy. Raises InputError for an unknown architecture, MissingError where a tool is missing."""
+    """Build bitflow.mpy. Raises InputError for an unknown architecture, MissingError if a tool is missing."""
     if architecture not in _COMPILERS:
         raise InputError(f"no architecture {architecture!r}: there are {', '.join(ARCHITECTURES)}")
     missing = _missing(architecture)
@@ -96,9 +99,9 @@ def emulated_boards() -> tuple[str, ...]:
 
 
 def emulated(board: Board, network: PackedNetwork | None = None) -> Path:
-    """The firmware of an emulated board as an ELF file: MicroPython as it is, without bitflow.
+    """The firmware of an emulated board as an ELF file: plain MicroPython, without bitflow.
 
-    network: builds bitflow and this network into it, so that `bitflow.Model()` needs no file.
+    network: build bitflow and this network into it, so that `bitflow.Model()` needs no file.
     Raises InputError for a board that is not one of emulated_boards().
     """
     if board.name not in emulated_boards():
@@ -109,7 +112,7 @@ def emulated(board: Board, network: PackedNetwork | None = None) -> Path:
     if missing:
         raise MissingError(missing)
     source = sources.find()
-    # A change of the module is none of the firmware without it.
+    # A change of the module does not change firmware without it.
     boards_only = {"mpy_module/boards": resources.mpy_module() / "boards"}
     trees = boards_only if network is None else _trees()
 
@@ -125,7 +128,7 @@ def emulated(board: Board, network: PackedNetwork | None = None) -> Path:
 
 
 def unix(network: PackedNetwork | None = None) -> Path:
-    """The Unix port with bitflow built in, and with a network where one is given."""
+    """The Unix port with bitflow, and with a network if one is given, built in."""
     source = sources.find()
 
     def build(folder: Path) -> None:
@@ -163,7 +166,7 @@ def _need_package(package: str, name: str) -> None:
 
 
 def _trees() -> dict[str, Path]:
-    """What a build is made of, by its place in the repository."""
+    """The sources of a build, by their path in the repository."""
     return {"mpy_module": resources.mpy_module(), "firmware/lib/bitflow": resources.c_library()}
 
 
@@ -181,7 +184,7 @@ def _cached(
     trees: dict[str, Path],
     build: Callable[[Path], None],
 ) -> Path:
-    """The folder of a build; it is built where it is not there yet."""
+    """The folder of a build, which is built unless it exists."""
     key = files.digest(
         *(str(source.folder), str(source.version), content),
         *(files.program(name) for name in programs),

@@ -1,7 +1,7 @@
-"""Finds or brings the sources of MicroPython, and builds what runs on this computer: mpy-cross and the Unix port.
+"""Finds or downloads MicroPython's sources, and builds what runs on this computer: mpy-cross and the Unix port.
 
-A checkout that the user names comes first (BITFLOW_MICROPYTHON or --source); nothing is written into it. Else a pinned
-release is brought once into the user's cache, checked by its SHA-256, and found there from then on, without a network.
+A checkout that the user names comes first (BITFLOW_MICROPYTHON or --source); nothing is written into it. Otherwise a
+pinned release is downloaded once into the user's cache, checked by its SHA-256, and used from there without a network.
 """
 
 from __future__ import annotations
@@ -38,13 +38,16 @@ _DEBIAN_SHA256 = "7b25be99a502f070b2de81dafc08da7051d992325d6e67daa9045a918fffdb
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _CONNECT_S = 10
 
-# Debian's sources come without the libraries of other people that these options would need.
+# Debian's sources lack the third-party libraries that these options would need.
 _WITHOUT = dict.fromkeys(("MICROPY_PY_BTREE", "MICROPY_PY_FFI", "MICROPY_PY_SSL", "MICROPY_SSL_AXTLS"), "0")
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Sources of MicroPython, and the folder for all that is built of them."""
+    """Sources of MicroPython.
+
+    built: the folder for everything built from them.
+    """
 
     folder: Path
     version: tuple[int, int, int]
@@ -61,12 +64,12 @@ class Source:
 
     @property
     def empty_library(self) -> Path:
-        """A folder that stands for micropython-lib, which Debian's sources do not have: nothing of it is used."""
+        """An empty folder in place of micropython-lib, which Debian's sources lack; nothing of it is used."""
         return self.built / "library"
 
 
 def find(source: Path | None = None) -> Source:
-    """The sources that are there, built or not. Raises MissingError where `bitflow micropython setup` is needed.
+    """The installed sources, built or not. Raises MissingError if `bitflow micropython setup` is needed.
 
     source: a checkout; by default the one that BITFLOW_MICROPYTHON names, else the pinned release in the cache.
     """
@@ -84,10 +87,10 @@ def find(source: Path | None = None) -> Source:
 
 
 def setup(source: Path | None = None) -> Source:
-    """Find or bring the sources and build mpy-cross and the Unix port; what is there already is not made again.
+    """Find or download the sources, and build mpy-cross and the Unix port, unless they are built.
 
-    Raises MissingError with what to do where no way to the sources works or a tool is missing, InputError for a
-    checkout that is none.
+    Raises MissingError, with what to do, if the sources cannot be had or a tool is missing, InputError for something
+    that is not a checkout.
     """
     _need("make", "sudo apt-get install make")
     _need("gcc", "sudo apt-get install gcc libc6-dev")
@@ -110,7 +113,7 @@ def setup(source: Path | None = None) -> Source:
 
 
 def make_port(source: Source, port: str, build: Path, settings: Mapping[str, str] | None = None) -> str:
-    """Build a port of MicroPython into a folder, with what it can do without. See make()."""
+    """Build a port of MicroPython into a folder, without optional parts. See make()."""
     common = {
         "BUILD": str(build),
         "MICROPY_MPYCROSS": str(source.mpy_cross),
@@ -122,10 +125,10 @@ def make_port(source: Source, port: str, build: Path, settings: Mapping[str, str
 
 
 def make(folder: Path, settings: Mapping[str, str]) -> str:
-    """Run make in a folder and return what it said. Raises BitflowError with the first error."""
+    """Run make in a folder and return its output. Raises BitflowError with the first error."""
     _need("make", "sudo apt-get install make")
     words = [f"{name}={value}" for name, value in {"PYTHON": shlex.quote(sys.executable), **settings}.items()]
-    # Someone else's flags are for someone else's program; make's own come from a make that starts this one.
+    # The user's flags are for other programs; make's own come from a make that starts this one.
     keep = {name: value for name, value in os.environ.items() if name not in ("CFLAGS", "LDFLAGS", "MAKEFLAGS", "CC")}
     done = subprocess.run(
         ["make", f"-j{os.cpu_count() or 1}", "-C", str(folder), *words],
@@ -140,7 +143,7 @@ def make(folder: Path, settings: Mapping[str, str]) -> str:
 
 @contextlib.contextmanager
 def _fresh(folder: Path) -> Iterator[Path]:
-    """An empty folder to build in, which takes its name when all went well: half a build is never built upon."""
+    """An empty folder to build in, renamed to its final name on success: an incomplete build is never used."""
     beside = folder.with_name(f"{folder.name}.new")
     shutil.rmtree(beside, ignore_errors=True)
     yield beside
@@ -167,7 +170,7 @@ def _version_of(folder: Path) -> tuple[int, int, int]:
     """The version of a checkout, from py/mpconfig.h."""
     header = folder / "py" / "mpconfig.h"
     if not header.is_file():
-        raise InputError(f"{folder} is no checkout of MicroPython: it has no py/mpconfig.h")
+        raise InputError(f"{folder} is not a checkout of MicroPython: it has no py/mpconfig.h")
     text = header.read_text(encoding="utf-8")
     found = [re.search(rf"define MICROPY_VERSION_{part} (\d+)", text) for part in ("MAJOR", "MINOR", "MICRO")]
     major, minor, micro = (int(match[1]) if match else 0 for match in found)
@@ -179,7 +182,7 @@ def _version_of(folder: Path) -> tuple[int, int, int]:
 
 
 def _bring(home: Path) -> None:
-    """Put the pinned sources into the cache: the release, else Debian's package of it."""
+    """Download the pinned sources into the cache: the release, else Debian's package of it."""
     reasons = []
     for bring in (_download, _apt):
         with tempfile.TemporaryDirectory(dir=home) as scratch:
@@ -205,7 +208,7 @@ def _download(scratch: Path) -> Path:
 
 
 def _apt(scratch: Path) -> Path:
-    """Debian's source package by apt, with lists and sources of its own: the system's apt is left as it is."""
+    """Debian's source package by apt, with separate lists and sources: the system's apt is not changed."""
     if shutil.which("apt-get") is None:
         raise MissingError("no apt-get")
     for name in ("parts", "lists/partial", "cache/archives/partial"):
@@ -237,7 +240,7 @@ def _apt(scratch: Path) -> Path:
 
 
 def _mirror() -> str:
-    """Debian's mirror as the system's apt entries name it, in either of their forms."""
+    """Debian's mirror from the system's apt entries, in either of their formats."""
     root = Path("/etc/apt")
     files = [*sorted(root.glob("sources.list.d/*.sources")), root / "sources.list"]
     files += sorted(root.glob("sources.list.d/*.list"))
@@ -260,7 +263,7 @@ def _checked(file: Path, expected: str) -> Path:
 
 
 def _unpack(archive: Path, tree: Path, home: Path) -> None:
-    """Unpack beside, then rename: nobody sees half of it."""
+    """Unpack, then rename into place: nobody sees half of it."""
     with tarfile.open(archive) as tar:
         if hasattr(tarfile, "data_filter"):
             tar.extractall(tree, filter="data")

@@ -1,4 +1,4 @@
-"""Runs PlatformIO: offline where a board needs nothing of its registry, without telemetry and update checks."""
+"""Runs PlatformIO, offline if a board needs nothing from its registry, and without telemetry and update checks."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def core_folder() -> Path:
 
 
 def program_of(toolchain: Toolchain, name: str) -> str:
-    """A program of a toolchain, as "size": on PATH, or in the package that PlatformIO fetched."""
+    """A program of a toolchain, such as "size": on PATH, or in the package that PlatformIO fetched."""
     program = f"{toolchain.prefix}{name}"
     found = sorted((core_folder() / "packages").glob(f"*/bin/{program}")) if shutil.which(program) is None else []
     return str(found[0]) if found else program
@@ -46,24 +46,26 @@ def command(folder: Path, environment: str) -> list[str]:
 
 
 def firmware(folder: Path, environment: str) -> Path:
-    """What that builds."""
+    """The firmware that this command builds."""
     return folder / ".pio" / "build" / environment / "firmware.elf"
 
 
 def variables(folder: Path) -> dict[str, str]:
-    """The process environment for commands of a project: builds and uploads find the same packages."""
-    # Each project keeps its own link to the platform folder inside it: a common one would serve the first project only.
+    """The process environment for commands of a project, so that builds and uploads find the same packages."""
+    # Each project has its own link to the platform folder inside it: a common one would serve only the first project.
     platforms = folder / ".pio" / "platforms"
     own = {"PLATFORMIO_CORE_DIR": str(core_folder()), "PLATFORMIO_PLATFORMS_DIR": str(platforms)}
     return {**os.environ, **_QUIET, **own}
 
 
 def run(folder: Path, environment: str, log: Path, toolchain: Toolchain | None) -> None:
-    """Build. log: where the output goes. toolchain: on PATH; None: PlatformIO brings its own.
+    """Build an environment of a project. Equal parts of earlier builds in the folder are used again.
 
-    What was built of other sources in the folder is used again where it is equal. Raises MissingError without
-    PlatformIO, compiler or registry, CheckFailed where the program does not fit the memories, BitflowError with the
-    first error otherwise.
+    log: file for the output.
+    toolchain: on PATH; None: PlatformIO brings its own.
+
+    Raises MissingError without PlatformIO, compiler or registry, CheckFailed if the program does not fit the memories,
+    BitflowError with the first error otherwise.
     """
     if importlib.util.find_spec("platformio") is None:
         raise MissingError("platformio is not installed: pip install 'bitflow-net[firmware]'")
@@ -95,9 +97,9 @@ def _failure(log: Path) -> BitflowError:
 
 
 def _provide_scons(core: Path) -> None:
-    """Make SCons of the Python environment PlatformIO's own package, so that it asks no registry for it.
+    """Make SCons of the Python environment a PlatformIO package, so that the registry is not needed.
 
-    Nothing is done where the package is there, or where the environment has no SCons: then PlatformIO fetches it.
+    Does nothing if the package exists, or if the environment has no SCons: then PlatformIO fetches it.
     """
     package = core / "packages" / "tool-scons"
     if package.exists() or importlib.util.find_spec("SCons") is None:

@@ -48,7 +48,7 @@ class Pixels:
         try:
             mean, deviation = (tuple(map(float, part.split(";"))) for part in text.split(","))
         except ValueError:
-            raise InputError(f"--input {text!r} is none of raw, unit, signed or MEAN,STD") from None
+            raise InputError(f"--input {text!r} is not one of raw, unit, signed or MEAN,STD") from None
         if not np.isfinite([*mean, *deviation]).all() or min(deviation) <= 0:
             raise InputError(f"--input {text!r}: a mean must be finite and a deviation positive")
         return cls(f"(p/255 - {_text(mean)}) / {_text(deviation)}", 0.0, 255.0, mean, deviation)

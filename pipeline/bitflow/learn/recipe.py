@@ -119,7 +119,7 @@ class Recipe:
         )
         for name, choices in _CHOICES.items():
             value = getattr(self, name)
-            require(value in choices, f"{name} {value!r} is none of {', '.join(choices)}")
+            require(value in choices, f"{name} {value!r} is not one of {', '.join(choices)}")
 
 
 _RANGES: dict[str, tuple[float, float]] = {

@@ -113,7 +113,7 @@ def widened_text(text: str, width: float) -> str:
 def _layer(word: str) -> LayerText:
     found = _WORD.fullmatch(word)
     if found is None:
-        raise InputError(f"layer {word!r} is none of convKxK:CHANNELS, resKxK:CHANNELS, dense:OUTPUTS")
+        raise InputError(f"layer {word!r} is not one of convKxK:CHANNELS, resKxK:CHANNELS, dense:OUTPUTS")
     kind, rows, columns, channels, options, outputs, dense_options = found.groups()
     if outputs is not None:
         return _checked(LayerText("dense", int(outputs), text=word, **_options(word, dense_options)))
@@ -145,7 +145,7 @@ def _option(word: str, option: str) -> tuple[str, Any]:
     if found := _POOL.fullmatch(option):
         kernel = _pair(found[2], found[3])
         return "pool", Pooling(kernel, _pair(found[4], found[5]) if found[4] else kernel, found[1] is not None)
-    raise InputError(f"layer {word!r}: {option!r} is none of {_OPTIONS}")
+    raise InputError(f"layer {word!r}: {option!r} is not one of {_OPTIONS}")
 
 
 def _pair(rows: str, columns: str | None) -> Pair:
