@@ -13,8 +13,7 @@ from bench.cifar import LAYERS, cifar
 from bench.targets import CIFAR, Target
 from bitflow import resources
 from bitflow.boards import Board, board
-from bitflow.cores import core_of
-from bitflow.deploy import platformio
+from bitflow.cores import ARM, core_of
 from bitflow.deploy.build import build
 from bitflow.image.bfn import load
 from bitflow.ir import PackedNetwork
@@ -37,9 +36,9 @@ PICTURES = 16
 
 def compiler() -> str:
     """The compiler that counts belong to, with its version."""
-    text = subprocess.run([platformio.COMPILER, "--version"], capture_output=True, text=True, check=True).stdout
+    text = subprocess.run([ARM.compiler, "--version"], capture_output=True, text=True, check=True).stdout
     found = re.search(r"\d+\.\d+\.\d+", text.splitlines()[0])
-    return f"{platformio.COMPILER} {found[0] if found else 'unknown'}"
+    return f"{ARM.compiler} {found[0] if found else 'unknown'}"
 
 
 @contextmanager

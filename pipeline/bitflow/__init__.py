@@ -3,7 +3,7 @@
     net = bitflow.load("model.bfn")
     net.predict(images)
 
-Layers to train with are in `bitflow.nn`, which needs torch; nothing else here does.
+The layers for training are in `bitflow.nn`, which needs torch; nothing else here does.
 """
 
 import importlib
@@ -43,7 +43,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """`bitflow.nn` on first use: it imports torch, and most who import bitflow have none."""
+    """Import `bitflow.nn` on first use: it needs torch, which most users of bitflow do not have."""
     if name == "nn":
         return importlib.import_module("bitflow.nn")
     raise AttributeError(f"module 'bitflow' has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""What makes the integer accumulators of a layer: products of weights with pixels, bits or integers, or sums of maps.
+"""How the integer accumulators of a layer are made: weights times pixels, bits or integers, or sums of maps.
 
 Maps are [height, width, channels]; filters are [out, kernel height, kernel width, in / groups].
 """
@@ -35,7 +35,7 @@ __all__ = [
 
 INT32_MAX = 2**31 - 1
 BOUND_LIMIT = 2**30 - 1  # no accumulator is larger: twice as much still fits int32
-MAX_SOURCES = 4  # maps that one layer takes
+MAX_SOURCES = 4  # maps that one layer reads, at most
 
 Int8 = npt.NDArray[np.int8]
 
@@ -60,7 +60,7 @@ class LayerKind(IntEnum):
 
     @property
     def has_filters(self) -> bool:
-        """Whether it multiplies by weights."""
+        """Whether the layer multiplies by weights."""
         match self:
             case LayerKind.INPUT_CONV | LayerKind.CONV | LayerKind.DENSE | LayerKind.WIDE_CONV:
                 return True
@@ -71,7 +71,7 @@ class LayerKind(IntEnum):
 
     @property
     def takes_whole_map(self) -> bool:
-        """Whether one output is made of the whole map: its kernel is the map."""
+        """Whether each output is made from the whole map: the kernel is the map."""
         match self:
             case LayerKind.DENSE | LayerKind.TOTAL:
                 return True
@@ -82,7 +82,7 @@ class LayerKind(IntEnum):
 
 
 class MapType(IntEnum):
-    """What a map holds; the values are those of a `.bfn`, which has no PIXELS: they are the input's."""
+    """What a map holds; the values are those of a `.bfn`. PIXELS, the input's, is not in a `.bfn`."""
 
     BITS = 0
     SCORES = 1
@@ -94,7 +94,7 @@ class MapType(IntEnum):
 class Map:
     """A map that passes between two layers.
 
-    bound: its largest absolute value; 1 for bits, of pixel - zero point for pixels.
+    bound: largest absolute value; 1 for bits; for pixels, that of pixel - zero point.
     """
 
     shape: Shape
@@ -117,7 +117,10 @@ def _check_filters(weights: Int8, groups: int, source: Shape, where: str) -> Non
 
 
 class _Filters(ABC):
-    """What all accumulations with filters share: their numbers follow from source map, weights and window."""
+    """What all accumulations with filters share; their numbers follow from source map, weights and window.
+
+    heaviest: the largest sum of absolute weights of a filter.
+    """
 
     __slots__ = ()
 
@@ -140,7 +143,7 @@ class _Filters(ABC):
     @property
     @abstractmethod
     def inputs(self) -> tuple[Map, ...]:
-        """The maps that it is made from."""
+        """The maps that the accumulators are made from."""
 
     @property
     def bound(self) -> int:
@@ -148,7 +151,7 @@ class _Filters(ABC):
         return self.heaviest * self.inputs[0].bound
 
     def _check(self, where: str, binary_kind: LayerKind) -> None:
-        """Freeze the weights, note their kind and the largest sum of absolute weights of a filter, check the rest."""
+        """Freeze the weights, set `kind` and `heaviest`, and check the rest."""
         freeze(self, "weights", np.int8)
         _check_filters(self.weights, self.groups, self.source, where)
         binary = bool(np.all(np.abs(self.weights) == 1))
@@ -184,7 +187,10 @@ class InputConv(_Filters):
 
 @dataclass(frozen=True, slots=True)
 class BinaryConv(_Filters):
-    """Convolution of bits with +-1 or int8 weights. A padded tap is -1 or +1, or (0) does not count."""
+    """Convolution of bits with +-1 or int8 weights.
+
+    pad_value: value of a padded tap, -1 or +1; 0: the tap does not count.
+    """
 
     source: Shape
     weights: Int8 = field(repr=False)
@@ -229,7 +235,10 @@ class BinaryDense(_Filters):
 
 @dataclass(frozen=True, slots=True)
 class IntegerConv(_Filters):
-    """Convolution of integers up to `source_reach` with +-1 or int8 weights. A padded tap does not count."""
+    """Convolution of integers with +-1 or int8 weights. A padded tap does not count.
+
+    source_reach: the source's bound, its largest absolute value.
+    """
 
     source: Shape
     source_reach: int
@@ -256,7 +265,7 @@ def _check_terms(inputs: tuple[Map, ...], where: str) -> None:
 
 
 class _Pointwise:
-    """What accumulations without filters share: one position in, one position out."""
+    """What accumulations without filters share: each position is made from one position."""
 
     __slots__ = ()
 
@@ -265,7 +274,7 @@ class _Pointwise:
     weights = None
     groups = 1
     pad_value = 0
-    taps = 0  # none multiplies
+    taps = 0  # nothing is multiplied
 
     @property
     def window(self) -> Window:
@@ -279,7 +288,7 @@ class _Pointwise:
 
 @dataclass(frozen=True, slots=True)
 class Sum(_Pointwise):
-    """Sum of maps of one shape; bits count as +-1. Of one map: that map itself, to be pooled or compared anew."""
+    """Sum of maps of one shape; bits count as +-1. A sum of one map is that map, to be pooled or compared again."""
 
     inputs: tuple[Map, ...]
 
@@ -303,7 +312,7 @@ class Sum(_Pointwise):
 
 @dataclass(frozen=True, slots=True)
 class Concat(_Pointwise):
-    """Maps of bits of one height and width, channel after channel."""
+    """Maps of bits of one height and width, joined along the channels."""
 
     inputs: tuple[Map, ...]
 

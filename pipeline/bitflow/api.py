@@ -1,4 +1,4 @@
-"""The Python interface: load or fuse a network, ask it, save it."""
+"""The Python interface: load or fuse a network, run it, save it."""
 
 from __future__ import annotations
 
@@ -57,9 +57,10 @@ class Model(PackedNetwork):
     def scores(self, images: npt.NDArray[Any], engine: Engine = "c") -> npt.NDArray[np.int32]:
         """Integer scores, int32 [N, classes].
 
-        images: uint8 or int8 (`input_dtype`) [N, H, W, C]; [N, H, W] where there is one channel. engine: "c" is the C
-        library on the host, compiled once; "numpy" the slow reference. Raises InputError for images of another shape
-        or type, MissingError for "c" without a C compiler.
+        images: uint8 or int8 (`input_dtype`) [N, H, W, C]; with one channel also [N, H, W].
+        engine: "c": the C library on the host, compiled once; "numpy": the slow reference.
+
+        Raises InputError for images of another shape or type, MissingError for "c" without a C compiler.
         """
         if engine not in ("c", "numpy"):
             raise InputError(f"unknown engine {engine!r}: c or numpy")
@@ -69,10 +70,10 @@ class Model(PackedNetwork):
     def float_logits(self, images: npt.NDArray[Any], engine: Engine = "c") -> npt.NDArray[np.float64]:
         """Float logits [N, classes], made from the integer scores on this computer; arguments as for `scores`.
 
-        Raises InputError for a network that keeps none.
+        Raises InputError for a network that has none.
         """
         if self.logits is None:
-            raise InputError(f"{self.name} keeps no float logits; its scores are integers")
+            raise InputError(f"{self.name} has no float logits; its scores are integers")
         return np.asarray(self.logits.scale * self.scores(images, engine) + self.logits.offset)
 
     def predict(self, images: npt.NDArray[Any], engine: Engine = "c") -> npt.NDArray[np.int64]:
@@ -100,16 +101,23 @@ def fuse(
     pixels: str = "raw",
     sign_zero: Literal["plus", "minus"] | None = None,
 ) -> Model:
-    """Fuse a torch module to BatchShift and pack it: one of `bitflow.nn` layers, or any whose weights and activations
-    are one bit, in whatever style its forward pass is written.
+    """Fuse a torch module to BatchShift and pack it.
 
-    module takes float [N, C, H, W] with pixel values 0..255 and gives logits [N, classes]. input_shape: (H, W, C); a
-    module over sequences [N, C, W] has H = 1. pixels: what float it gets for a pixel p: raw, unit, signed or MEAN,STD,
-    as `bitflow import --input`. sign_zero: what torch.sign, which gives 0 for 0, is to give there; only needed where 0
-    can occur. The result's `predict` equals the arg-max of the module in eval mode, first index on ties. With a
-    BatchNorm after the last layer float32 may order some pairs of classes as no int32 scores can: then it warns how
-    many, and how near their logits are. Raises ImportRefused for what is not binary, FusionError where float32
-    overflows.
+    Its layers are those of `bitflow.nn`, or any with one-bit weights and activations, in any style of forward pass.
+
+    The result's `predict` equals the arg-max of the module in eval mode, the first index on ties. With a BatchNorm
+    after the last layer, float32 may order some pairs of classes in a way that int32 scores cannot; then it warns how
+    many pairs, and how near their logits are.
+
+    module: takes float [N, C, H, W] with pixel values 0..255 and returns logits [N, classes].
+    input_shape: (H, W, C); a module over sequences [N, C, W] has H = 1.
+    name: name of the network.
+    labels: names of the classes.
+    dtype: type of a pixel.
+    pixels: the float that the module gets for a pixel: raw, unit, signed or MEAN,STD, as `bitflow import --input`.
+    sign_zero: the bit for torch.sign(0), which is 0 in torch; needed only where 0 can occur.
+
+    Raises ImportRefused for what is not binary, FusionError where float32 overflows.
     """
     from bitflow.importers.torch.module import import_module, input_spec_of
 

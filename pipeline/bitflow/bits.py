@@ -1,8 +1,8 @@
-"""Bits: +-1 values, their 32-bit words, and the sign that makes them. The only home of bit order.
+"""Bits: +-1 values, their 32-bit words, and the sign that makes them. Bit order is defined only here.
 
-A bit 1 means +1, a bit 0 means -1, and sign(0) = +1. Bit i of a string lies in word i // 32 at i % 32, least
-significant first; unused high bits of the last word are 0. A *channel-packed* map is such a string of the channels of
-each pixel: [H, W, words].
+A bit 1 means +1, a bit 0 means -1, and sign(0) = +1. Packed, bit i is bit i % 32 of word i // 32, least significant
+first; unused high bits of the last word are 0. A *channel-packed* map has the channels of each pixel packed so:
+[H, W, words].
 """
 
 from __future__ import annotations
@@ -45,5 +45,5 @@ def unpack(words: npt.NDArray[np.uint32], count: int) -> npt.NDArray[np.int8]:
 
 
 def popcount(words: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint8]:
-    """How many bits of each word are 1."""
+    """The number of 1 bits in each word."""
     return np.bitwise_count(words)

@@ -1,4 +1,4 @@
-"""The board table: what a board is, how firmware is built for it and gets onto it, and how far that was tried.
+"""The board table: what a board is, how firmware is built and uploaded, and how far that was tested.
 
 Its rows come from hil/boards.toml, and from a boards.toml of the user's beside the project's bitflow.toml.
 """
@@ -36,8 +36,12 @@ _SAYS = {
 
 @dataclass(frozen=True, slots=True)
 class Bare:
-    """Firmware without a framework, by the arm-none-eabi-gcc on PATH. port: files of firmware/src/boards. flash_at,
-    ram_at: addresses. stack, itcm, dtcm: bytes. defines: macros of the port's files.
+    """Firmware without a framework, built by the arm-none-eabi-gcc on PATH.
+
+    port: files of firmware/src/boards, beside the core's own.
+    flash_at, ram_at: addresses.
+    stack, itcm, dtcm: bytes; 0 for itcm or dtcm: the chip has none.
+    defines: macros for the port's files.
     """
 
     port: tuple[str, ...]
@@ -52,7 +56,11 @@ class Bare:
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """Firmware on the Arduino framework. platform, board: PlatformIO's names. options: of its environment."""
+    """Firmware on the Arduino framework.
+
+    platform, board: PlatformIO's names.
+    options: more options of the PlatformIO environment.
+    """
 
     platform: str
     board: str
@@ -61,8 +69,12 @@ class Platform:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """How a firmware gets onto the board. methods: the usual one first. usb: "vid:pid" in hex, of the board's probes
-    and ports. openocd, pyocd: their names of the chip. protocols: PlatformIO's names of methods, where they differ.
+    """How firmware gets onto the board.
+
+    methods: the preferred one first.
+    usb: "vid:pid" in hex, of the board's probes and ports.
+    openocd, pyocd: the chip's name in these tools.
+    protocols: PlatformIO's names of methods, where they differ.
     """
 
     methods: tuple[Method, ...]
@@ -74,7 +86,11 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class MicroPython:
-    """arch: MicroPython's name of the architecture. board: of the board's firmware, "" where QEMU runs it."""
+    """MicroPython on a board.
+
+    arch: MicroPython's name of the architecture.
+    board: MicroPython's name of the board; "" for an emulated board.
+    """
 
     arch: str
     board: str = ""
@@ -82,11 +98,15 @@ class MicroPython:
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """A row of the table. flash, ram: bytes. clock_hz: of the core. baud: of the serial link.
+    """A row of the table. A board's PlatformIO environment has the board's name.
 
-    cpuid: the part number in the core's CPUID register. machine: QEMU's name of the board, None if it is not emulated.
-    roomy: a board with the same core and more RAM. bare or pio: how firmware is built, neither on the host. A board's
-    PlatformIO environment has the board's name.
+    cpuid: the part number in the core's CPUID register.
+    flash, ram: bytes.
+    clock_hz: the core's clock.
+    machine: QEMU's name of the board; None: not emulated.
+    baud: speed of the serial link.
+    roomy: a board with the same core and more RAM.
+    bare, pio: how firmware is built; the host has neither.
     """
 
     name: str
@@ -112,7 +132,7 @@ class Board:
 
     @property
     def buildable(self) -> bool:
-        """Whether there is firmware for it."""
+        """Whether firmware can be built for the board."""
         return self.bare is not None or self.pio is not None
 
     @property
@@ -134,12 +154,12 @@ def boards() -> tuple[Board, ...]:
 
 
 def board(name: str) -> Board:
-    """The board of a name or alias; InputError names those that sound like it."""
+    """The board with a name or alias. Raises InputError, which names similar boards."""
     rows = boards()
     names = {key: row for row in rows for key in (row.name, *row.aliases)}
     if name not in names:
         near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(row.name for row in rows)}"
+        hint = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(row.name for row in rows)}"
         raise InputError(f"no board {name!r}: {hint}")
     return names[name]
 
@@ -149,7 +169,7 @@ def _merged(shipped: tuple[Board, ...], own: tuple[Board, ...], path: Path) -> t
     for row in own:
         for key in (row.name, *row.aliases):
             if key in taken:
-                raise InputError(f"{path}: there is a board {key} already")
+                raise InputError(f"{path}: a board {key} already exists")
             taken.add(key)
     return shipped + own
 
@@ -170,7 +190,7 @@ def _read(path: Path) -> tuple[Board, ...]:
         raise InputError(f"{path}: {error}") from error
 
 
-# ---- TOML into dataclasses: nothing unknown, nothing of a wrong type. ----
+# ---- TOML into dataclasses; unknown keys and wrong types are errors. ----
 
 
 def _table(value: Any, where: str) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""The kinds of cores: one row each, with all that differs between them and is no board's.
+"""The kinds of cores, one row each: everything that depends on the core and not on the board.
 
 A new core is a row here with its files: assembly under firmware/lib/bitflow/src, a start file, prices
 (`python -m bench.fit BOARD`) and a column of code sizes (`planner.code_size`).
@@ -16,8 +16,8 @@ __all__ = ["ARM", "CORES", "Core", "Toolchain", "core_of", "cycles_of"]
 class Toolchain:
     """A cross compiler.
 
-    prefix: what the names of its programs begin with.
-    flags: of every file and of the linker, beside -mcpu.
+    prefix: prefix of its programs' names.
+    flags: for every file and the linker, besides -mcpu.
     hint: the command that installs it.
     """
 
@@ -27,7 +27,7 @@ class Toolchain:
 
     @property
     def compiler(self) -> str:
-        """Its C compiler."""
+        """Name of the C compiler."""
         return f"{self.prefix}gcc"
 
 
@@ -35,11 +35,11 @@ class Toolchain:
 class Core:
     """A kind of core: what plans, firmware and emulators depend on.
 
-    name: of its assembly (the port header's BF_ARM_...), of its prices in costs.json, and of its code sizes.
+    name: name of its assembly (the port header's BF_ARM_...), of its prices in costs.json and of its code sizes.
     lane_words: words that kernels handle side by side (BF_LANE_WORDS).
-    lists8: whether lists of 8 bits have assembly there; without it, lists of 16 bits are faster by far.
-    cycles: by a board's `cpu`, cycles per instruction (see below).
-    toolchain: the compiler of its firmware; None on this computer.
+    lists8: whether 8-bit lists have assembly on this core; without it 16-bit lists are much faster.
+    cycles: cycles per instruction by a board's `cpu` (see below).
+    toolchain: the compiler for its firmware; None: this computer.
     port: the file of firmware/src/boards that all its boards share.
     start: the file of firmware/platform that starts it.
     emulator: the program that runs its firmware.
@@ -57,10 +57,10 @@ class Core:
 
 ARM = Toolchain("arm-none-eabi-", ("-mthumb",), "sudo apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi")
 
-# Cycles per instruction that a prediction of time takes for granted. Assumed, never measured: no kernel has run on
-# silicon yet. Most instructions take one cycle, loads and taken branches about two (Arm's technical reference manuals
-# of the M0 to M4); a vector instruction of the M55 takes two, unless it overlaps with the next. The M7 can run two at
-# once; one is assumed, to allow for its stalls. Flash is assumed to keep up, by an accelerator or a cache.
+# Cycles per instruction, for predictions of time. Assumed, never measured: no kernel has run on silicon yet. Most
+# instructions take one cycle, loads and taken branches about two (Arm's technical reference manuals of the M0 to M4); a
+# vector instruction of the M55 takes two, unless it overlaps with the next. The M7 can run two at once; one is assumed,
+# to allow for its stalls. Flash is assumed to keep up, by an accelerator or a cache.
 _V6M = {"cortex-m0": 1.5, "cortex-m0plus": 1.5}
 _V7M = {"cortex-m3": 1.3, "cortex-m4": 1.3, "cortex-m7": 1.0, "cortex-m33": 1.3}
 _MVE = {"cortex-m55": 1.5}
@@ -77,10 +77,10 @@ CORES = {
 
 
 def core_of(cpu: str | None) -> Core:
-    """The core of a board's `cpu`; for one that is not listed, and for none, that of the host: plain C."""
+    """The core of a board's `cpu`; if it is not listed or None, the host's, which runs plain C."""
     return next((core for core in CORES.values() if cpu in core.cycles), CORES["host"])
 
 
 def cycles_of(cpu: str | None) -> float | None:
-    """Cycles per instruction that are assumed for a board's `cpu`; None where it is not listed."""
+    """Cycles per instruction assumed for a board's `cpu`; None if it is not listed."""
     return core_of(cpu).cycles.get(cpu or "")

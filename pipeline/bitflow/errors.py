@@ -1,11 +1,11 @@
 """The errors of BitFlow. Each carries the exit code that the command line ends with.
 
 BitflowError               1  a check failed
-├── CheckFailed            1  accuracy, mismatch or budget not as asked
+├── CheckFailed            1  accuracy, mismatches or a budget are not as required
 ├── InputError             2  bad use or bad input; the message says what is wrong, where, and what to do
-│   ├── ImageError         2  a `.bfn` that is damaged, of another version, or contradicts itself
+│   ├── ImageError         2  a `.bfn` that is damaged, has another version or contradicts itself
 │   ├── FusionError        2  a network that cannot be fused exactly; names the layer
-│   └── ImportRefused      2  a source file or module that BitFlow does not take; names the layer
+│   └── ImportRefused      2  a source file or module that BitFlow does not support; names the layer
 └── MissingError           3  a tool, an extra or a device is missing; the message says how to get it
     └── DeviceError        3  a device does not answer, or answers wrongly
 """
@@ -29,7 +29,7 @@ class BitflowError(Exception):
 
 
 class CheckFailed(BitflowError):
-    """A check was run and its answer is no."""
+    """A check ran and failed."""
 
 
 class InputError(BitflowError):
@@ -47,7 +47,7 @@ class FusionError(InputError):
 
 
 class ImportRefused(InputError):
-    """A source is not a network that BitFlow takes."""
+    """A source is not a network that BitFlow supports."""
 
 
 class MissingError(BitflowError):
@@ -57,4 +57,4 @@ class MissingError(BitflowError):
 
 
 class DeviceError(MissingError):
-    """A device does not answer, or not as it should."""
+    """A device does not answer, or answers wrongly."""

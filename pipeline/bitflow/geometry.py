@@ -31,12 +31,12 @@ class ChannelOrder(IntEnum):
 
     @classmethod
     def default(cls, channels: int) -> ChannelOrder:
-        """What this number of channels means where nobody says: one is gray, three are RGB."""
+        """What this number of channels means by default: one is gray, three are RGB."""
         return {1: cls.GRAY, 3: cls.RGB}.get(channels, cls.OTHER)
 
 
 class Resize(IntEnum):
-    """How a picture of another size is brought to the input size."""
+    """How a picture of another size is resized to the input's size."""
 
     NONE = 0
     STRETCH = 1
@@ -72,7 +72,11 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Geometry of a sliding window. Padding is (top, left, bottom, right)."""
+    """Geometry of a sliding window.
+
+    kernel, stride, dilation: (rows, columns).
+    padding: (top, left, bottom, right).
+    """
 
     kernel: tuple[int, int]
     stride: tuple[int, int] = (1, 1)
@@ -86,7 +90,7 @@ class Window:
         require(all(1 <= d <= 255 for d in self.dilation), f"dilation {self.dilation} is outside 1..255")
 
     def over(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width of the result over a map of height x width."""
+        """Height and width of the output for a map of height x width. Raises InputError if the window does not fit."""
         top, left, bottom, right = self.padding
         spans = [d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation, strict=True)]
         room = (height + top + bottom - spans[0], width + left + right - spans[1])
@@ -112,7 +116,14 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class InputSpec:
-    """What the first layer takes: pixels of 8 bits, their meaning, and how a picture becomes one."""
+    """The input of a network: 8-bit pixels, what they mean, and how a picture becomes an input.
+
+    shape: height, width and channels.
+    dtype: type of a pixel.
+    zero_point: the pixel value that counts as 0.
+    channel_order: what the channels mean.
+    resize: how a picture of another size is resized.
+    """
 
     shape: Shape
     dtype: Literal["uint8", "int8"] = "uint8"
@@ -136,7 +147,7 @@ class InputSpec:
         return max(self.zero_point - low, high - self.zero_point)
 
     def check(self, images: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Images as an array [N, H, W, C] of the contract's type, or an InputError that says expected and got."""
+        """Images as an array [N, H, W, C] of the input's type. Raises InputError that says expected and actual."""
         images = np.asarray(images)
         want = (self.shape.height, self.shape.width, self.shape.channels)
         if images.ndim == 3 and images.shape[1:] == want[:2] and want[2] == 1:

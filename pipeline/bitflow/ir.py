@@ -1,12 +1,12 @@
 """The values that pass down the pipeline: Network -> IntegerNetwork -> PackedNetwork.
 
-All are frozen, all arrays in them are read-only, and each checks its invariants when it is made. A network is a row of
-layers; each takes the maps of earlier ones (`sources`; most take the one before) and gives one map. A layer is an
-*accumulation* (what makes the integer accumulator) with what becomes of the accumulator:
+All are frozen, all their arrays are read-only, and each checks its invariants when it is made. A network is a sequence
+of layers; each reads the maps of earlier layers (`sources`; most read the one before) and writes one map. A layer is an
+*accumulation* (how the integer accumulator is made) and what follows it:
 
     Network         accumulation, then steps: scale, offset, BatchNorm, max-pool, sign   floats, as trained
     IntegerNetwork  accumulation, then BatchShift, Scores or the integers, and the pool  integers only
-    PackedNetwork   the same as arrays of 32-bit words, as they lie in a `.bfn`
+    PackedNetwork   the same as arrays of 32-bit words, as stored in a `.bfn`
 
 Maps are [height, width, channels]; filters are [out, kernel height, kernel width, in / groups].
 """
@@ -82,9 +82,11 @@ L = TypeVar("L", "Layer", "IntegerLayer")
 class Layer:
     """A layer as trained: its accumulator goes through the steps, one after the other.
 
-    steps: at most one max-pool and one sign; nothing but a max-pool stands after the sign. A layer without sign gives
-    logits (the last one) or integers (then its only step is a max-pool). sources: indices of the layers whose maps it
-    takes, INPUT for the pixels; None: the layer before.
+    A layer without a sign gives logits (the last layer) or integers (then its only step may be a max-pool).
+
+    steps: at most one max-pool and one sign; only a max-pool may follow the sign.
+    sources: indices of the layers whose maps it reads; INPUT: the pixels; None: the layer before.
+    rounding: how the steps are computed.
     """
 
     name: str
@@ -124,7 +126,10 @@ class Layer:
         return _pooled(self.accumulation.target, self.pool)
 
     def output_map(self, last: bool) -> Map:
-        """The map that it gives; last: it is the network's last layer."""
+        """The map that it writes.
+
+        last: it is the network's last layer.
+        """
         if self.sign is not None:
             return Map(self.target)
         return Map(self.target, MapType.SCORES if last else MapType.INTEGERS, self.accumulation.bound)
@@ -136,7 +141,7 @@ def _pooled(shape: Shape, pool: Pool | None) -> Shape:
     return Shape(*pool.window.over(shape.height, shape.width), shape.channels)
 
 
-# ---- What becomes of it in a fused one ----
+# ---- What follows the accumulator in a fused network ----
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +156,10 @@ class BatchShift:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Score = scale * accumulator + offset in int32; int32 [classes] each."""
+    """Score = scale * accumulator + offset, in int32.
+
+    scale, offset: int32 [classes].
+    """
 
     scale: Int32 = field(repr=False)
     offset: Int32 = field(repr=False)
@@ -174,8 +182,12 @@ Output = BatchShift | Scores | Integers
 class IntegerLayer:
     """A layer without floats.
 
-    pool_and: bool [out channels], True where the max-pool of bits is an AND. invert: bool [out channels], True where
-    the bit is inverted after the comparison, before the pool: where the filters of a falling channel cannot be flipped.
+    output: what its map holds, and how it is made from the accumulators.
+    pool: the max-pool; None: no pool.
+    pool_and: bool [out channels], True where the max-pool of bits is an AND.
+    invert: bool [out channels], True where the bit is inverted after the comparison and before the pool: in falling
+        channels whose filters cannot be flipped.
+    sources: as in `Layer`.
     """
 
     name: str
@@ -213,7 +225,10 @@ class IntegerLayer:
         return _pooled(self.accumulation.target, self.pool)
 
     def output_map(self, last: bool) -> Map:
-        """The map that it gives; last: it is the network's last layer."""
+        """The map that it writes.
+
+        last: it is the network's last layer.
+        """
         match self.output:
             case BatchShift():
                 return Map(self.target)
@@ -224,14 +239,14 @@ class IntegerLayer:
 
 
 def _resolved(layers: tuple[L, ...]) -> tuple[L, ...]:
-    """The layers with their sources written out where they take the layer before; a layer may stand in two places."""
+    """The layers with all sources written out; the default is the layer before. A layer may occur twice."""
     return tuple(
         replace(layer, sources=(index - 1,)) if layer.sources is None else layer for index, layer in enumerate(layers)
     )
 
 
 def _check_graph(layers: Sequence[Layer | IntegerLayer], input_spec: InputSpec) -> None:
-    """Every layer takes what its sources give; every map is taken; only the last gives scores."""
+    """Check that every layer takes what its sources give, every map is read, and only the last layer gives scores."""
     require(len(layers) >= 1, "a network needs at least one layer")
     given = {INPUT: Map(input_spec.shape, MapType.PIXELS, input_spec.bound)}
     taken: set[int] = set()
@@ -241,7 +256,7 @@ def _check_graph(layers: Sequence[Layer | IntegerLayer], input_spec: InputSpec) 
         inputs = layer.accumulation.inputs
         require(len(sources) == len(inputs), f"{layer.name}: takes {len(inputs)} maps, has {len(sources)} sources")
         for source, wanted in zip(sources, inputs, strict=True):
-            require(source in given, f"{layer.name}: takes the map of layer {source}, which does not stand before it")
+            require(source in given, f"{layer.name}: takes the map of layer {source}, which does not come before it")
             got = given[source]
             require(
                 got == wanted,
@@ -291,7 +306,10 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class IntegerNetwork:
-    """A fused network: integers in, integers out. logits: what the scores were as floats, for those who want them."""
+    """A fused network: integers in, integers out.
+
+    logits: how the scores become float logits; None: unknown.
+    """
 
     name: str
     input_spec: InputSpec

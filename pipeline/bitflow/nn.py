@@ -1,6 +1,6 @@
-"""Binary layers for one's own torch modules: the straight-through estimator and the XNOR scaling factor.
+"""Binary layers for your own torch modules, with the straight-through estimator and the XNOR scaling factor.
 
-A module takes float [N, C, H, W] that hold pixel values (0..255, or -128..127) and returns float logits [N, classes]:
+A module takes float [N, C, H, W] with pixel values (0..255, or -128..127) and returns float logits [N, classes]:
 
     nn.Sequential(
         InputConv2d(1, 16, 3, padding=1), nn.BatchNorm2d(16), Sign(),
@@ -9,8 +9,8 @@ A module takes float [N, C, H, W] that hold pixel values (0..255, or -128..127) 
     )
 
 In eval mode a layer convolves with *exact* +-1 weights and multiplies the **result** by the scaling factor alpha = mean
-|latent weight|. With the factor inside the weights float32 would give several values for one integer accumulator,
-depending on batch and memory layout, and nothing that is fused from the module could be exact.
+|latent weight|. If the weights held the factor, float32 would give several values for one integer accumulator,
+depending on batch and memory layout, and no network fused from the module could be exact.
 
 Sources: straight-through estimator with clipping, Hubara et al., "Binarized Neural Networks", 2016; scaling factor,
 Rastegari et al., "XNOR-Net", 2016.
@@ -44,15 +44,15 @@ Sides = tuple[int, int, int, int]
 
 
 class _StraightThrough(torch.autograd.Function):
-    """Forward: +1 where x >= 0, else -1. Backward: what the estimator makes of the gradient."""
+    """Forward: +1 where x >= 0, else -1. Backward: the gradient by the estimator."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, estimator: str) -> Tensor:
         ctx.save_for_backward(x)
         ctx.estimator = estimator
         if torch.compiler.is_exporting():
-            return torch.where(x >= 0, 1.0, -1.0)  # what a reader of the graph knows as a sign
-        # The same, and quicker than a comparison: adding 0 makes a +0 of a -0.
+            return torch.where(x >= 0, 1.0, -1.0)  # importers take it for a sign
+        # The same, and faster than a comparison: adding 0 turns -0 into +0.
         return torch.copysign(x.new_ones(()), x + 0.0)
 
     @staticmethod
@@ -62,13 +62,13 @@ class _StraightThrough(torch.autograd.Function):
 
 
 def _clip(gradient: Tensor, x: Tensor) -> Tensor:
-    """1 where |x| <= 1, else 0. The limits of hardtanh are open, hence the next number."""
+    """1 where |x| <= 1, else 0. The limits of hardtanh are exclusive, hence the next number."""
     beyond = 1 + torch.finfo(x.dtype).eps
     return cast(Tensor, torch.ops.aten.hardtanh_backward(gradient, x, -beyond, beyond))
 
 
 def _polynomial(gradient: Tensor, x: Tensor) -> Tensor:
-    """1.5 - 1.5 x^2, down to 0: the same area as the step has, without corners at 0."""
+    """1.5 - 1.5 x^2, down to 0: the area of the step, without a corner at 0."""
     return gradient * (1.5 - 1.5 * x * x).clamp_(min=0)
 
 
@@ -77,14 +77,14 @@ def _bireal(gradient: Tensor, x: Tensor) -> Tensor:
     return gradient * (2 - 2 * x.abs()).clamp_(min=0)
 
 
-# What stands for the derivative of a sign, by name: gradient and x -> gradient of x.
+# Estimators, which replace the derivative of a sign, by name: gradient and x -> gradient of x.
 ESTIMATORS = {"bireal": _bireal, "clip": _clip, "polynomial": _polynomial}
 
 
 def binarise(x: Tensor, estimator: str = "clip") -> Tensor:
-    """+1.0 where x >= 0 (also -0.0), else -1.0, of the same shape; the gradient as the estimator has it.
+    """+1.0 where x >= 0 (also -0.0), else -1.0, in the same shape; the gradient is that of the estimator.
 
-    estimator: `clip` (1 where |x| <= 1), `polynomial` (1.5 - 1.5 x^2), `bireal` (2 - 2 |x|); outside of +-1 all are 0.
+    estimator: `clip` (1 where |x| <= 1), `polynomial` (1.5 - 1.5 x^2) or `bireal` (2 - 2 |x|); all are 0 outside +-1.
     """
     return cast(Tensor, _StraightThrough.apply(x, estimator))  # type: ignore[no-untyped-call]
 
@@ -92,7 +92,7 @@ def binarise(x: Tensor, estimator: str = "clip") -> Tensor:
 def clip_latent(module: nn.Module) -> None:
     """Clip all latent weights in the module to [-1, 1]; call it after each step of the optimiser.
 
-    Beyond +-1 the straight-through gradient is zero: a weight that drifted out could never come back.
+    Beyond +-1 the straight-through gradient is zero: a weight that drifts outside could never come back.
     """
     with torch.no_grad():
         for layer in module.modules():
@@ -105,7 +105,7 @@ def _pair(value: int | Pair) -> Pair:
 
 
 def _sides(padding: int | Pair | Sides) -> Sides:
-    """(top, left, bottom, right) of one number, of (rows, columns) or of all four."""
+    """(top, left, bottom, right) from one number, from (rows, columns) or from all four."""
     if isinstance(padding, tuple) and len(padding) == 4:
         return padding
     rows, columns = _pair(padding)
@@ -113,7 +113,7 @@ def _sides(padding: int | Pair | Sides) -> Sides:
 
 
 class _BinaryLayer(nn.Module):
-    """Latent weights [out, ...], an optional bias [out], and the order of the arithmetic in `_scaled`."""
+    """Latent weights [out, ...], an optional bias [out], and the order of the arithmetic in `_finished`."""
 
     def __init__(self, shape: tuple[int, ...], bias: bool, scaled: bool, weight_bits: int) -> None:
         super().__init__()
@@ -121,7 +121,7 @@ class _BinaryLayer(nn.Module):
             raise ValueError(f"weight_bits {weight_bits} is neither 1 nor 8")
         bound = math.prod(shape[1:]) ** -0.5
         self.scaled, self.weight_bits = scaled, weight_bits
-        # Training in two steps leaves the weights as they are at first; see `float_weights`.
+        # The first of two training steps uses the latent weights themselves; see `float_weights`.
         self.float_weights = False
         self.weight = nn.Parameter(torch.empty(shape).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.zeros(shape[0])) if bias else None
@@ -148,17 +148,17 @@ class _BinaryLayer(nn.Module):
         return self.weight.abs().double().flatten(1).mean(dim=1).float()
 
     def _training_weights(self) -> Tensor:
-        """The weights times alpha: while training nothing need be exact, and so no pass over the map is spent on it."""
+        """The weights times alpha: training need not be exact, so alpha takes no pass over the map."""
         weights = self.whole_weights()
         if self.float_weights or not self.scaled:
             return weights
         return weights * self.scaling_factor().view(-1, *(1,) * (weights.dim() - 1))
 
     def _finished(self, accumulator: Tensor) -> Tensor:
-        """accumulator * alpha + bias along dimension 1, each step rounded to float32; alpha is in training weights."""
+        """accumulator * alpha + bias along dimension 1, each rounded to float32. In training the weights hold alpha."""
         shape = (1, -1) + (1,) * (accumulator.dim() - 2)
         if not self.training:
-            # An algorithm with inexact transforms (Winograd, FFT) may leave the integers by a little.
+            # Algorithms with inexact transforms (Winograd, FFT) may give values slightly off the integers.
             accumulator = torch.round(accumulator)
             if self.scaled:
                 accumulator = accumulator * self.scaling_factor().view(shape)
@@ -197,7 +197,7 @@ class _Convolution(_BinaryLayer):
         flat = x.dim() == 3
         if flat:
             x = x.unsqueeze(2)
-        if x.shape[1] == 1:  # a single channel lies both ways: said, since torch is quicker with the channels last
+        if x.shape[1] == 1:  # one channel fits both layouts; torch is faster if told that the channels are last
             x = x.clone(memory_format=torch.channels_last)
         top, left, bottom, right = self.padding
         padded = functional.pad(x, (left, right, top, bottom), value=fill) if any(self.padding) else x
@@ -210,9 +210,13 @@ class InputConv2d(_Convolution):
     """First layer: 8-bit pixels minus the zero point, convolved with +-1 weights (weight_bits=8: int8 ones).
 
     In: float [N, in_channels, H, W] of whole numbers 0..255 (or -128..127). Out: float [N, out_channels, H', W'].
-    A padded tap has the zero point's value and so does not count. kernel_size, stride, dilation: an int or (rows,
-    columns); padding: that or (top, left, bottom, right). scaled=False leaves out alpha: the result is integers, which
-    can be added. Raises ValueError where the channels do not divide into the groups.
+    A padded tap has the zero point's value, so it does not count.
+
+    kernel_size, stride, dilation: an int or (rows, columns).
+    padding: an int, (rows, columns) or (top, left, bottom, right).
+    scaled: False leaves out alpha: the outputs are integers, which can be added.
+
+    Raises ValueError if the channels cannot be split into the groups.
     """
 
     def __init__(
@@ -246,9 +250,13 @@ class InputConv2d(_Convolution):
 class BinaryConv2d(_Convolution):
     """Convolution of +-1 with +-1 weights.
 
-    In: float [N, in_channels, H, W] of +-1. Out: float [N, out_channels, H', W']. padding_value: what a padded tap
-    holds, -1 (the cheapest on a device: a bit 0), +1, or 0 (torch's own: the tap does not count). The rest as
-    InputConv2d. Raises ValueError for another padding value and where the channels do not divide into the groups.
+    In: float [N, in_channels, H, W] of +-1. Out: float [N, out_channels, H', W'].
+
+    padding_value: value of a padded tap: -1 (the cheapest on a device: a bit 0), +1, or 0 (as in torch: the tap does
+        not count).
+
+    The other arguments are those of InputConv2d. Raises ValueError for another padding value, and if the channels
+    cannot be split into the groups.
     """
 
     def __init__(
@@ -284,7 +292,9 @@ class BinaryConv2d(_Convolution):
 class InputConv1d(InputConv2d):
     """InputConv2d over sequences: float [N, in_channels, W] -> [N, out_channels, W'], kernel 1 x kernel_size.
 
-    As input of a device such a sequence is a map of height 1. padding: an int or (left, right).
+    On a device such a sequence is a map of height 1.
+
+    padding: an int or (left, right).
     """
 
     def __init__(
@@ -308,7 +318,10 @@ class InputConv1d(InputConv2d):
 
 
 class BinaryConv1d(BinaryConv2d):
-    """BinaryConv2d over sequences [N, channels, W]. padding: an int or (left, right)."""
+    """BinaryConv2d over sequences [N, channels, W].
+
+    padding: an int or (left, right).
+    """
 
     def __init__(
         self,
@@ -333,9 +346,11 @@ class BinaryConv1d(BinaryConv2d):
 class BinaryLinear(_BinaryLayer):
     """Fully connected layer of +-1 with +-1 weights. In: float [N, in_features]. Out: float [N, out_features].
 
-    Alpha is one number for the whole layer. As the last layer its logits then stand in the order of the integers: a tie
-    of two integer scores is a tie of the logits, and the integers need no scale per class on the device. weight_bits=8:
-    int8 weights. scaled=False leaves out alpha.
+    Alpha is one number for the whole layer. So the logits of a last layer have the order of the integers: a tie of two
+    integer scores is a tie of the logits, and the device needs no scale per class.
+
+    weight_bits: 1: +-1; 8: int8 weights.
+    scaled: False leaves out alpha.
     """
 
     def __init__(
@@ -361,8 +376,8 @@ class BinaryLinear(_BinaryLayer):
 class Residual(nn.Module):
     """Sum of a body and a shortcut over the same map, as integers: put BatchNorm and Sign after it.
 
-    body, shortcut: modules whose results have one shape and are whole numbers (layers with scaled=False; the +-1 of a
-    Sign). Without a shortcut the map itself is added.
+    body: a module whose results are whole numbers (a layer with scaled=False, or the +-1 of a Sign).
+    shortcut: such a module with results of the same shape; without it the map itself is added.
     """
 
     def __init__(self, body: nn.Module, shortcut: nn.Module | None = None) -> None:
@@ -374,7 +389,7 @@ class Residual(nn.Module):
 
 
 class Shift(nn.Module):
-    """A learnable number added to each channel of [N, C, ...]: before a Sign it moves its threshold, for free."""
+    """A learnable number added to each channel of [N, C, ...]. Before a Sign it moves the threshold, at no cost."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -385,7 +400,7 @@ class Shift(nn.Module):
 
 
 class Sign(nn.Module):
-    """+1 where x >= 0, else -1; the gradient as `binarise` has it for the estimator. Raises ValueError for another."""
+    """+1 where x >= 0, else -1, with an estimator's gradient as in `binarise`. Raises ValueError for an unknown one."""
 
     def __init__(self, estimator: str = "clip") -> None:
         super().__init__()

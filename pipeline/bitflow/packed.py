@@ -23,7 +23,10 @@ Double = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Logits:
-    """Float logits from integer scores: logit = scale * score + offset; float64 [classes] each."""
+    """Float logits from integer scores: logit = scale * score + offset.
+
+    scale, offset: float64 [classes].
+    """
 
     scale: Double = field(repr=False)
     offset: Double = field(repr=False)
@@ -48,15 +51,23 @@ def check_logits(logits: Logits | None, classes: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class PackedLayer:
-    """A layer as it lies in a `.bfn`.
+    """A layer as stored in a `.bfn`.
 
-    sources: indices of the layers whose maps it takes, INPUT for the pixels. source: shape of the map that it takes (of
-    a concatenation: all of it). gives: what its own map holds. reach: R, the largest absolute accumulator.
-    weight_bits: 1 (+-1), 8 (int8), 0: no weights. weights: uint32 [out channels, words of K weights]; weight i of a
-    filter is tap (ky * kw + kx) * (in / groups) + channel. shift: int32 [out channels], the BatchShift, or in the last
-    layer the scale of the scores; None where it gives integers, and of a concatenation. offset: int32 [out channels],
-    the offset of the scores; None elsewhere. pool_and, invert: uint32 [words of the out channels], bits of the channels
-    that are pooled by AND, that are inverted; None: of no channel.
+    sources: indices of the layers whose maps it reads; INPUT: the pixels.
+    source: shape of the map that it reads (for a concatenation: of all sources together).
+    conv: shape of the map of accumulators.
+    target: shape of its own map, after the pool.
+    output_type: what its own map holds.
+    bound: R, the largest absolute accumulator.
+    pad_value: value of a tap outside a map of bits, -1 or +1; 0: the tap does not count.
+    pool: the max-pool; None: no pool.
+    weight_bits: 1: +-1; 8: int8; 0: no weights.
+    weights: uint32 [out channels, words of K weights]; weight i is tap (ky * kw + kx) * (in / groups) + channel.
+    shift: int32 [out channels], the BatchShift, or in the last layer the scale of the scores; None for integers and
+        concatenations.
+    offset: int32 [out channels], the offset of the scores; None except in the last layer.
+    pool_and: uint32 [words of the out channels], 1 for channels pooled by AND; None: no channel.
+    invert: uint32 [words of the out channels], 1 for channels whose bit is inverted; None: no channel.
     """
 
     name: str
@@ -114,7 +125,7 @@ class PackedLayer:
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates: taps for each accumulator of the map before the pool; 0 where nothing is weighted."""
+        """Multiply-accumulates: all taps of all accumulators, before the pool; 0 for a layer without weights."""
         return self.taps * self.conv.size if self.weight_bits else 0
 
     @property
@@ -123,13 +134,13 @@ class PackedLayer:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of its arrays in the image."""
+        """Bytes of the layer's arrays in the image."""
         arrays = (self.weights, self.shift, self.offset, self.pool_and, self.invert)
         return sum(array.nbytes for array in arrays if array is not None)
 
     @property
     def map_words(self) -> int:
-        """32-bit words of the map that it gives: channel-packed bits, or an int32 a value; 0 for scores."""
+        """32-bit words of its map: channel-packed bits, or one int32 per value; 0 for scores."""
         match self.output_type:
             case MapType.BITS:
                 return self.target.words
@@ -143,7 +154,11 @@ class PackedLayer:
 
 @dataclass(frozen=True, slots=True)
 class PackedNetwork:
-    """A network as arrays of words: what a `.bfn` holds and a device runs."""
+    """A network as arrays of words: what a `.bfn` holds and a device runs.
+
+    labels: the names of the classes; may be empty.
+    logits: how scores become float logits; None: unknown.
+    """
 
     name: str
     input_spec: InputSpec
@@ -156,8 +171,8 @@ class PackedNetwork:
         for index, layer in enumerate(self.layers):
             last = index == len(self.layers) - 1
             earlier = all(INPUT <= source < index for source in layer.sources)
-            require(earlier, f"{layer.name}: takes the map of a layer that does not stand before it")
-            require(layer.has_scores == last, f"{layer.name}: the last layer, and only it, gives scores")
+            require(earlier, f"{layer.name}: takes the map of a layer that does not come before it")
+            require(layer.has_scores == last, f"{layer.name}: the last layer, and no other, must give scores")
         check_names(self.labels, self.classes)
         check_logits(self.logits, self.classes)
 
@@ -167,5 +182,5 @@ class PackedNetwork:
 
     @property
     def contract(self) -> InputSpec:
-        """`input_spec` by its former name, which programs of users have."""
+        """The former name of `input_spec`, kept for users' programs."""
         return self.input_spec

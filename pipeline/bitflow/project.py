@@ -1,4 +1,4 @@
-"""bitflow.toml -> frozen settings, and what a MODEL or a data source on the command line stands for."""
+"""bitflow.toml -> frozen settings, and what MODEL and data sources on the command line mean."""
 
 from __future__ import annotations
 
@@ -78,10 +78,16 @@ tolerance = 0.0        # the device may be less accurate than the float network 
 class Project:
     """The settings of a project folder.
 
-    size: (height, width[, channels]) that pictures of a folder are brought to. width: factor of all channels.
-    mlperf: the test of MLPerf Tiny that firmware names. flash_budget, ram_budget: bytes. accuracy_budget: a fraction,
-    at least. latency_budget_ms: of an image on the device, at most. Budgets of 0: none. tolerance: a fraction of the
-    images.
+    folder: the folder of the bitflow.toml.
+    data: the data source; its path already includes the project's folder.
+    size: (height, width[, channels]) to which pictures are resized; None: the source's default.
+    architecture: a name or a description of layers.
+    width: factor for the channels of all layers.
+    mlperf: the MLPerf Tiny test that the firmware reports; "": by the input's shape.
+    flash_budget, ram_budget: bytes, at most; 0: no budget.
+    accuracy_budget: fraction of right labels, at least; 0: no budget.
+    latency_budget_ms: time of an image on the device, at most; 0: no budget.
+    tolerance: fraction of the images by which the device may be less accurate than the float network.
     """
 
     folder: Path
@@ -105,7 +111,7 @@ class Project:
         require(self.mlperf in MLPERF, f"mlperf {self.mlperf!r} is not one of {', '.join(MLPERF[1:])}")
         require(self.flash_budget >= 0 and self.ram_budget >= 0, "a budget is negative")
         require(0 <= self.accuracy_budget <= 1, f"budget.accuracy {self.accuracy_budget} is outside 0..1")
-        require(0 <= self.latency_budget_ms < inf, f"budget.latency_ms {self.latency_budget_ms} is no time")
+        require(0 <= self.latency_budget_ms < inf, f"budget.latency_ms {self.latency_budget_ms} is not a time")
         require(bool(self.name) and "/" not in self.name, f"name {self.name!r} is empty or has a slash")
 
     @property
@@ -120,7 +126,7 @@ class Project:
 
 
 def find_project(start: Path | None = None) -> Project | None:
-    """The project of a folder (by default the current one) or of the nearest folder above it; None: there is none."""
+    """The project of a folder (by default the current one) or of the nearest folder above it; None without one."""
     folder = resources.project_folder(start)
     return None if folder is None else load_project(folder / FILE_NAME)
 
@@ -152,7 +158,7 @@ def project_text(name: str, data: str, size: str | None, architecture: str, boar
 
 
 def write_project(folder: Path, text: str, overwrite: bool) -> Path:
-    """Write a bitflow.toml that says `text`, checked first. Raises InputError where there is one already."""
+    """Check `text` and write it as a bitflow.toml. Raises InputError if the file exists, unless overwrite is set."""
     path = folder / FILE_NAME
     require(overwrite or not path.exists(), f"{path} exists already; --force overwrites it")
     _parse(folder, tomllib.loads(text))
@@ -162,7 +168,10 @@ def write_project(folder: Path, text: str, overwrite: bool) -> Path:
 
 
 def parse_size(text: str, any_channels: bool = False) -> tuple[int, ...]:
-    """ "32x32" or "32x32x1" -> (height, width[, channels]). any_channels: not only the 1 or 3 of a picture."""
+    """ "32x32" or "32x32x1" -> (height, width[, channels]).
+
+    any_channels: allow other numbers of channels than the 1 or 3 of a picture.
+    """
     parts = text.lower().split("x")
     good = len(parts) in (2, 3) and all(part.isdecimal() and 1 <= int(part) <= 4096 for part in parts)
     good = good and (any_channels or len(parts) < 3 or parts[2] in "13")
@@ -172,7 +181,7 @@ def parse_size(text: str, any_channels: bool = False) -> tuple[int, ...]:
 
 
 def resolve_data(spec: str | None, project: Project | None) -> tuple[str, tuple[int, ...] | None]:
-    """The data to use and the size of its pictures: what was asked for, else the project's, else digits."""
+    """The data source and the size of its pictures: `spec`, else the project's, else digits."""
     if spec is None:
         return (project.data, project.size) if project else ("digits", None)
     pictures = spec.partition(":")[0] in PICTURE_SOURCES
@@ -180,9 +189,9 @@ def resolve_data(spec: str | None, project: Project | None) -> tuple[str, tuple[
 
 
 def resolve_model(model: str | None, project: Project | None = None) -> Path:
-    """The file that MODEL stands for: a path, `builtin:NAME`, or (None) the project's model.bfn.
+    """The file that MODEL means: a path, `builtin:NAME`, or (None) the project's model.bfn.
 
-    Raises InputError where there is no such file; the message says how to get one.
+    Raises InputError if there is no such file; the message says how to get one.
     """
     if model is None:
         project = project or find_project()
@@ -251,7 +260,7 @@ def _check_keys(table: Mapping[str, Any], known: set[str], prefix: str) -> None:
 
 
 def _value(table: Mapping[str, Any], where: str, key: str, default: T) -> T:
-    """The value of a key, of the type of its default; an int will do for a float."""
+    """The value of a key, which has the type of the default; an int is accepted for a float."""
     value = table.get(key, default)
     want = type(default)
     if want is float and type(value) is int:
@@ -262,6 +271,6 @@ def _value(table: Mapping[str, Any], where: str, key: str, default: T) -> T:
 
 
 def _anchored(folder: Path, spec: str) -> str:
-    """A data source whose path is meant relative to the project's folder."""
+    """A data source whose path is relative to the project's folder."""
     source, mark, place = spec.partition(":")
     return f"{source}:{folder / Path(place).expanduser()}" if mark else spec

@@ -1,5 +1,5 @@
-"""Where files are: the C library, the firmware project, the board table and the built-in network, in a wheel or a
-checkout; the user's project and cache.
+"""Paths of the C library, the firmware project, the board table and the built-in network, in a wheel or a checkout, and
+of the user's project and cache.
 """
 
 from __future__ import annotations
@@ -73,5 +73,5 @@ def project_folder(start: Path | None = None) -> Path | None:
 
 
 def cache_folder() -> Path:
-    """The user's cache: compiled host engines and other things that can be made again."""
+    """The user's cache: compiled host engines and whatever else can be made again."""
     return Path(platformdirs.user_cache_dir("bitflow-net", appauthor=False))

@@ -1,4 +1,4 @@
-"""What becomes of an accumulator in a trained network, step after step: scale, offset, BatchNorm, max-pool, sign."""
+"""The steps that follow the accumulator in a trained network: scale, offset, BatchNorm, max-pool, sign."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Float = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Multiply by [channels]: the XNOR scaling factor, a scalar of an imported graph. float64 that hold float32."""
+    """Multiply by [channels]: the XNOR scaling factor, or an imported scalar. float64 with float32 values."""
 
     values: npt.NDArray[Any] = field(repr=False)
 
@@ -39,7 +39,7 @@ class Divide:
 
 @dataclass(frozen=True, slots=True)
 class Offset:
-    """Add [channels]: a bias, a learnable shift before the sign. float64 that hold float32."""
+    """Add [channels]: a bias, or a learnable shift before the sign. float64 with float32 values."""
 
     values: npt.NDArray[Any] = field(repr=False)
 
@@ -90,8 +90,8 @@ def _finite(value: object, name: str, dtype: npt.DTypeLike) -> None:
 class Rounding(Enum):
     """How the steps of a layer are computed.
 
-    FLOAT32: each step rounded to float32, as torch's CPU kernels with FMA do; equal to a run of torch.
-    EXACT: real numbers. For networks from elsewhere, whose own runtime rounds in ways that nobody fixed.
+    FLOAT32: each step is rounded to float32, as in torch's CPU kernels with FMA; equal to a run of torch.
+    EXACT: real numbers, for networks from other sources, whose own runtimes do not define how they round.
     """
 
     FLOAT32 = "float32"

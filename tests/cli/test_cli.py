@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from tests.cli.conftest import Refused
 from typer.testing import CliRunner
 
 from bitflow.cli.app import app
@@ -112,8 +113,8 @@ def test_help_and_version_must_be_complete(tmp_path: Path) -> None:
         (["report", "builtin:digits", "--compare", "float"], "no MODEL"),
     ],
 )
-def test_bad_use_must_end_in_one_line(tmp_path: Path, arguments: list[str], message: str) -> None:
-    assert message in refused(2, *arguments, cwd=tmp_path)
+def test_bad_use_must_end_in_one_line(here: Refused, arguments: list[str], message: str) -> None:
+    assert message in here(2, *arguments)
 
 
 def test_a_reader_that_goes_away_must_cause_no_noise(tmp_path: Path) -> None:
@@ -147,9 +148,9 @@ def test_debug_must_show_the_traceback(tmp_path: Path) -> None:
         ("name = ", "bitflow.toml"),
     ],
 )
-def test_bad_settings_must_be_named(tmp_path: Path, text: str, message: str) -> None:
-    (tmp_path / "bitflow.toml").write_text(text)
-    assert message in refused(2, "inspect", cwd=tmp_path)
+def test_bad_settings_must_be_named(here: Refused, text: str, message: str) -> None:
+    Path("bitflow.toml").write_text(text)
+    assert message in here(2, "inspect")
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ def test_real_boards_have_all_that_flashing_needs(name: str) -> None:
 def test_unknown_board_names_near_ones() -> None:
     with pytest.raises(InputError, match="did you mean qemu-m7"):
         board("qemu-m77")
-    with pytest.raises(InputError, match="there are host"):
+    with pytest.raises(InputError, match="known are host"):
         board("zzzz")
 
 
@@ -101,7 +101,7 @@ def test_own_boards_come_from_a_file_beside_the_project(tmp_path: Path, monkeypa
         (("ram = 65536", "ram = -1"), "my-board.ram is negative"),
         (("clock_hz", "clock"), "unknown key my-board.clock; did you mean clock_hz"),
         (('title = "My own"\n', ""), "my-board.title is missing"),
-        (("[my-board]", "[qemu-m4]"), "there is a board qemu-m4 already"),
+        (("[my-board]", "[qemu-m4]"), "a board qemu-m4 already exists"),
         (('status = "built"', 'status = "new"'), "my-board.status is 'new', not one of"),
         (('["stm32f4", "stm32_usart"]', '"stm32f4"'), "my-board.bare.port is 'stm32f4', not a list"),
         (("[my-board]", "[my-board"), "boards.toml: "),

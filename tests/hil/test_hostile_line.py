@@ -138,7 +138,7 @@ def test_device_that_stays_away_is_given_up(built: Built, images: np.ndarray) ->
     ports: list[str] = []
     with (
         Emulator(QEMU_M4, built.elf) as emulator,
-        HostileLine(lambda: ports[-1], 0, seed=3) as line,
+        HostileLine(lambda: ports[-1] if ports else emulator.port, 0, seed=3) as line,
         ResumingDevice(lambda: Device(SerialTransport(line.url), patience_s=5), patience_s=5) as device,
     ):
         runs = device.run(images)

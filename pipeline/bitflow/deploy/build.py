@@ -16,6 +16,7 @@ from pathlib import Path
 from bitflow import files, resources
 from bitflow._version import __version__
 from bitflow.boards import Board, boards
+from bitflow.cores import Toolchain, core_of
 from bitflow.deploy import environments, platformio
 from bitflow.emit import codegen
 from bitflow.errors import CheckFailed, InputError
@@ -68,8 +69,8 @@ def build(
 ) -> Built:
     """Generate and compile; what was built from the same network, sources and compiler, here or elsewhere, is found.
 
-    Budgets are bytes, 0: what the board has. wish: what kernels are chosen for. method:
-    of upload. mlperf: the test of MLPerf Tiny that it names. Raises InputError for a board without
+    Budgets are bytes, 0: what the board has. objective: of the kernels. method: of upload. mlperf: the test of MLPerf
+    Tiny that it names. Raises InputError for a board without
     firmware, CheckFailed where a budget or a memory is too small, MissingError where a tool is missing.
     """
     if not board.buildable:
@@ -107,7 +108,7 @@ def _check(memory: str, needed: int, limit: int | None, board: Board) -> None:
 def _key(network: PackedNetwork, plan: Plan, board: Board, texts: Mapping[str, str]) -> str:
     """What a firmware depends on: network, plan, sources, generator, compiler, board."""
     return files.digest(
-        *(__version__, board.name, files.program(platformio.COMPILER)),
+        *(__version__, board.name, files.program(_toolchain(board).compiler)),
         *(word for name_and_text in sorted(texts.items()) for word in name_and_text),
         *(Image.of(network).data, plan_image.encode(network, plan)),
         files.tree_digest(resources.firmware(), resources.templates().parent),
@@ -117,7 +118,7 @@ def _key(network: PackedNetwork, plan: Plan, board: Board, texts: Mapping[str, s
 def _content(project: Path, board: Board) -> str:
     """Of a generated project and what compiles it."""
     return files.digest(
-        *(board.name, files.program(platformio.COMPILER)),
+        *(board.name, files.program(_toolchain(board).compiler)),
         *(word for path in sorted(project.glob("*.ini")) for word in (path.name, path.read_bytes())),
         files.tree_digest(*(project / name for name in _COPIED)),
     )
@@ -158,11 +159,11 @@ def _compile(project: Path, board: Board, out: Path) -> None:
     """Compile a project; program, map and sizes go into the folder `out`."""
     log = project / "build.log"
     if board.bare is None:  # PlatformIO fetches a framework for it: uploads find its objects in the project
-        platformio.run(project, board.name, log, bare=False)
-        _collect(platformio.firmware(project, board.name), out)
+        platformio.run(project, board.name, log, None)
+        _collect(platformio.firmware(project, board.name), board, out)
         return
     # The library is the same for all networks: it is compiled once a board, in a folder that all projects share.
-    key = files.digest(board.name, files.program(platformio.COMPILER), files.tree_digest(resources.firmware()))
+    key = files.digest(board.name, files.program(_toolchain(board).compiler), files.tree_digest(resources.firmware()))
     shared, _ = files.built("workshop", key, lambda folder: None)
     with files.locked(shared / ".lock"):
         for name in _COPIED:
@@ -172,31 +173,37 @@ def _compile(project: Path, board: Board, out: Path) -> None:
             shutil.copy(path, shared)
         elf = platformio.firmware(shared, board.name)
         elf.unlink(missing_ok=True)  # linker scripts count, too, and PlatformIO does not look at them
-        platformio.run(shared, board.name, log)
-        _collect(elf, out)
+        platformio.run(shared, board.name, log, _toolchain(board))
+        _collect(elf, board, out)
 
 
-def _collect(elf: Path, out: Path) -> None:
+def _collect(elf: Path, board: Board, out: Path) -> None:
     for path in (elf, elf.with_name(_MAP)):
         if path.exists():
             shutil.copy(path, out)
-    (out / _SIZES).write_text(json.dumps(asdict(_measure(elf))))
+    (out / _SIZES).write_text(json.dumps(asdict(_measure(elf, _toolchain(board)))))
 
 
-def _measure(elf: Path) -> _Sizes:
-    tool = platformio.compiler().removesuffix("gcc")
+def _measure(elf: Path, toolchain: Toolchain) -> _Sizes:
+    size, nm = (platformio.program_of(toolchain, name) for name in ("size", "nm"))
     sections = {
         words[0]: int(words[1])
-        for line in _output(f"{tool}size", "-A", "-d", str(elf)).splitlines()
+        for line in _output(size, "-A", "-d", str(elf)).splitlines()
         if len(words := line.split()) == 3 and words[1].isdigit()
     }
     symbols = {
-        words[2]: int(words[0], 16)
-        for line in _output(f"{tool}nm", str(elf)).splitlines()
-        if len(words := line.split()) == 3
+        words[2]: int(words[0], 16) for line in _output(nm, str(elf)).splitlines() if len(words := line.split()) == 3
     }
     flash, static = (sum(sections.get(name, 0) for name in names) for names in (_IN_FLASH, _IN_RAM))
     return _Sizes(flash, static, symbols.get("_stack_size", 0))
+
+
+def _toolchain(board: Board) -> Toolchain:
+    """The compiler of a board's core."""
+    found = core_of(board.cpu).toolchain
+    if found is None:
+        raise InputError(f"no compiler is known for board {board.name} with cpu {board.cpu}")
+    return found
 
 
 def _output(*words: str) -> str:

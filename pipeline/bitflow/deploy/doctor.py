@@ -8,7 +8,7 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 
-from bitflow.deploy import platformio
+from bitflow.cores import ARM
 
 __all__ = ["Tool", "examine"]
 
@@ -24,7 +24,7 @@ _PACKAGES = (
     ("ar", "hil", "build bitflow.mpy"),
 )
 _PROGRAMS = (
-    (platformio.COMPILER, "build firmware", platformio.COMPILER_HINT),
+    (ARM.compiler, "build firmware", ARM.hint),
     ("qemu-system-arm", "run emulated boards", "sudo apt-get install qemu-system-arm"),
     ("openocd", "flash STM32 boards by ST-LINK", "sudo apt-get install openocd"),
     ("dfu-util", "flash boards by DFU", "sudo apt-get install dfu-util"),
@@ -58,7 +58,7 @@ def examine() -> tuple[Tool, ...]:
 
 def versions() -> dict[str, str | None]:
     """Of the programs that a run on a board depends on: their names for a report, and the versions found."""
-    return {"gcc": _program(platformio.COMPILER), "qemu": _program("qemu-system-arm")}
+    return {"gcc": _program(ARM.compiler), "qemu": _program("qemu-system-arm")}
 
 
 def _package(name: str) -> str | None:

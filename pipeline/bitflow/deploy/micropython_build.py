@@ -15,9 +15,9 @@ from pathlib import Path
 
 from bitflow import files, resources
 from bitflow.boards import Board, boards
+from bitflow.cores import ARM
 from bitflow.deploy import micropython_source as sources
 from bitflow.deploy.micropython_source import Source
-from bitflow.deploy.platformio import COMPILER, COMPILER_HINT
 from bitflow.emit import codegen
 from bitflow.errors import BitflowError, InputError, MissingError
 from bitflow.image.bfn import Image
@@ -28,7 +28,7 @@ __all__ = ["ABI", "ARCHITECTURES", "Module", "available", "emulated", "emulated_
 ABI = "6.3"
 """Of native modules; MicroPython 1.23 to 1.28 have it."""
 
-_ARM = (COMPILER, COMPILER_HINT)
+_ARM = (ARM.compiler, ARM.hint)
 _COMPILERS = {
     "x64": ("gcc", "sudo apt-get install gcc libc6-dev, on an x86-64 computer"),
     "armv6m": _ARM,
@@ -121,7 +121,7 @@ def emulated(board: Board, network: PackedNetwork | None = None) -> Path:
         sources.make_port(source, "qemu", folder / "build", settings)
 
     content = b"" if network is None else Image.of(network).data
-    return _cached(source, f"firmware-{machine}", [COMPILER], content, trees, build) / "build" / "firmware.elf"
+    return _cached(source, f"firmware-{machine}", [ARM.compiler], content, trees, build) / "build" / "firmware.elf"
 
 
 def unix(network: PackedNetwork | None = None) -> Path:

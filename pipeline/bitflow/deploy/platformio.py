@@ -12,12 +12,11 @@ import sys
 from pathlib import Path
 
 from bitflow import resources
+from bitflow.cores import Toolchain
 from bitflow.errors import BitflowError, CheckFailed, MissingError
 
-__all__ = ["COMPILER", "COMPILER_HINT", "command", "compiler", "core_folder", "firmware", "run", "variables"]
+__all__ = ["command", "core_folder", "firmware", "program_of", "run", "variables"]
 
-COMPILER = "arm-none-eabi-gcc"
-COMPILER_HINT = "sudo apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi"
 
 _QUIET = {
     "PLATFORMIO_SETTING_ENABLE_TELEMETRY": "no",
@@ -34,10 +33,11 @@ def core_folder() -> Path:
     return resources.cache_folder() / "platformio"
 
 
-def compiler() -> str:
-    """The Arm compiler: on PATH, or the one that PlatformIO fetched."""
-    fetched = core_folder() / "packages" / "toolchain-gccarmnoneeabi" / "bin" / COMPILER
-    return str(fetched) if shutil.which(COMPILER) is None and fetched.exists() else COMPILER
+def program_of(toolchain: Toolchain, name: str) -> str:
+    """A program of a toolchain, as "size": on PATH, or in the package that PlatformIO fetched."""
+    program = f"{toolchain.prefix}{name}"
+    found = sorted((core_folder() / "packages").glob(f"*/bin/{program}")) if shutil.which(program) is None else []
+    return str(found[0]) if found else program
 
 
 def command(folder: Path, environment: str) -> list[str]:
@@ -58,8 +58,8 @@ def variables(folder: Path) -> dict[str, str]:
     return {**os.environ, **_QUIET, **own}
 
 
-def run(folder: Path, environment: str, log: Path, bare: bool = True) -> None:
-    """Build. log: where the output goes. bare: by the compiler on PATH; else PlatformIO brings its own.
+def run(folder: Path, environment: str, log: Path, toolchain: Toolchain | None) -> None:
+    """Build. log: where the output goes. toolchain: on PATH; None: PlatformIO brings its own.
 
     What was built of other sources in the folder is used again where it is equal. Raises MissingError without
     PlatformIO, compiler or registry, CheckFailed where the program does not fit the memories, BitflowError with the
@@ -67,12 +67,12 @@ def run(folder: Path, environment: str, log: Path, bare: bool = True) -> None:
     """
     if importlib.util.find_spec("platformio") is None:
         raise MissingError("platformio is not installed: pip install 'bitflow-net[firmware]'")
-    if bare and shutil.which(COMPILER) is None:
-        raise MissingError(f"{COMPILER} is missing: {COMPILER_HINT}")
+    if toolchain is not None and shutil.which(toolchain.compiler) is None:
+        raise MissingError(f"{toolchain.compiler} is missing: {toolchain.hint}")
     _provide_scons(core_folder())
     with log.open("w") as output:
         done = subprocess.run(
-            [*command(folder, environment), *(["--disable-auto-clean"] if bare else [])],
+            [*command(folder, environment), *(["--disable-auto-clean"] if toolchain else [])],
             env=variables(folder),
             stdin=subprocess.DEVNULL,
             stdout=output,

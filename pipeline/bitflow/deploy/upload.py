@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bitflow.boards import Bare, Board, Method
+from bitflow.cores import core_of
 from bitflow.deploy import platformio
 from bitflow.errors import InputError, MissingError
 
 __all__ = ["Target", "commands", "method_for", "require_tool"]
 
-_OBJCOPY = platformio.COMPILER.removesuffix("gcc") + "objcopy"
 _TOOL: dict[Method, str] = {"stlink": "openocd", "dfu": "dfu-util", "pyocd": "pyocd", "serial": "stm32loader"}
 _HINT = {
     "openocd": "sudo apt-get install openocd",
@@ -72,7 +72,7 @@ def commands(target: Target, method: Method) -> list[list[str]]:
 
 def _bare(target: Target, method: Method, bare: Bare) -> list[list[str]]:
     binary = str(target.elf.with_suffix(".bin"))
-    to_binary = [_OBJCOPY, "-O", "binary", str(target.elf), binary]
+    to_binary = [f"{_prefix(target.board)}objcopy", "-O", "binary", str(target.elf), binary]
     match method:
         case "stlink":
             return [_openocd(target)]
@@ -87,6 +87,12 @@ def _bare(target: Target, method: Method, bare: Bare) -> list[list[str]]:
             return [to_binary, ["stm32loader", *port, "-e", "-w", "-v", "-g", f"{bare.flash_at:#010x}", binary]]
         case "uf2":
             raise InputError(f"{target.board.name} has no drive that takes UF2 files")
+
+
+def _prefix(board: Board) -> str:
+    """Of the names of the compiler's programs."""
+    toolchain = core_of(board.cpu).toolchain
+    return "" if toolchain is None else toolchain.prefix
 
 
 def _openocd(target: Target) -> list[str]:

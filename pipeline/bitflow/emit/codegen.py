@@ -37,11 +37,12 @@ def generate(
 ) -> tuple[Path, ...]:
     """Write the sources of a network into the folder `out` and return the files of the network itself.
 
-    target: "c" gives PREFIX.c, PREFIX.h and the C library in bitflow/; "platformio" a project that builds by
-    `pio run`, without BitFlow; "micropython" a folder for USER_C_MODULES with BITFLOW_NETWORK=OUT/network/PREFIX.
-    prefix: begins every generated name, by default the network's name. plan: which kernels run it, and what they need;
-    None: the C library chooses, and the network's bytes are those of its image. environments: the files of a PlatformIO
-    project that follow from the board table.
+    target: "c": PREFIX.c, PREFIX.h and the C library in bitflow/; "platformio": a project that builds with `pio run`,
+        without BitFlow; "micropython": a folder for USER_C_MODULES with BITFLOW_NETWORK=OUT/network/PREFIX.
+    prefix: prefix of every generated name; by default the network's name.
+    plan: which kernels run the network, and what they need; None: the C library chooses, and the network's bytes are
+        those of its image.
+    environments: the files of a PlatformIO project that follow from the board table.
     """
     if target not in TARGETS:
         raise InputError(f"unknown target {target!r}: one of {', '.join(TARGETS)}")
@@ -69,8 +70,9 @@ def generate_platformio(
     """Write the firmware project around a network; returns the network's own files in it.
 
     environments: path -> text of the files that follow from the board table (deploy.environments).
-    self_test: an image [H, W, C] and the scores [classes] it must give; by default noise from a fixed seed with the
-    scores of the NumPy reference. mlperf: the test of MLPerf Tiny that the firmware names, "": by the input's shape.
+    self_test: an image [H, W, C] and its scores [classes]; by default noise from a fixed seed, with the scores of the
+        NumPy reference.
+    mlperf: the MLPerf Tiny test that the firmware reports; "": by the input's shape.
     """
     files = _copied(resources.firmware(), "") | dict(environments)
     own = {f"src/{name}": text for name, text in render_model(network, prefix, plan).items()}
@@ -94,7 +96,7 @@ def render_model(network: PackedNetwork, prefix: str | None = None, plan: Plan |
 
 
 def render(name: str, **values: Any) -> str:
-    """The text that a template gives."""
+    """The text of a template with these values."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(resources.templates()),
         undefined=jinja2.StrictUndefined,
@@ -107,7 +109,7 @@ def render(name: str, **values: Any) -> str:
 
 
 def _copied(root: Path, below: str) -> dict[str, str]:
-    """Sources of a folder, by their path in the generated one."""
+    """Sources of a folder, by their path in the generated folder."""
     found = {}
     for path in sorted(root.rglob("*")):
         relative = path.relative_to(root)
@@ -118,7 +120,7 @@ def _copied(root: Path, below: str) -> dict[str, str]:
 
 
 def _write(out: Path, files: dict[str, str]) -> None:
-    """Write what is not there yet; a file that already has the text keeps its time, so that builds stay incremental."""
+    """Write the files; one that already has its text is left alone, so that builds stay incremental."""
     try:
         for name, text in files.items():
             path = out / name

@@ -1,4 +1,4 @@
-"""What the templates print of a plan: which kernel runs each layer, and the arrays that the kernels need."""
+"""A plan for the templates: which kernel runs each layer, and the arrays that the kernels need."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ __all__ = ["ChoiceView", "PlanView", "plan_view"]
 
 @dataclass(frozen=True, slots=True)
 class ChoiceView:
-    """A layer's kernel. data, size: C expressions."""
+    """A layer's kernel.
+
+    data, size: C expressions.
+    """
 
     comment: str
     kernel: str
@@ -30,8 +33,8 @@ class ChoiceView:
 class PlanView:
     """A plan as the templates print it.
 
-    core, objective: what it was made for.
-    bytes: of the whole plan.
+    core, objective: what the plan was made for.
+    bytes: size of the whole plan.
     crc32: its last word, as C.
     """
 
@@ -44,7 +47,7 @@ class PlanView:
 
 
 def _view(name: str, array: DataArray) -> ArrayView:
-    """Records as one row of initialisers each; numbers one after the other."""
+    """Each record as one row of initialisers; plain numbers one after the other."""
     values = array.values
     kind = f"uint{8 * values.itemsize}_t"
     if values.ndim == 2:

@@ -1,4 +1,4 @@
-"""A ROMFS image for MicroPython in which every file's data starts on 4 bytes, so that a network is used in place.
+"""A ROMFS image for MicroPython in which every file's data starts on a multiple of 4 bytes, for use in place.
 
 The format is MicroPython's (1.25, extmod/vfs_rom.c): records of kind, length and payload, numbers as big-endian groups
 of 7 bits. mpremote's own builder does not align; here the length before each file's data is written with leading 0x80
@@ -15,21 +15,21 @@ __all__ = ["ALIGNMENT", "romfs"]
 
 ALIGNMENT = 4
 
-_MAGIC = b"\xd2\xcd\x31"  # the kind of the whole: RM1
+_MAGIC = b"\xd2\xcd\x31"  # the kind of the whole image: RM1
 _PADDING, _DATA, _FILE = 1, 2, 5
-_WIDTH = 4  # bytes of a length: a fixed size, so that offsets do not depend on what follows
+_WIDTH = 4  # bytes of a length: fixed, so that offsets do not depend on what follows
 _LIMIT = 1 << 7 * _WIDTH
 
 
 def romfs(files: Mapping[str, bytes]) -> bytes:
-    """The image of files by name, without folders. Raises InputError for a name with a slash or more than 256 MB."""
+    """An image with these files by name, without folders. Raises InputError for a slash in a name and above 256 MB."""
     payload = b""
     start = len(_MAGIC) + 5  # of the payload in the image: a multiple of 4
     for name, data in files.items():
         require(bool(name) and "/" not in name, f"a file in ROMFS needs a plain name, got {name!r}")
         payload += _file(name.encode(), data, start + len(payload))
     if len(payload) % 2:
-        payload += bytes((_PADDING, 1, 0))  # the whole has an even size
+        payload += bytes((_PADDING, 1, 0))  # the image's size must be even
     return _MAGIC + _number(len(payload), 5) + payload
 
 

@@ -13,7 +13,7 @@ from bitflow.errors import InputError
 
 __all__ = ["ArrayView", "comment", "escape", "identifier", "number", "rows"]
 
-# Words that C and C++ keep for themselves, and the library's own name.
+# Reserved words of C and C++, and the library's own name.
 _KEYWORDS = frozenset(
     """auto bitflow bool break case char class const continue default delete do double else enum extern false float for
     goto if inline int long namespace new operator private protected public register restrict return short signed sizeof
@@ -23,7 +23,11 @@ _KEYWORDS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class ArrayView:
-    """A named array. rows: initialisers, one string a line; nested: each row is an array of its own."""
+    """A named array.
+
+    rows: initialisers, one string per line.
+    nested: each row is an array.
+    """
 
     name: str
     type: str
@@ -33,7 +37,7 @@ class ArrayView:
 
 
 def identifier(name: str) -> str:
-    """A C identifier in lower case that reads like the name; a prefix where it would be none. InputError if empty."""
+    """A lower-case C identifier like the name, with a prefix if needed. Raises InputError if nothing of it remains."""
     words = re.sub(r"[^0-9a-z]+", "_", name.lower()).strip("_")
     if not words:
         raise InputError(f"no C name can be made of {name!r}: give one with letters or digits")
@@ -41,19 +45,19 @@ def identifier(name: str) -> str:
 
 
 def escape(text: str) -> str:
-    """A C string literal's inside, NUL included: everything but plain characters as three octal digits."""
+    """Text for inside a C string literal; may contain NUL. All but plain characters become three octal digits."""
     plain = re.compile(rb"[0-9A-Za-z _.,:;+*/()<>=-]")
     return "".join(chr(byte) if plain.match(bytes([byte])) else f"\\{byte:03o}" for byte in text.encode() + b"\0")
 
 
 def comment(text: str) -> str:
-    """Text that is safe inside a C comment on one line."""
+    """Text made safe for a C comment on one line."""
     printable = "".join(c if c.isprintable() else "?" for c in text)
     return printable.replace("*/", "* /").replace("/*", "/ *")
 
 
 def rows(values: npt.NDArray[Any], per_row: int = 8) -> tuple[str, ...]:
-    """Numbers of a one-dimensional array as initialisers, `per_row` a line."""
+    """Numbers of a one-dimensional array as initialisers, `per_row` to a line."""
     lines = (values[i : i + per_row] for i in range(0, len(values), per_row))
     return tuple(", ".join(number(v) for v in line) + "," for line in lines)
 

@@ -1,4 +1,4 @@
-"""What the templates print: every number and name of the generated C, ready, so that templates hold no logic."""
+"""All numbers and names that the templates print, so that templates need no logic."""
 
 from __future__ import annotations
 
@@ -46,9 +46,11 @@ class LayerView:
 
 @dataclass(frozen=True, slots=True)
 class ModelView:
-    """All of a model's numbers. prefix and macro begin every generated name. plan: None: the library chooses kernels.
+    """All numbers of a model.
 
-    whole: whether the struct has all of the image; not, where kernels need no weights beside their own data.
+    prefix, macro: prefixes of all generated names.
+    plan: None: the library chooses the kernels.
+    whole: whether the struct has the whole image; not if kernels use their own data in place of the weights.
     """
 
     version: str
@@ -140,9 +142,10 @@ def _layer(network: PackedNetwork, placed: Placed, index: int, left_out: tuple[s
 
 
 def model_view(network: PackedNetwork, prefix: str | None = None, plan: Plan | None = None) -> ModelView:
-    """Everything that the templates need. prefix: of the generated names, by default the network's name.
+    """Everything that the templates need.
 
-    plan: what runs each layer; None: the C library's own choice, and the struct's bytes are those of the image.
+    prefix: prefix of the generated names; by default the network's name.
+    plan: which kernel runs each layer; None: the C library chooses, and the struct's bytes are those of the image.
     """
     prefix = identifier(prefix or network.name)
     placed = Image.of(network).placed

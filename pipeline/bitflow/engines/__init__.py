@@ -1,1 +1,1 @@
-"""What runs a network: the NumPy reference, the C library on this computer, and their comparison."""
+"""The engines that run a network: the NumPy reference and the C library on this computer; and their comparison."""

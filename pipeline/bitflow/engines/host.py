@@ -1,4 +1,4 @@
-"""The C library on the host, through ctypes: the sources that a device runs, compiled once into the user's cache."""
+"""The C library on the host, through ctypes: the device's sources, compiled once into the user's cache."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _FLAGS = ("-std=c99", "-O3", "-fPIC", "-shared")
 _NATIVE = "-march=native"
 _NAME = "bitflow.so"
 _CHUNK = 256  # images that one thread takes at a time, at most
-_CHUNK_MACS = 20_000_000  # and as few as this work allows: some milliseconds
+_CHUNK_MACS = 20_000_000  # work that one thread takes at a time: some milliseconds
 
 
 def _compiler() -> str:
@@ -83,13 +83,13 @@ def _pointer(array: npt.NDArray[Any]) -> ctypes.c_void_p:
 class HostEngine:
     """Runs a packed network with the C library; threads share the work, since C runs outside Python's lock.
 
-    plan: which kernels run it, on lanes of one word; None: the C library chooses.
+    plan: which kernels run the network, on lanes of one word; None: the C library chooses.
     """
 
     def __init__(self, network: PackedNetwork, plan: Plan | None = None) -> None:
         self.network = network
         data = Image.of(network).data + (plan_image.encode(network, plan) if plan else b"")
-        # A copy, since NumPy allocates on 16 bytes and a bytes object need not start on 4.
+        # A copy: NumPy aligns to 16 bytes, while a bytes object may not even be aligned to 4.
         self._image = np.frombuffer(data, dtype=np.uint32).copy()
         self._library = library()
         self._model = np.zeros(self._library.bitflow_host_model_size(), dtype=np.uint8)
@@ -124,7 +124,7 @@ class HostEngine:
         return np.ascontiguousarray(self.network.input_spec.check(images))
 
     def scores(self, images: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
-        """Scores of images [N, H, W, C] of the contract's type: int32 [N, classes]."""
+        """Scores of images [N, H, W, C] of the input's type: int32 [N, classes]."""
         images = self._inputs(images)
         result = np.empty((len(images), self.network.classes), dtype=np.int32)
         self._call("bitflow_host_scores", images, result)

@@ -1,7 +1,7 @@
-"""The slow, obvious reference: each value of the pipeline run in NumPy, as its definition reads.
+"""The slow, obvious reference: each value of the pipeline runs in NumPy, exactly as defined.
 
-Every faster way to run a network (C, the kernels, a device) is held to these. All take images [N, H, W, C] as the input
-contract says and give a Trace.
+Every faster way to run a network (C, the kernels, a device) must give the same results. All functions take images
+[N, H, W, C] as the input spec says and return a Trace.
 """
 
 from __future__ import annotations
@@ -50,10 +50,11 @@ _BATCH = 64  # images at a time: windows of a map take kernel-area times its mem
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What a run gave: the map of each hidden layer, and the scores.
+    """The results of a run.
 
-    hidden: for each layer but the last its map after the pool: uint32 [N, H, W, words], channel-packed bits, or int32
-    [N, H, W, C] of a layer that gives integers. scores: int32 [N, classes], or float logits where a float network ran.
+    hidden: the map of each layer but the last, after the pool: channel-packed bits, uint32 [N, H, W, words], or
+        integers, int32 [N, H, W, C].
+    scores: int32 [N, classes]; for a float network, the logits.
     """
 
     hidden: tuple[npt.NDArray[np.uint32] | npt.NDArray[np.int32], ...]
@@ -66,7 +67,7 @@ class Trace:
 
 
 def run_network(network: Network, images: Array) -> Trace:
-    """The float network in the arithmetic that its layers name (`arithmetic`); scores are the logits."""
+    """The float network, with the rounding that each layer names (`arithmetic`); the scores are the logits."""
     return _run(network.input_spec, network.layers, float_layer, images)
 
 
@@ -83,7 +84,7 @@ def run_packed(network: PackedNetwork, images: Array) -> Trace:
 def _run(
     input_spec: InputSpec, layers: tuple[L, ...], step: Callable[[L, tuple[Array, ...]], Array], images: Array
 ) -> Trace:
-    """Maps of bits are int8 of +-1 on the way, maps of integers int32."""
+    """Run layer after layer. Inside, maps of bits are int8 of +-1 and maps of integers int32."""
     images = input_spec.check(images)
     batches: list[list[Array]] = []
     for start in range(0, max(len(images), 1), _BATCH):
@@ -97,7 +98,7 @@ def _run(
 
 
 def windows(values: Array, window: Window, fill: Any) -> Array:
-    """What lies under a window: [N, H, W, C] -> [N, out H, out W, kh, kw, C]; `fill` outside the map."""
+    """The values under each window: [N, H, W, C] -> [N, out H, out W, kh, kw, C]; `fill` outside the map."""
     top, left, bottom, right = window.padding
     out_h, out_w = window.over(*values.shape[1:3])
     padded = np.pad(values, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=fill)
@@ -108,7 +109,7 @@ def windows(values: Array, window: Window, fill: Any) -> Array:
 
 
 def accumulate(layer: Accumulation, maps: tuple[Array, ...]) -> npt.NDArray[np.int64]:
-    """Integer accumulators [N, H, W, out] of maps of pixels (zero point taken off), of +-1 or of integers."""
+    """Integer accumulators [N, H, W, out] of maps of pixels (zero point subtracted), +-1 or integers."""
     match layer:
         case Sum():
             return np.asarray(sum(values.astype(np.int64) for values in maps))
@@ -137,11 +138,11 @@ def _largest(values: Array, pool: Pool | None) -> Array:
 
 
 def float_layer(layer: Layer, maps: tuple[Array, ...]) -> Array:
-    """What a layer gives of the maps that it takes: int8 of +-1, int32, or logits [N, classes]."""
+    """The layer's map for its source maps: int8 of +-1, int32, or logits [N, classes]."""
     accumulators = accumulate(layer.accumulation, maps)
     values: Array = accumulators
     if layer.rounding is Rounding.EXACT and layer.sign is not None:
-        # The sign of a real number: what stands before it is monotone, so a max-pool commutes with it.
+        # The sign of a real number. All steps before it are monotone, so a max-pool commutes with it.
         return _exact_layer(layer, accumulators)
     if layer.sign is None and not layer.affine:
         return _largest(accumulators.astype(np.int32), layer.pool)
@@ -248,7 +249,7 @@ def _first_sums(layer: PackedLayer, values: Array) -> npt.NDArray[np.int64]:
 
 
 def _wide_sums(layer: PackedLayer, values: Array) -> npt.NDArray[np.int64]:
-    """Products of whole numbers with weights of one bit or eight."""
+    """Sums of whole numbers times weights of one or eight bits."""
     taps = _taps_of(layer, values, layer.pad_value).astype(np.int64)
     filters = weights(layer).reshape(layer.groups, -1, layer.taps).astype(np.int64)
     return np.asarray(np.einsum("nhwgk,gok->nhwgo", taps, filters).reshape(*taps.shape[:3], -1))

@@ -1,4 +1,4 @@
-"""Images that a network is tested on where there are no others, and the self-test that every firmware carries."""
+"""Random images for tests without data, and the self-test that every firmware carries."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ __all__ = ["random_images", "self_test"]
 
 
 def random_images(input_spec: InputSpec, count: int, seed: int) -> npt.NDArray[Any]:
-    """Images [count, H, W, C] of the input's type: noise, then flat ones at both ends and at the zero point.
+    """Images [count, H, W, C] of the input's type: noise, then flat images at both ends and at the zero point.
 
-    Every second noise has a level and a contrast of its own: over uniform noise, one class would win nearly always.
+    Every second noise image has its own level and contrast: with uniform noise one class would nearly always win.
     """
     rng = np.random.default_rng(seed)
     low, high = input_spec.pixel_range

@@ -1,4 +1,4 @@
-"""The ladder: every engine that is there runs the same images, each is compared with the one before, bit for bit.
+"""The ladder: all engines run the same images, and each is compared with the one before, bit for bit.
 
     torch -> float (NumPy) -> integer -> packed -> C on the host -> C on a device
 
@@ -28,7 +28,11 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """An engine. run: images [N, H, W, C] -> Trace. integer: its scores are integers that must be equal."""
+    """An engine.
+
+    run: images [N, H, W, C] -> Trace.
+    integer: the scores are integers, which must be equal.
+    """
 
     name: str
     run: Callable[[Array], Trace]
@@ -37,7 +41,11 @@ class Rung:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """The first place where two engines differ. channel is the class where scores or labels differ; position (y, x)."""
+    """The first difference between two engines.
+
+    channel: the class, if scores or labels differ.
+    position: (y, x); None for scores and labels.
+    """
 
     layer: str
     image: int
@@ -64,7 +72,10 @@ class Step:
 
 
 def ladder(packed: PackedNetwork, network: Network | None = None, host: bool = True) -> list[Rung]:
-    """The rungs that need no torch and no device, in order. network: the float one, where it is known."""
+    """The rungs that need neither torch nor a device, in order.
+
+    network: the float network, if known.
+    """
     rungs = []
     if network is not None:
         rungs.append(Rung("float", lambda images: run_network(network, images), integer=False))
@@ -89,7 +100,7 @@ def climb(rungs: Sequence[Rung], packed: PackedNetwork, images: Array) -> list[S
 
 
 def first_difference(packed: PackedNetwork, expected: Trace, got: Trace, scores: bool) -> Difference | None:
-    """The first layer that differs, in it the first image, position and channel; None where all is equal.
+    """The first image, position and channel that differ in the first layer that differs; None if all is equal.
 
     scores: compare the scores too, not only the labels (integer engines).
     """
@@ -113,5 +124,5 @@ def first_difference(packed: PackedNetwork, expected: Trace, got: Trace, scores:
 
 
 def _numbers(layer: PackedLayer, found: Array, channels: int) -> Array:
-    """A hidden map as numbers [N, H, W, C]: +-1, or the integers that it is."""
+    """A hidden map as numbers [N, H, W, C]: +-1 or integers."""
     return bits.unpack(found, channels) if layer.output_type is MapType.BITS else found

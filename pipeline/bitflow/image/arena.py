@@ -1,7 +1,7 @@
 """Where the maps of a network lie in the arena while it runs: the offset of every pinned map.
 
-A map that the next layer reads, and nobody else, is transient: such maps take turns at both ends of one region. All
-others are pinned below that region, from the layer that writes them to the last one that reads them.
+A map that only the next layer reads is transient: such maps take turns at both ends of one region. All others are
+pinned below that region, from the layer that writes them to the last one that reads them.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ __all__ = ["Arena", "arrange"]
 
 @dataclass(frozen=True, slots=True)
 class Arena:
-    """pinned: offset in bytes of each layer's map, None: it is transient.
-    last: index of the last layer that reads each layer's map; of the last layer, its own.
+    """Where each layer's map lies.
+
+    pinned: offset of each layer's map, bytes; None: it is transient.
+    last: index of the last layer that reads each layer's map; for the last layer, its own index.
     pinned_bytes: size of the region of pinned maps.
     """
 
@@ -29,9 +31,9 @@ class Arena:
 
 
 def arrange(network: PackedNetwork) -> Arena:
-    """Place the pinned maps, in order of their layers, each at the lowest address that is free as long as it is needed.
+    """Place the pinned maps in the order of their layers, each at the lowest offset that stays free while it is needed.
 
-    Raises InputError where a map, or all pinned ones together, take more than a `.bfn` allows.
+    Raises InputError if a map, or all pinned maps together, take more than a `.bfn` allows.
     """
     last = list(range(len(network.layers)))
     for index, layer in enumerate(network.layers):
@@ -46,7 +48,7 @@ def arrange(network: PackedNetwork) -> Arena:
         most = max(size, 4 * unpooled, 4 * layer.source.words)
         require(most <= MAX_MAP_BYTES, f"layer {layer.name!r}: a map of {most} bytes is more than a .bfn can hold")
         used = last[index] > index or index == len(last) - 1
-        require(used, f"layer {layer.name!r}: nothing takes its map")
+        require(used, f"layer {layer.name!r}: no layer reads its map")
         if last[index] <= index + 1:
             pinned.append(None)
             continue

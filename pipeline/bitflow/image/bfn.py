@@ -20,7 +20,7 @@ __all__ = ["Image", "load", "save"]
 class Image:
     """A packed network as bytes. Make it with `of`, which makes each network's image once.
 
-    placed: where everything lies in it.
+    placed: the layout of its parts.
     data: the whole file.
     """
 
@@ -35,7 +35,7 @@ class Image:
 
     @property
     def crc32(self) -> int:
-        """The CRC-32 that ends the image: the network's name on every board."""
+        """The CRC-32 that ends the image; it identifies the network on every board."""
         return int.from_bytes(self.data[-4:], "little")
 
     def record(self, index: int) -> Record:
@@ -45,7 +45,7 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class _Same:
-    """A network by its identity, since it holds arrays and has no hash; it lives as long as this does."""
+    """A network as a key of a cache, compared by identity: it holds arrays and has no hash. Keeps the network alive."""
 
     number: int
     network: PackedNetwork = field(compare=False)
@@ -58,7 +58,7 @@ def _image(same: _Same) -> Image:
 
 
 def save(network: PackedNetwork, path: str | Path) -> None:
-    """Write a `.bfn`: beside its place first, then renamed, so that no half-written file is ever seen."""
+    """Write a `.bfn`. The file is renamed into place, so that nobody sees it half written."""
     write_atomic(path, Image.of(network).data)
 
 

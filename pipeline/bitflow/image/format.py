@@ -1,4 +1,4 @@
-"""The structs of a `.bfn` and the limits of what is in one. SPEC.md gives them byte by byte."""
+"""The structs and limits of a `.bfn`. SPEC.md gives them byte by byte."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ HEADER = struct.Struct("<4sHHIIIIIIHHHBBhBBIIIII")
 RECORD = struct.Struct("<BBbB HHH H HH BBBB BBBB HH BBBB BBBB HHH BB HHHH HH II IIIIII II")
 LOGITS_TAG = b"LGT1"
 DTYPES = ("uint8", "int8")
-ROLES = ("weights", "shift", "offset", "pool_and", "invert")  # of a layer's arrays, in their order
+ROLES = ("weights", "shift", "offset", "pool_and", "invert")  # of a layer's arrays, in the order of the image
 
 PIXELS = 0xFFFF  # as a source: the input
-TRANSIENT = 0xFFFFFFFF  # as a map's place: only the next layer reads it
+TRANSIENT = 0xFFFFFFFF  # as `pinned`: only the next layer reads the map
 
 MAX_LAYERS = 1024
 MAX_BYTES = 256 * 2**20

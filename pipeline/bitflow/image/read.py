@@ -1,6 +1,6 @@
-"""The bytes of a `.bfn` -> PackedNetwork. Nothing is believed: what `bf_open` checks is checked here too.
+"""The bytes of a `.bfn` -> PackedNetwork. Nothing is trusted: all checks of `bf_open` are made here too.
 
-What one accepts the other accepts; the order of the checks, and so the reason that is given, may differ.
+Both accept the same images. The order of the checks, and so the reason for a refusal, may differ.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def _require(condition: bool, message: str) -> None:
 
 
 def decode(data: bytes) -> PackedNetwork:
-    """The network of a `.bfn`'s bytes. Raises ImageError with the reason if they are not one."""
+    """The network in a `.bfn`'s bytes. Raises ImageError with the reason if they are not a valid image."""
     _require(len(data) >= HEADER.size + 4, "not a .bfn image: too short")
     header = HEADER.unpack_from(data)
     magic, version, flags, size, count, layers_at, name_at, labels_at, classes, h, w, c = header[:12]
@@ -81,7 +81,7 @@ def decode(data: bytes) -> PackedNetwork:
 
 
 def _logits(extra: bytes, classes: int) -> Logits | None:
-    """The logits that stand in `extra`. A loader may ignore these bytes: what is no such block is none."""
+    """The logits in `extra`. A loader may ignore these bytes: None if they are not a complete block of logits."""
     if len(extra) != 8 + 16 * classes or struct.unpack_from("<4sI", extra) != (LOGITS_TAG, classes):
         return None
     numbers = np.frombuffer(extra, dtype="<f8", offset=8)
@@ -97,12 +97,12 @@ class _Reader:
         self._left = self.end
 
     def _take(self, size: int) -> None:
-        """All arrays and strings together are no larger than the image, so that what is read takes no more memory."""
+        """Raise ImageError if all arrays and strings read so far are larger than the image: this bounds the memory."""
         self._left -= size
         _require(self._left >= 0, "arrays or names share bytes of the image")
 
     def inside(self, offset: int, count: int) -> None:
-        """Raise ImageError unless `count` words lie at an offset."""
+        """Raise ImageError unless `count` words at an offset are inside the image."""
         inside = offset % 4 == 0 and HEADER.size <= offset and offset + 4 * count <= self.end
         _require(inside, "an offset leads outside the image")
 
@@ -115,7 +115,7 @@ class _Reader:
         return self.words(offset, count).view(np.int32)
 
     def mask(self, offset: int, channels: int) -> npt.NDArray[np.uint32] | None:
-        """A bit a channel; None where the offset is 0."""
+        """One bit per channel; None if the offset is 0."""
         if offset == 0:
             return None
         found = self.words(offset, bits.words_for(channels))
@@ -156,7 +156,7 @@ def _layers(reader: _Reader, input_spec: InputSpec, at: int, count: int) -> tupl
 
 
 def _layer(reader: _Reader, input_spec: InputSpec, records: list[Record], before: list[Map], name: str) -> PackedLayer:
-    """The layer that comes after those that give the maps `before`."""
+    """The layer that follows those with the maps `before`."""
     index = len(before)
     r = records[index]
     _check_kind(r, last=index == len(records) - 1)
@@ -183,22 +183,22 @@ def _layer(reader: _Reader, input_spec: InputSpec, records: list[Record], before
 def _check_kind(r: Record, last: bool) -> None:
     _require(r.kind in LayerKind._value2member_map_, "unknown kind of layer")
     allowed = (MapType.SCORES,) if last else (MapType.BITS, MapType.INTEGERS)
-    _require(r.output in allowed, "the last layer, and only it, gives scores")
+    _require(r.output in allowed, "the last layer, and no other, must give scores")
     _require(r.kind != LayerKind.CONCAT or r.output == MapType.BITS, "a concatenation gives bits")
     widths = (1, 8) if r.kind == LayerKind.WIDE_CONV else (int(LayerKind(r.kind).has_filters),)
-    _require(r.weight_bits in widths, "weights of a size that such a layer cannot have")
+    _require(r.weight_bits in widths, "weights of a size that this kind of layer cannot have")
     _require(not (r.reserved0 or r.reserved1 or r.reserved2 or r.reserved3), "reserved fields are set")
 
 
 def _sources(records: list[Record], index: int) -> tuple[int, ...]:
-    """The sources of a layer: earlier layers whose maps are still there."""
+    """The sources of a layer: earlier layers whose maps are still in the arena."""
     r = records[index]
     found = (r.source0, r.source1, r.source2, r.source3)
     most = MAX_SOURCES if r.kind in (LayerKind.SUM, LayerKind.CONCAT) else 1
     _require(1 <= r.source_count <= most and not any(found[r.source_count :]), "the sources contradict the layer")
     sources = tuple(INPUT if s == PIXELS else s for s in found[: r.source_count])
     there = all(s == INPUT or (s < index and records[s].last >= index) for s in sources)
-    _require(there, "takes a map that is not there")
+    _require(there, "reads a map that is no longer in the arena")
     return sources
 
 
@@ -214,15 +214,15 @@ def _check_sources(r: Record, kind: LayerKind, source: Shape, given: list[Map]) 
             inputs = (MapType.BITS,)
         case _:
             assert_never(kind)
-    _require(all(m.type in inputs for m in given), "takes a map of another kind than its sources give")
+    _require(all(m.type in inputs for m in given), "reads a type of map that its sources do not give")
     sizes = all((m.shape.height, m.shape.width) == (r.in_h, r.in_w) for m in given)
     if kind is LayerKind.CONCAT:
         fits = sum(m.shape.channels for m in given) == r.in_c
     else:
         fits = all(m.shape.channels == r.in_c for m in given)
-    _require(sizes and fits, f"takes {source}, which its sources do not give")
+    _require(sizes and fits, f"reads a map of {source}, which its sources do not give")
     padded = kind in (LayerKind.CONV, LayerKind.WIDE_CONV) and given[0].type is MapType.BITS
-    _require(-1 <= r.pad_value <= 1 and (padded or r.pad_value == 0), "padding value")
+    _require(-1 <= r.pad_value <= 1 and (padded or r.pad_value == 0), "the padding value does not fit the layer")
 
 
 def _windows(r: Record, kind: LayerKind, source: Shape, conv: Shape, target: Shape) -> tuple[Window, Pool | None]:
@@ -255,7 +255,7 @@ def _windows(r: Record, kind: LayerKind, source: Shape, conv: Shape, target: Sha
 
 
 def _check_roles(r: Record, kind: LayerKind, output_type: MapType) -> None:
-    """No layer has an array that it has no use for."""
+    """Raise ImageError if a layer has an array that it does not use."""
     compared, scored = output_type is MapType.BITS and kind is not LayerKind.CONCAT, output_type is MapType.SCORES
     for at, used in (
         (r.weights, kind.has_filters),
@@ -264,14 +264,14 @@ def _check_roles(r: Record, kind: LayerKind, output_type: MapType) -> None:
         (r.pool_and, compared and r.pool_h > 0),
         (r.invert, compared),
     ):
-        _require(used or at == 0, "an array that such a layer cannot have")
+        _require(used or at == 0, "an array that this kind of layer cannot have")
     _require(not scored or (r.conv_h, r.conv_w, r.pool_h) == (1, 1, 0), "scores of a map")
 
 
 def _shift(
     reader: _Reader, r: Record, kind: LayerKind, output_type: MapType
 ) -> tuple[npt.NDArray[np.int32] | None, npt.NDArray[np.int32] | None]:
-    """BatchShift, or scale and offset of the scores; none of them can overflow. r.bound was checked."""
+    """BatchShift, or scale and offset of the scores, checked so that nothing overflows. r.bound was checked before."""
     if output_type is MapType.INTEGERS or kind is LayerKind.CONCAT:
         return None, None
     shift = reader.integers(r.shift, r.out_c)
@@ -294,13 +294,13 @@ def _weights(reader: _Reader, r: Record) -> npt.NDArray[np.uint32]:
 
 
 def _tails_are_zero(words: npt.NDArray[np.uint32], count: int) -> bool:
-    """No bit is set above the first `count` of each row."""
+    """Whether all bits above the first `count` of each row are 0."""
     used = count % bits.WORD
     return used == 0 or not bool(np.any(words[:, -1] >> np.uint32(used)))
 
 
 def _bound(kind: LayerKind, source: Shape, r: Record, weights: npt.NDArray[np.uint32] | None, given: list[int]) -> int:
-    """The largest absolute accumulator, from the largest absolute values of the sources."""
+    """The largest absolute accumulator, from the bounds of the sources."""
     match kind:
         case LayerKind.SUM:
             return sum(given)
@@ -318,15 +318,18 @@ def _bound(kind: LayerKind, source: Shape, r: Record, weights: npt.NDArray[np.ui
 
 
 def _check_arena(records: list[Record], layers: list[PackedLayer]) -> None:
-    """Every map is read by the layer that its record calls the last, and lies where nobody writes until then."""
+    """Check that each map is read by the layer that `last` names, and is not overwritten before that."""
     for index, (r, layer) in enumerate(zip(records[:-1], layers, strict=False)):
         read = r.last < len(layers) and index in layers[r.last].sources
-        _require(read, f"layer {index} {layer.name!r}: no layer takes its map at last")
+        _require(read, f"layer {index} {layer.name!r}: the layer named in `last` does not read its map")
         if r.pinned == TRANSIENT:
             _require(r.last == index + 1, f"layer {index} {layer.name!r}: its map is read after it was overwritten")
             continue
         end = r.pinned + 4 * layer.map_words
-        _require(r.pinned % 4 == 0 and end <= MAX_MAP_BYTES, f"layer {index} {layer.name!r}: its map's place")
+        _require(
+            r.pinned % 4 == 0 and end <= MAX_MAP_BYTES,
+            f"layer {index} {layer.name!r}: its map is pinned outside the arena",
+        )
         for other in range(index + 1, r.last + 1):
             begin, size = records[other].pinned, 4 * layers[other].map_words
             apart = begin == TRANSIENT or begin >= end or r.pinned >= begin + size

@@ -1,6 +1,6 @@
 """PackedNetwork -> the bytes of a `.bfn`. SPEC.md gives the format byte by byte; bitflow.h has it as C structs.
 
-Writing is canonical: one network, one sequence of bytes.
+Writing is canonical: equal networks give equal bytes.
 """
 
 from __future__ import annotations
@@ -38,19 +38,26 @@ __all__ = ["Array", "Placed", "encode", "place", "record"]
 
 @dataclass(frozen=True, slots=True)
 class Array:
-    """An array of an image: where it lies, and whose it is."""
+    """An array of an image.
+
+    layer: index of its layer.
+    role: weights, shift, offset, pool_and or invert.
+    offset: bytes from the start of the image.
+    """
 
     layer: int
-    role: str  # weights, shift, offset, pool_and or invert
+    role: str
     offset: int
     values: npt.NDArray[np.uint32] | npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """Where everything lies in the image of a network. Offsets are bytes from its start.
+    """The layout of an image. Offsets are bytes from its start.
 
-    extra: what the C library does not read, 0 bytes or a multiple of 4. arena: where the maps lie while it runs.
+    layers: offset of the records.
+    extra: bytes that the C library does not read; their number is a multiple of 4, or 0.
+    arena: where the maps lie in a run.
     """
 
     layers: int
@@ -66,7 +73,7 @@ class Placed:
     arena: Arena
 
     def offset_of(self, layer: int, role: str) -> int:
-        """Offset of an array, 0 where the layer has none of that role."""
+        """Offset of an array; 0 if the layer has none of this role."""
         return next((a.offset for a in self.arrays if (a.layer, a.role) == (layer, role)), 0)
 
 
@@ -112,7 +119,7 @@ def _logits(logits: Logits | None) -> bytes:
 
 
 def encode(network: PackedNetwork, placed: Placed) -> bytes:
-    """The bytes of the `.bfn` of a network that is laid out so."""
+    """The bytes of a network's `.bfn` in this layout."""
     out = bytearray(_header(network, placed))
     for index in range(len(network.layers)):
         out += RECORD.pack(*record(network, placed, index))

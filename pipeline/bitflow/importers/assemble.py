@@ -1,8 +1,8 @@
-"""Graph -> Network: each operation becomes a layer, a step of one, or a reason to refuse.
+"""Graph -> Network: each operation becomes a layer, a step of a layer, or a reason to refuse.
 
-Accumulators stay open until a sign closes their layer: scales, offsets, BatchNorms and a max-pool on the way become its
-steps, in the source's order. What several operations use is closed as a map of integers. Scales and offsets of a map
-of bits or pixels pass through the next convolution in exact arithmetic.
+Accumulators stay open until a sign closes their layer: scales, offsets, BatchNorms and a max-pool before it become its
+steps, in the source's order. A value that several operations use is closed as a map of integers. Scales and offsets of
+a map of bits or pixels pass through the next convolution in exact arithmetic.
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ __all__ = ["Imported", "assemble"]
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """An imported network, and what a person should know of how it was read, one sentence each.
+    """An imported network.
 
-    tensors: for each layer but the last the graph's tensor that is its map, and the steps that stand on it there.
+    notes: what a person should know about how it was read, one sentence each.
+    tensors: for each layer but the last, the graph's tensor that is its map, and the steps that the source applied.
     """
 
     network: Network
@@ -51,11 +52,14 @@ def assemble(
 ) -> Imported:
     """The network that a graph computes.
 
-    contract: shape and type of the input; its zero point is a proposal, the first layer settles it. pixel_steps: what
-    the source does to a pixel first (scales and offsets). sign_zero: what the sign with three values makes of 0 where
-    it can occur; None: then it is refused. rounding: of layers whose accumulators are whole in the source too.
+    input_spec: shape and type of the input; its zero point is only a proposal, which the first layer may change.
+    pixel_steps: what the source does to a pixel first (scales and offsets).
+    name: name of the network.
+    labels: names of the classes.
+    sign_zero: the bit for a sign that gives 0 for 0, where 0 can occur; None: such a sign is refused.
+    rounding: of layers whose accumulators are whole numbers in the source too.
 
-    Raises ImportRefused naming the node that cannot be taken, InputError where shapes do not fit.
+    Raises ImportRefused naming the node that is not supported, InputError where shapes do not fit.
     """
     work = _Assembly(graph, input_spec, sign_zero, rounding)
     values = {graph.input: Value("input", graph.axes, input_spec.shape, INPUT, steps=pixel_steps)}
@@ -78,7 +82,7 @@ def assemble(
 @dataclass(slots=True)
 class _Assembly(Building):
     def run(self, node: g.Node, inputs: list[Value]) -> Value:
-        """The value that a node makes."""
+        """The value that a node computes."""
         value = inputs[0]
         if value.padding is not None and not isinstance(node.op, g.Conv):
             raise node.refuse("takes padded values; padding is taken before a convolution only, a pool pads itself")
@@ -127,7 +131,7 @@ class _Assembly(Building):
 
     def signed(self, node: g.Node, zero: int, value: Value) -> Value:
         if value.ternary:
-            # Sign-add-sign: the second sign says what the zero of the first becomes.
+            # Sign-add-sign: the second sign decides the bit for the first sign's 0.
             low, middle, high = _after_sign(value)
             if not low < 0 < high or (middle == 0 and zero == 0):
                 raise node.refuse("a sign after a sign that does not keep -1 and +1")
@@ -139,7 +143,7 @@ class _Assembly(Building):
         return self.sign(node, value, zero)
 
     def settled_sign(self, value: Value, node: g.Node) -> Value:
-        """Decide what a sign with three values makes of 0."""
+        """Decide the bit for 0 of a sign with three values."""
         if not value.ternary:
             return value
         plain = replace(value, ternary=False, after=())
@@ -149,7 +153,7 @@ class _Assembly(Building):
         if where and self.sign_zero is None:
             raise node.refuse(
                 f"takes a sign (of {value.name}) that gives 0 for 0, which {where} of {value.shape.channels} channels "
-                "can reach: say what it is to be with --sign-zero plus or minus"
+                "can reach: choose its bit with --sign-zero plus or minus"
             )
         if where:
             zero = self.sign_zero or 1
@@ -159,12 +163,12 @@ class _Assembly(Building):
         return replace(self.sign(node, plain, zero), steps=value.after)
 
     def closed(self, value: Value, node: g.Node) -> Value:
-        """A finished map: bits, pixels, or the integers of a layer that had no sign."""
+        """The value as a finished map: bits, pixels, or the integers of a layer without a sign."""
         value = self.settled_sign(value, node)
         return value if value.index is not None else self.integers(value, node)
 
     def integers(self, value: Value, node: g.Node) -> Value:
-        """A finished map; of an open value its accumulators, with the scales on top."""
+        """The value as a finished map; for an open value its accumulators, with the scales as steps on the map."""
         value = self.settled_sign(value, node)
         if value.index is not None:
             return value
@@ -216,11 +220,11 @@ class _Assembly(Building):
         return replace(value.plus(pool), shape=shape)
 
     def pooled_map(self, node: g.Node, pool: Pool, shape: Shape, value: Value) -> Value:
-        """Pool a finished map: of bits after their sign, where that is the layer's only pool and use."""
+        """Pool a finished map. A map of bits is pooled in its own layer, if that is the layer's only pool and use."""
         if value.index == INPUT or self.map_of(value).type is not MapType.BITS:
             return replace(opened(self, node, value).plus(pool), shape=shape)
         if not bool(np.all(composed(value.steps, shape.channels)[0] > 0)):
-            raise node.refuse("a max-pool of bits that a scale has turned round")
+            raise node.refuse("a max-pool of bits after a negative scale")
         layer = self.layers[value.index or 0]
         lone = all(value.index not in (other.sources or ()) for other in self.layers)
         if (
@@ -263,7 +267,7 @@ class _Assembly(Building):
         return Value(node.name, values[0].axes, added.target, None, added, sources, steps, rounding)
 
     def concatenated(self, node: g.Node, axis: int, values: list[Value]) -> Value:
-        """Maps of bits, channel after channel, at most four at a time."""
+        """Maps of bits joined along the channels, at most four at a time."""
         values = arrange(node, values)
         axes = values[0].axes
         if axes[axis] != "C" and not (axes[axis].endswith("C") and values[0].shape.size == values[0].shape.channels):
@@ -282,7 +286,7 @@ class _Assembly(Building):
         return replace(values[0], steps=steps)
 
     def common_steps(self, node: g.Node, values: list[Value]) -> tuple[Step, ...]:
-        """What stands on each of several maps of bits, if it is one scale and one offset for all."""
+        """The steps on several maps of bits, if all have the same scale and offset."""
         found = [composed(value.steps, value.shape.channels) for value in values]
         numbers = {(float(n), float(m)) for both in found for n, m in zip(*both, strict=True)}
         if len(numbers) != 1:
@@ -313,13 +317,13 @@ class _Assembly(Building):
         self.add(value, value.steps, value.rounding)
         if (value.shape.height, value.shape.width) != (1, 1):
             raise InputError(
-                f"layer {value.name!r}: the last layer gives a map of {value.shape}, not one score a class"
+                f"layer {value.name!r}: the last layer gives a map of {value.shape}, not one score per class"
             )
         return Network(name, self.input_spec, tuple(self.layers), labels)
 
 
 def _after_sign(value: Value) -> tuple[float, ...]:
-    """What the steps after a sign with three values make of -1, 0 and +1: one number of those of all channels."""
+    """What the steps after a sign with three values make of -1, 0 and +1; the same for all channels."""
     slope, offset = composed(value.after, value.shape.channels)
     found = [slope * x + offset for x in (-1, 0, 1)]
     if any(len(np.unique(np.sign(numbers))) != 1 for numbers in found):

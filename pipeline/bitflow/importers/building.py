@@ -1,4 +1,4 @@
-"""The network that an import has built so far: its layers, and what they settled of the input."""
+"""The network that an import has built so far: its layers, and the input spec as far as they fix it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Building"]
 
 
 def _name_of(kind: LayerKind) -> str:
-    """What a layer without a name of its own is called."""
+    """The name of a layer to which the source gives none."""
     match kind:
         case LayerKind.INPUT_CONV | LayerKind.CONV | LayerKind.WIDE_CONV:
             return "conv"
@@ -34,13 +34,14 @@ def _name_of(kind: LayerKind) -> str:
 
 @dataclass(slots=True)
 class Building:
-    """Layers are appended as they close.
+    """The state of an import. Layers are appended as they close.
 
-    sign_zero: what a sign that gives 0 for 0 is to give there; None: nobody said.
+    sign_zero: the bit for a sign that gives 0 for 0; None: not given.
     rounding: of layers that torch evaluates exactly.
-    tensors: of each layer, the source's tensor that it makes, and the steps on top of it.
+    tensors: for each layer, the source's tensor that is its map, and the steps on it.
+    notes: what a person should know about how the source was read.
     settled: whether a layer has fixed the zero point.
-    uses: how many nodes take each tensor.
+    uses: how many nodes read each tensor.
     """
 
     graph: g.Graph
@@ -57,7 +58,7 @@ class Building:
         self.uses = Counter(source for node in self.graph.needed() for source in node.inputs)
 
     def map_of(self, value: Value) -> Map:
-        """The finished map that a value lies on."""
+        """The finished map under a value."""
         if value.index is None:
             raise ValueError(f"{value.name} is still open")
         if value.index == INPUT:
@@ -65,7 +66,7 @@ class Building:
         return self.layers[value.index].output_map(last=False)
 
     def settle(self, zero_point: int | None, wanted: int) -> None:
-        """Fix the input's zero point: the one that a layer needs, else the wanted one unless it is fixed already."""
+        """Fix the input's zero point: the one that a layer needs, else `wanted`, unless it is fixed already."""
         if zero_point is None:
             zero_point = self.input_spec.zero_point if self.settled else wanted
         if self.settled and zero_point != self.input_spec.zero_point:
@@ -74,12 +75,12 @@ class Building:
         self.settled = True
 
     def add(self, value: Value, steps: tuple[Step, ...], rounding: Rounding) -> int:
-        """Append the layer that an open value is, and return its index."""
+        """Append an open value as a layer, and return the layer's index."""
         if value.accumulation is None:
             raise ValueError(f"{value.name} is finished")
         name = value.name
         if not name or name.split(".")[-1].isdigit():
-            # The place in a torch Sequential says little: the kind and the layer's own place, as in conv2.
+            # The index in a torch Sequential says little, so the name is kind and number, as in conv2.
             name = f"{_name_of(value.accumulation.kind)}{len(self.layers) + 1}"
         taken = {layer.name for layer in self.layers}
         name = next(n for n in (name, *(f"{name}.{i}" for i in range(2, 9999))) if n not in taken)

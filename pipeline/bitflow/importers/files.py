@@ -1,4 +1,4 @@
-"""Reading a file of others into bounded memory."""
+"""Reads untrusted files into bounded memory."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from bitflow.errors import InputError
 
 __all__ = ["MAX_BYTES", "read_bounded"]
 
-MAX_BYTES = 2**30  # of one file, and of the data beside it
+MAX_BYTES = 2**30  # of a file, and of its external data
 _PART = 2**20
 
 
 def read_bounded(path: Path) -> bytes:
-    """The bytes of a file. Raises InputError where it cannot be read or is larger than MAX_BYTES.
+    """The bytes of a file. Raises InputError if it cannot be read or is larger than MAX_BYTES.
 
-    In parts: read(n) takes memory for n bytes at once, however short the file is.
+    Reads in parts, because read(n) allocates n bytes at once, however short the file is.
     """
     parts, size = [], 0
     try:

@@ -1,8 +1,8 @@
-"""What every importer translates its source to: a graph of the few operations that binary networks are made of.
+"""The graph into which every importer translates its source: the few operations that binary networks are made of.
 
-Tensors are named; a node makes one from others. `assemble` turns a graph into a Network. An importer resolves what is
-its source's own (operator names, attributes, constant subgraphs) and keeps the source's names, so that a refusal names
-what the user knows. Padding is (top, left, bottom, right). A 1-D map is one of height 1.
+Tensors are named; a node computes one tensor from others. `assemble` turns a graph into a Network. An importer resolves
+what is special to its source (operator names, attributes, constant subgraphs) and keeps the source's names, so that
+refusals have names that the user knows. Padding is (top, left, bottom, right). A 1-D map has height 1.
 """
 
 from __future__ import annotations
@@ -41,13 +41,16 @@ Array = npt.NDArray[Any]
 Sides = tuple[int, int, int, int]
 
 SIGN_OF_ZERO: dict[str | None, int | None] = {"plus": 1, "minus": -1, None: None}
-"""What a person says that a sign which gives 0 for 0 is to give there."""
+"""The user's choice of the bit for a sign that gives 0 for 0."""
 
 
 @dataclass(frozen=True, slots=True)
 class Conv:
-    """weights [out, in / groups, kh, kw]; bias [out]; fill: what a padded tap holds.
+    """A convolution.
 
+    weights: [out, in / groups, kh, kw].
+    bias: [out].
+    fill: value of a padded tap.
     whole: the source's accumulators are exact integers.
     """
 
@@ -63,7 +66,11 @@ class Conv:
 
 @dataclass(frozen=True, slots=True)
 class Dense:
-    """weights [out, in] over a flat tensor; bias and whole as those of Conv."""
+    """A dense layer over a flat tensor.
+
+    weights: [out, in].
+    bias, whole: as in Conv.
+    """
 
     weights: Array = field(repr=False)
     bias: Array | None = field(repr=False, default=None)
@@ -72,9 +79,12 @@ class Dense:
 
 @dataclass(frozen=True, slots=True)
 class Combine:
-    """A tensor multiplied by, divided by or added to constants that broadcast to it from the right."""
+    """A tensor multiplied or divided by constants, or with constants added, which broadcast to it from the right.
 
-    how: str  # "mul", "div" or "add"
+    how: "mul", "div" or "add".
+    """
+
+    how: str
     values: Array = field(repr=False)
 
 
@@ -87,7 +97,7 @@ class Norm:
 
 @dataclass(frozen=True, slots=True)
 class MaxPool:
-    """A position outside the map never wins."""
+    """Max-pool. A position outside the map never wins."""
 
     kernel: tuple[int, int]
     stride: tuple[int, int]
@@ -96,19 +106,22 @@ class MaxPool:
 
 @dataclass(frozen=True, slots=True)
 class SignOf:
-    """+1 and -1 by the sign of a value; zero: what 0 becomes, +1, -1 or (three values) 0."""
+    """+1 and -1 by the sign of a value.
+
+    zero: the result for 0: +1, -1 or (a sign with three values) 0.
+    """
 
     zero: int
 
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """Limits around 0, as hardtanh has them; they change nothing where a sign follows."""
+    """Limits around 0, as in hardtanh; they change nothing if a sign follows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pad:
-    """Padding as an operation of its own, before a convolution."""
+    """Padding as a separate operation, before a convolution."""
 
     padding: Sides
     fill: float
@@ -123,7 +136,7 @@ class Transpose:
 
 @dataclass(frozen=True, slots=True)
 class Reshape:
-    """New shape for a batch of one; the first number is the batch's, -1 takes what is left."""
+    """A new shape for a batch of one; the first number is the batch's, -1 is what remains."""
 
     shape: tuple[int, ...]
 
@@ -135,21 +148,24 @@ class Plus:
 
 @dataclass(frozen=True, slots=True)
 class Concat:
-    """Tensors one after the other along an axis."""
+    """Tensors joined along an axis."""
 
     axis: int
 
 
 @dataclass(frozen=True, slots=True)
 class GlobalMean:
-    """Mean over all positions of each channel. keep: the positions stay as axes of length 1."""
+    """Mean over all positions of each channel.
+
+    keep: the positions remain as axes of length 1.
+    """
 
     keep: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """What an importer could not take, and why."""
+    """An operation that an importer does not support, and why."""
 
     reason: str
 
@@ -174,7 +190,12 @@ Op = (
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """name: as the source calls it. Its result is the tensor `output`."""
+    """An operation in the graph.
+
+    name: the source's name for it.
+    inputs: the tensors that it reads.
+    output: the tensor that it computes.
+    """
 
     name: str
     op: Op
@@ -182,14 +203,17 @@ class Node:
     output: str
 
     def refuse(self, reason: str) -> ImportRefused:
-        """The error that says why this node cannot be taken."""
+        """The error that says why this node is not supported."""
         return ImportRefused(f"layer {self.name!r}: {reason}")
 
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """nodes: each after those it takes from. axes: what each axis of the input tensor is; several letters: these axes
-    flattened, the last one fastest. native: the order of axes in which convolutions and pools see a map.
+    """A source's graph.
+
+    nodes: each after those whose tensors it reads.
+    axes: what each axis of the input tensor is; several letters: these axes flattened, the last one fastest.
+    native: the order of axes in which convolutions and pools see a map.
     """
 
     nodes: Sequence[Node]

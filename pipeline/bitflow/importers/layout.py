@@ -1,4 +1,4 @@
-"""The order of a tensor's axes: maps are [height, width, channels] here, whatever the source makes of them."""
+"""The order of a tensor's axes. Maps are [height, width, channels] here, whatever their order in the source."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _size(shape: Shape, letter: str) -> int:
 
 
 def lengths(shape: Shape, axes: Axes) -> tuple[int, ...]:
-    """Lengths of a tensor's axes, the batch's left out."""
+    """Lengths of a tensor's axes, without the batch's."""
     return tuple(prod(_size(shape, letter) for letter in axis) for axis in axes[1:])
 
 
@@ -44,7 +44,7 @@ def sizes(value: Value) -> tuple[int, ...]:
 
 
 def is_map(value: Value, native: str) -> bool:
-    """Whether the tensor is a map with its axes in the order `native`; H may be missing (1-D), as any axis of one."""
+    """Whether the tensor is a map with its axes in the order `native`; axes of length 1 may be missing, as H in 1-D."""
     missing = [letter for letter in native if letter not in "".join(value.axes)]
     axes = [axis or (missing.pop(0) if missing else "") for axis in value.axes]
     lone = {letter for letter in missing if letter == "N" or _size(value.shape, letter) > 1}
@@ -52,9 +52,9 @@ def is_map(value: Value, native: str) -> bool:
 
 
 def arrange(node: Node, values: list[Value]) -> list[Value]:
-    """The values, if all their axes stand in one order."""
+    """The values, if all have the same order of axes."""
     if len({value.axes for value in values}) != 1:
-        raise node.refuse(f"takes tensors whose axes stand in different orders: {[v.axes for v in values]}")
+        raise node.refuse(f"takes tensors with different orders of axes: {[v.axes for v in values]}")
     return values
 
 
@@ -66,7 +66,7 @@ def transpose(node: Node, value: Value, order: tuple[int, ...]) -> Value:
 
 
 def reshape(node: Node, value: Value, shape: tuple[int, ...]) -> Value:
-    """Axes joined, split again or of length 1 put in and left out; a map is never torn."""
+    """Join axes, split them again, or insert and remove axes of length 1. A map is never torn apart."""
     rest = [int(n) for n in shape[1:]]
     known = prod(n for n in rest if n != -1)
     if rest.count(-1) == 1 and known and value.shape.size % known == 0:
@@ -86,7 +86,7 @@ def reshape(node: Node, value: Value, shape: tuple[int, ...]) -> Value:
 
 
 def _with_lone_letters(axes: list[str], value: Value) -> list[str]:
-    """Axes of length 1 get the letters that have no other place, so that a map stays one."""
+    """Give axes of length 1 the letters that are left over, so that a map remains a map."""
     left = [x for x in flat_axes(value.axes) if _size(value.shape, x) == 1]
     named = []
     for axis in axes:
@@ -97,7 +97,7 @@ def _with_lone_letters(axes: list[str], value: Value) -> list[str]:
 
 
 def channel_values(node: Node, value: Value, array: Array) -> npt.NDArray[np.float64]:
-    """One number a channel, float64 [channels], from constants that broadcast to the tensor from the right."""
+    """One number per channel, float64 [channels], from constants that broadcast to the tensor from the right."""
     shape, channels = value.shape, value.shape.channels
     if array.size == 1:
         return np.full(channels, float(array.reshape(-1)[0]))
@@ -115,12 +115,12 @@ def _one_per_channel(node: Node, value: Value, whole: Array) -> npt.NDArray[np.f
         whole = np.moveaxis(whole, letters.index("C"), -1)
     rows = whole.reshape(-1, value.shape.channels)
     if not np.array_equal(rows, np.broadcast_to(rows[:1], rows.shape)):
-        raise node.refuse("a constant for each position has no integer per channel; it must be one a channel")
+        raise node.refuse("a constant for each position has no integer per channel; it must be one per channel")
     return np.asarray(rows[0], dtype=np.float64)
 
 
 def close_up(node: Node, value: Value, norm: BatchNorm) -> BatchNorm:
-    """A BatchNorm of one number a channel, also where it stands after a flatten and repeats itself."""
+    """A BatchNorm with one number per channel; after a flatten its numbers repeat, and the repeats are removed."""
     channels = value.shape.channels
     if len(norm.weight) == channels:
         return norm

@@ -1,9 +1,9 @@
-"""Convolutions and dense layers of a graph: what they make of pixels, bits or integers that carry scales on top.
+"""Convolutions and dense layers of a graph, over pixels, bits or integers with scales and offsets on them.
 
-A source computes sum of w * f(v) + bias, with w = factor * q in whole numbers q, and f the scales and offsets that
-stand on the map of v. With f(v) = ... (v / d + o) * s ... that is f's scales over x = sum of q * v, where each offset
-is multiplied by the sum of its filter's q. A padded tap holds a number `fill` of the source, so the v with f(v) = fill
-must be one that a padded tap can have: -1, 0 or +1 of bits, the zero point of pixels, 0 of integers.
+A source computes sum of w * f(v) + bias, with w = factor * q for whole numbers q, where f is the scales and offsets on
+the map of v. With f(v) = ... (v / d + o) * s ... this equals f's scales applied to x = sum of q * v, with each offset
+multiplied by the sum of its filter's q. A padded tap has the source's value `fill`, so the v with f(v) = fill must be
+one that a padded tap can have: -1, 0 or +1 for bits, the zero point for pixels, 0 for integers.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ from bitflow.lower.arithmetic import composed
 
 __all__ = ["accumulate", "opened"]
 
-_EXACT_FLOAT32 = 2**24  # the first whole number that float32 cannot tell from the next
+_EXACT_FLOAT32 = 2**24  # from here on float32 does not have all whole numbers
 Array = npt.NDArray[Any]
 Whole = npt.NDArray[np.int8]
 
 
 def opened(work: Building, node: Node, value: Value) -> Value:
-    """A finished map as accumulators of its own, so that steps can follow; an open value as it is."""
+    """A finished map as the accumulators of a new layer, so that steps can follow; an open value unchanged."""
     if value.index is None:
         return value
     if value.index != INPUT:
         again = acc.Sum((work.map_of(value),))
         return replace(value, name=node.name, index=None, accumulation=again, sources=(value.index,))
-    # Each pixel by itself: a convolution of one tap with weight +1.
+    # Each pixel alone: a convolution with one tap of weight +1.
     input_spec = _settled(work, node, value, None)
     channels = value.shape.channels
     ones = np.ones((channels, 1, 1, 1), dtype=np.int8)
@@ -49,7 +49,7 @@ def opened(work: Building, node: Node, value: Value) -> Value:
 
 
 def accumulate(work: Building, node: Node, op: Conv | Dense, value: Value) -> Value:
-    """The open value that a convolution or dense layer makes of a finished map."""
+    """The open value of a convolution or dense layer over a finished map."""
     if isinstance(op, Dense):
         if value.padding is not None:
             raise node.refuse("padding before a dense layer")
@@ -81,7 +81,7 @@ def accumulate(work: Building, node: Node, op: Conv | Dense, value: Value) -> Va
 
 
 def _padding(node: Node, op: Conv, value: Value) -> tuple[tuple[int, int, int, int], float]:
-    """Padding before and in the convolution as one."""
+    """The padding before and in the convolution, joined."""
     if value.padding is None:
         return op.padding, op.fill
     before = value.padding
@@ -94,12 +94,12 @@ def _padding(node: Node, op: Conv, value: Value) -> tuple[tuple[int, int, int, i
 
 
 def _whole(node: Node, op: Conv | Dense, weights: Array) -> tuple[Whole, npt.NDArray[np.float64]]:
-    """Filters of whole numbers and the factor of each."""
+    """The filters as whole numbers, and the factor of each."""
     found = factorise(weights)
     if found is None:
         kind = "convolution" if isinstance(op, Conv) else "dense layer"
         raise node.refuse(
-            f"is a {kind} with float weights: neither -1 and +1 times one factor a filter, nor int8 times a scale"
+            f"is a {kind} with float weights: neither -1 and +1 times one factor per filter, nor int8 times a scale"
         )
     return found
 
@@ -126,7 +126,7 @@ def _padded_tap(node: Node, steps: tuple[Step, ...], fill: float) -> Fraction:
 
 
 def _sums(whole: Whole, groups: int, channels: int) -> npt.NDArray[np.int64]:
-    """Sum of each filter's weights over each in channel: int64 [out, channels]; 0 outside the filter's group."""
+    """Sums of each filter's weights for each input channel: int64 [out, channels]; 0 outside the filter's group."""
     out, each = len(whole), whole.shape[3]
     sums = np.zeros((out, channels), dtype=np.int64)
     for group in range(groups):
@@ -136,7 +136,7 @@ def _sums(whole: Whole, groups: int, channels: int) -> npt.NDArray[np.int64]:
 
 
 def _pushed(node: Node, steps: tuple[Step, ...], sums: npt.NDArray[np.int64]) -> list[Step]:
-    """The steps that stand on the map, behind the convolution instead."""
+    """The steps on the map, moved behind the convolution."""
     found: list[Step] = []
     for step in steps:
         match step:
@@ -160,7 +160,7 @@ def _pushed(node: Node, steps: tuple[Step, ...], sums: npt.NDArray[np.int64]) ->
 
 
 def _joined(steps: list[Step]) -> list[Step]:
-    """Offsets of whole numbers one after the other as one; they may cancel."""
+    """Successive offsets of whole numbers joined into one; they may cancel."""
     found: list[Step] = []
     for step in steps:
         before = found[-1] if found else None
@@ -179,7 +179,10 @@ def _joined(steps: list[Step]) -> list[Step]:
 def _accumulation(
     work: Building, node: Node, op: Conv | Dense, value: Value, whole: Whole, window: Window, tap: Fraction | None
 ) -> tuple[Accumulation, list[Step]]:
-    """The accumulation, and the step that makes up for the zero point of pixels. tap: what a padded one holds."""
+    """The accumulation, and the step that compensates for the zero point of pixels.
+
+    tap: value of a padded tap.
+    """
     source = work.map_of(value)
     groups = op.groups if isinstance(op, Conv) else 1
     if source.type is MapType.PIXELS:
@@ -198,7 +201,7 @@ def _accumulation(
 
 
 def _settled(work: Building, node: Node, value: Value, tap: Fraction | None) -> InputSpec:
-    """The input, with the zero point that a padded tap asks for, else one near the middle."""
+    """The input, with the zero point that a padded tap needs, else one near the middle."""
     low, high = work.input_spec.pixel_range
     if tap is not None and (tap.denominator != 1 or not low <= tap <= high):
         raise node.refuse(
@@ -210,7 +213,7 @@ def _settled(work: Building, node: Node, value: Value, tap: Fraction | None) -> 
 
 
 def _centre(work: Building, value: Value) -> int:
-    """The pixel value nearest to what the source makes 0: with it as zero point accumulators are smallest."""
+    """The pixel value nearest to the source's 0: as zero point it makes the accumulators smallest."""
     low, high = work.input_spec.pixel_range
     slope, offset = composed(value.steps, value.shape.channels)
     return low + int(np.argmin(np.abs(np.arange(low, high + 1) * slope[0] + offset[0])))

@@ -1,4 +1,4 @@
-"""What float a source got for a pixel (raw, unit, signed, or a mean and a deviation), and the network that it feeds."""
+"""How a source scaled its pixels (raw, unit, signed, or a mean and a deviation), and the network behind that."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ __all__ = ["Pixels", "network_of"]
 
 @dataclass(frozen=True, slots=True)
 class Pixels:
-    """((p - shift) / divisor - mean) / deviation, each of `mean` and `deviation` one number or one a channel.
+    """How a source scaled a pixel p: ((p - shift) / divisor - mean) / deviation.
 
-    Pixels.parse reads what `--input` takes: raw, unit, signed, MEAN,STD or, one number a channel, M;M;M,S;S;S.
+    text: as in `--input`, which Pixels.parse reads: raw, unit, signed, MEAN,STD or, for each channel, M;M;M,S;S;S.
+    mean, deviation: one number, or one per channel.
     """
 
     text: str
@@ -40,7 +41,7 @@ class Pixels:
 
     @classmethod
     def parse(cls, text: str) -> Pixels:
-        """Pixels of a word or of MEAN,STD. Raises InputError."""
+        """Pixels from a word or MEAN,STD. Raises InputError for anything else."""
         words = {"raw": cls.RAW, "unit": cls.UNIT, "signed": cls.SIGNED}
         if text in words:
             return words[text]
@@ -53,7 +54,7 @@ class Pixels:
         return cls(f"(p/255 - {_text(mean)}) / {_text(deviation)}", 0.0, 255.0, mean, deviation)
 
     def steps(self, channels: int) -> tuple[Step, ...]:
-        """What becomes of a pixel, as steps. Raises InputError where the channels do not fit."""
+        """The scaling as steps. Raises InputError if the numbers do not fit the channels."""
         for numbers in (self.mean, self.deviation):
             if len(numbers) not in (1, channels):
                 raise InputError(f"--input has {len(numbers)} numbers for {channels} channels")
@@ -71,7 +72,7 @@ class Pixels:
         return tuple(found)
 
     def floats(self, images: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """What the source gets for images [N, H, W, C], float32 of that shape."""
+        """Images [N, H, W, C] as the source gets them: float32 of the same shape."""
         values = (images.astype(np.float32) - np.float32(self.shift)) / np.float32(self.divisor)
         if self.mean == (0.0,) and self.deviation == (1.0,):
             return np.asarray(values)
@@ -97,7 +98,10 @@ def network_of(
     sign_zero: int | None = None,
     notes: Sequence[str] = (),
 ) -> Imported:
-    """The network of a file's graph over pictures of a shape; notes: what else to say. The rest as `assemble`."""
+    """The network of a file's graph for pictures of a shape.
+
+    notes: more notes for the user. The other arguments and the errors are those of `assemble`.
+    """
     input_spec = InputSpec(shape, "uint8", 0, ChannelOrder.default(shape.channels))
     steps = pixels.steps(shape.channels)
     imported = assemble(graph, input_spec, pixel_steps=steps, name=name, labels=labels, sign_zero=sign_zero)

@@ -1,4 +1,4 @@
-"""Collects a graph while the operations of a source are read one after the other: what torch and ONNX share."""
+"""Collects a graph while the operations of a source are read one by one. torch and ONNX share it."""
 
 from __future__ import annotations
 
@@ -20,10 +20,13 @@ _ONE, _HALF = np.array(1, np.float32), np.array(0.5, np.float32)
 
 @dataclass(slots=True)
 class Reader:
-    """What is known of each tensor so far: a constant, something that depends on the input, another one's value.
+    """What is known about each tensor so far. Parts of one operation are named OUTPUT:PART.
 
-    A comparison is kept as the tensor that is +1 where it holds and -1 elsewhere (`truths`), since sources use it in
-    several ways: to choose between two numbers, as 0 and 1. Parts of one operation are named OUTPUT:PART.
+    constants: tensors that do not depend on the input.
+    tensors: tensors that do.
+    aliases: tensors with the value of another tensor.
+    truths: comparisons, as the tensor that is +1 where they hold and -1 elsewhere, because sources use them in several
+        ways: to choose between two numbers, and as 0 and 1.
     """
 
     nodes: list[g.Node] = field(default_factory=list)
@@ -33,7 +36,7 @@ class Reader:
     truths: dict[str, str] = field(default_factory=dict)
 
     def known(self, name: str) -> bool:
-        """Whether something gives a tensor of this name."""
+        """Whether there is a tensor of this name."""
         return name in self.constants or self.depends(name)
 
     def depends(self, name: str) -> bool:
@@ -41,17 +44,17 @@ class Reader:
         return name in self.tensors or name in self.aliases or name in self.truths
 
     def refuse(self, label: str, reason: str) -> ImportRefused:
-        """The error that says why an operation cannot be taken."""
+        """The error that says why an operation is not supported."""
         return ImportRefused(f"layer {label!r}: {reason}")
 
     def emit(self, label: str, op: g.Op, *inputs: str, to: str) -> str:
-        """Append a node that makes the tensor `to`."""
+        """Append a node that computes the tensor `to`."""
         self.nodes.append(g.Node(label, op, inputs, to))
         self.tensors.add(to)
         return to
 
     def resolve(self, label: str, name: str) -> str:
-        """The graph's tensor that a name of the source stands for."""
+        """The graph's tensor for a name of the source."""
         if not self.depends(name):
             raise self.refuse(label, f"takes {name!r}, which does not depend on the input")
         name = self.aliases.get(name, name)
@@ -64,14 +67,17 @@ class Reader:
         return name
 
     def alias(self, label: str, name: str, to: str) -> None:
-        """`to` has the value of `name`, a comparison stays one."""
+        """Give `to` the value of `name`; a comparison remains a comparison."""
         if name in self.truths:
             self.truths[to] = self.truths[name]
         else:
             self.aliases[to] = self.resolve(label, name)
 
     def constant(self, label: str, name: str, what: str) -> Array:
-        """The value of a constant, float32 where it is a float. what: for the error."""
+        """The value of a constant; floats as float32.
+
+        what: its name in the error.
+        """
         if name not in self.constants:
             raise self.refuse(label, f"its {what} depend on the input")
         array = self.constants[name]
@@ -90,7 +96,7 @@ class Reader:
     def choose(self, label: str, condition: str, yes: Array, no: Array, to: str) -> None:
         """yes where a comparison holds, no elsewhere."""
         if condition not in self.truths:
-            raise self.refuse(label, "chooses by something that is no comparison of a tensor with a constant")
+            raise self.refuse(label, "chooses by something other than a comparison of a tensor with a constant")
         high, low = yes.astype(np.float64), no.astype(np.float64)
         scaled = self.emit(label, g.Combine("mul", (high - low) / 2), self.truths[condition], to=f"{to}:scaled")
         self.emit(label, g.Combine("add", (high + low) / 2), scaled, to=to)
@@ -121,7 +127,7 @@ class Reader:
     def stopped(
         self, entry: str, axes: tuple[str, ...], error: ImportRefused, inputs: Sequence[str], native: str = "NCHW"
     ) -> g.Graph:
-        """The graph up to an operation that cannot be taken: what stands before it may have to be refused first."""
+        """The graph up to an operation that is not supported: an earlier one may have to be refused first."""
         taken = tuple(self.resolve("", name) for name in inputs if self.depends(name))
         self.emit("", g.Refused(str(error)), *taken, to=":refused")
         return g.Graph(self.nodes, entry, ":refused", axes, native)

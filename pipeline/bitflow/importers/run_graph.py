@@ -1,6 +1,6 @@
-"""A graph run as its source reads, in float32 NumPy and in the source's own axes: what an import is checked against.
+"""Runs a graph exactly as its source defines it, in float32 NumPy and in the source's own axes, to check an import.
 
-Nothing here is shared with `assemble`: no accumulator, no layout of ours, no fusing.
+Nothing here is shared with `assemble`: no accumulators, no BitFlow layout, no fusing.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Array = npt.NDArray[Any]
 
 
 def run_graph(source: g.Graph, inputs: Array) -> npt.NDArray[np.float32]:
-    """What the graph gives for float32 inputs in its own axes, the first of which is the batch: [N, classes]."""
+    """The graph's output [N, classes] for float32 inputs in its own axes, of which the first is the batch."""
     tensors = {source.input: inputs.astype(np.float32)}
     for node in source.needed():
         tensors[node.output] = _run(node.op, [tensors[name] for name in node.inputs], source.native)

@@ -1,4 +1,4 @@
-"""A file that somebody else's tool wrote: what it is, the network in it, and its own runtime to check against."""
+"""A file written by another tool: its type, the network in it, and the source's own runtime to check against."""
 
 from __future__ import annotations
 
@@ -33,8 +33,14 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a person says beside the file. pixels: what float the source got; size: height, width[, channels]; module:
-    FILE.py:CLASS of a torch state dict; the rest as `assemble`."""
+    """What the user says about a file.
+
+    pixels: how the source scaled its pixels.
+    size: (height, width[, channels]).
+    module: FILE.py:CLASS for a torch state dict.
+
+    The other fields are the arguments of `assemble`.
+    """
 
     pixels: Pixels | None = None
     size: tuple[int, ...] | None = None
@@ -46,7 +52,11 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """kind: for people. run: images [N, H, W, C] as the network takes them -> logits float32 [N, classes]."""
+    """An imported file.
+
+    kind: type of the file and its runtime, for people to read.
+    run: images [N, H, W, C] as the network takes them -> logits float32 [N, classes], by the source's own runtime.
+    """
 
     kind: str
     imported: Imported
@@ -55,7 +65,7 @@ class Source:
 
 @np.errstate(all="ignore")  # of hostile numbers: what comes of them is refused
 def open_source(path: str | Path, settings: Settings) -> Source:
-    """Import a file, whatever it is. Raises InputError for one that is damaged, hostile or none of those known."""
+    """Import a file of any known type. Raises InputError for one that is damaged, hostile or of an unknown type."""
     path = Path(path)
     try:
         with path.open("rb") as file:
@@ -133,7 +143,7 @@ def _torch(path: Path, settings: Settings) -> Source:
 
 
 def _own_checkpoint(path: Path) -> tuple[nn.Module, InputSpec, str, tuple[str, ...]]:
-    """What bitflow train wrote."""
+    """A checkpoint of `bitflow train`."""
     from bitflow.learn.training.checkpoint import NotOurs, load_module
 
     try:
@@ -146,7 +156,7 @@ def _own_checkpoint(path: Path) -> tuple[nn.Module, InputSpec, str, tuple[str, .
 
 
 def _state_dict(path: Path, settings: Settings) -> tuple[nn.Module, InputSpec]:
-    """The user's own class with the numbers of a file; of the file only numbers are read."""
+    """The user's own class with the numbers of a file. Only numbers are read from the file."""
     import torch
 
     file, _, name = (settings.module or "").rpartition(":")
@@ -155,7 +165,7 @@ def _state_dict(path: Path, settings: Settings) -> tuple[nn.Module, InputSpec]:
     if not settings.size or len(settings.size) != 3:
         raise InputError("say the size of the module's input: --size HxWxC")
     try:
-        with warnings.catch_warnings(action="ignore"):  # of an odd pickle: it is refused below
+        with warnings.catch_warnings(action="ignore"):  # an odd pickle is refused below
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged or hostile pickle raises anything
         raise InputError(
@@ -176,7 +186,7 @@ def _state_dict(path: Path, settings: Settings) -> tuple[nn.Module, InputSpec]:
 
 
 def _class(file: Path, name: str) -> Callable[[], nn.Module]:
-    """A class of the user's own source file, which is run as Python runs it."""
+    """A class of the user's own source file, which is executed."""
     found = importlib.util.spec_from_file_location(file.stem, file)
     if found is None or found.loader is None or not file.is_file():
         raise InputError(f"{file} is no Python file")

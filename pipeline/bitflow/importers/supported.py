@@ -1,4 +1,4 @@
-"""What can be taken, as a page of Markdown made from the code: `make docs` writes docs/layers.md, a test holds it."""
+"""The supported operations as a Markdown page, made from the code: `make docs` writes it, a test checks it."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ __all__ = ["markdown"]
 
 _INTRODUCTION = """# What BitFlow takes
 
-Made from the code by `make docs`. A network is a graph of layers; each makes integers, and what stands after them
-becomes one integer per channel. What is not here is refused by the name of its layer and the reason.
+Made from the code by `make docs`. A network is a graph of layers. Each layer makes integers, and the steps that follow
+become one integer per channel. Anything else is refused, with the name of its layer and the reason.
 
 """
 
@@ -55,12 +55,12 @@ def markdown() -> str:
             _table((f"`{kind.__name__}`", _first_sentence(kind)) for kind in made),
             f"Kinds of layer in a `.bfn`: {kinds}. At most {accumulation.MAX_SOURCES} maps enter one layer. No "
             f"accumulator may be larger than {accumulation.BOUND_LIMIT:,}.\n\n",
-            "## What may stand after them\n\n",
+            "## What may follow them\n\n",
             _table((f"`{step.__name__}`", _first_sentence(step)) for step in done),
-            f"In any order, at most one max-pool and one sign to a layer (`{steps.__name__}`).\n\n",
+            f"In any order, at most one max-pool and one sign per layer (`{steps.__name__}`).\n\n",
             "## PyTorch\n\nBy `torch.export`, so in any style. Operations of ATen: ",
             _names(torch_operations.OPERATIONS),
-            "Nothing in eval mode: ",
+            "Ignored, since they do nothing in eval mode: ",
             _names(torch_operations.SILENT),
             "At the end only: ",
             _names(torch_operations.AT_THE_END),

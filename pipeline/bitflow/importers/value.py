@@ -1,4 +1,4 @@
-"""What a tensor of a source's graph is in BitFlow's terms, while `assemble` walks through the graph."""
+"""A tensor of a source's graph in BitFlow's terms, while `assemble` walks through the graph."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from bitflow.ir import Accumulation, Divide, Offset, Rounding, Scale, Step
 __all__ = ["Axes", "Padding", "Value", "flat_axes", "uniform"]
 
 Axes = tuple[str, ...]
-"""What each axis of a tensor is: "N", "H", "W", "C"; several letters: these axes flattened, the last one fastest."""
+"""The axes of a tensor: "N", "H", "W", "C"; several letters: these axes flattened, the last one fastest."""
 
 
 @dataclass(frozen=True, slots=True)
 class Padding:
-    """Padding that the source does before the operation that needs it."""
+    """Padding that the source applies before the operation that needs it."""
 
     sides: tuple[int, int, int, int]
     fill: float
@@ -25,12 +25,16 @@ class Padding:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A tensor: the map of a finished layer, or the accumulators of one that is still open, and steps on top.
+    """A tensor: the map of a finished layer, or the accumulators of a layer that is still open, with steps on it.
 
-    name: of the source's node, for the layer that it becomes. index: of the finished layer, INPUT for the pixels; None:
-    open, and then accumulation and sources say what it is. steps: what was done since, in order; of an open value they
-    may hold a max-pool. ternary: a sign with three values stands after the steps, and `after` after that.
-    tensor: what the source's graph calls it.
+    name: name of the source's node, and so of the layer that it becomes.
+    index: index of the finished layer, INPUT for the pixels; None: the layer is open.
+    accumulation, sources: of an open layer.
+    steps: the steps since, in order; of an open layer they may include a max-pool.
+    ternary: a sign with three values follows the steps.
+    after: the steps after that sign.
+    padding: padding that the next operation must apply.
+    tensor: name of the tensor in the source's graph.
     """
 
     name: str
@@ -47,14 +51,14 @@ class Value:
     tensor: str = ""
 
     def plus(self, *steps: Step) -> Value:
-        """The value after more steps."""
+        """The value with more steps."""
         if self.ternary:
             return replace(self, after=(*self.after, *steps))
         return replace(self, steps=(*self.steps, *steps))
 
 
 def flat_axes(axes: Axes) -> str:
-    """The letters of all axes but the batch, in order: C, H and W of a flat tensor."""
+    """The letters of all axes but the batch, in order: C, H and W for a flat tensor."""
     return "".join(axes[1:])
 
 

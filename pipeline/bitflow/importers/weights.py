@@ -1,4 +1,4 @@
-"""Float weights of a source as whole numbers: +-1 times a factor, or int8 times a scale, one for each filter."""
+"""Float weights of a source as whole numbers: +-1 times a factor or int8 times a scale, one factor for each filter."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import numpy.typing as npt
 
 __all__ = ["factorise"]
 
-# Weights in float32 that a quantiser made may lie this far from a multiple of their scale.
+# A quantiser's float32 weights may differ by this much from a multiple of their scale.
 _TOLERANCE = 2.0**-22
 
 
 def factorise(
     weights: npt.NDArray[Any],
 ) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float64]] | None:
-    """Filters [out, ...] -> whole numbers int8 of that shape and factors float64 [out]; None where there are none.
+    """Filters [out, ...] -> whole numbers int8 of that shape, and factors float64 [out]; None if there are none.
 
-    A filter is whole * factor: exactly for +-1, to float32's rounding for int8.
+    A filter is whole * factor: exactly for +-1, within float32's rounding for int8.
     """
     rows = np.asarray(weights, dtype=np.float64).reshape(len(weights), -1)
     if rows.size == 0 or not np.isfinite(rows).all():
@@ -36,7 +36,7 @@ def factorise(
 
 
 def _int8(row: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.int8], float] | None:
-    """The smallest whole numbers that a row is a multiple of."""
+    """The smallest whole numbers of which a row is a multiple."""
     top = float(np.abs(row).max())
     if top == 0:
         return np.zeros(len(row), dtype=np.int8), 1.0

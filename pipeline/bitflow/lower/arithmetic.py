@@ -1,4 +1,4 @@
-"""What the steps of a layer compute, in NumPy. Each is monotone in the accumulator x, which is what `fuse` rests on.
+"""What the steps of a layer compute, in NumPy. Each is monotone in the accumulator x; `fuse` depends on that.
 
 Rounding.FLOAT32. torch does not fix how a network rounds, so BitFlow does (it is what torch's CPU kernels with FMA
 compute): each step is computed once and rounded once to float32,
@@ -9,10 +9,10 @@ compute): each step is computed once and rounded once to float32,
     BatchNorm  float32(fma(z, a, b)), with float32 a = weight * (1 / sqrt(variance + eps)), b = fma(-mean, a, bias)
 
 A product of two float32 is exact in float64, so float32(float64(z) * a + b) serves as the fused multiply-add; sums and
-quotients of float32 rounded first to float64 and then to float32 are the same as rounded once.
+quotients of float32 that are rounded first to float64 and then to float32 equal those rounded once.
 
-Rounding.EXACT. Real numbers: float64 with a running bound of its error; where the bound does not settle the sign,
-decimal arithmetic with digits enough for every product and sum of float32 does.
+Rounding.EXACT. Real numbers: float64 with a running bound of its error. Where the bound does not settle the sign,
+decimal arithmetic does, with enough digits for every product and sum of float32.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def _deviation(norm: BatchNorm) -> Double:
 
 
 def step(done: Step, rounding: Rounding, z: Array) -> Array:
-    """One affine step on values [..., channels]: float32, or float64 where rounding is EXACT."""
+    """One affine step on values [..., channels]: in float32, or in float64 if rounding is EXACT."""
     z = z.astype(np.float64)
     match done:
         case Scale(values):
@@ -71,7 +71,7 @@ def step(done: Step, rounding: Rounding, z: Array) -> Array:
 
 
 def value(layer: Layer, accumulators: Array) -> Array:
-    """What the sign, or the arg-max, sees for accumulators [..., channels], each for itself where there is a pool."""
+    """What the sign or the arg-max gets for accumulators [..., channels]; a pool is left out."""
     z = accumulators.astype(np.float64)
     for done in layer.affine:
         z = step(done, layer.rounding, z)
@@ -84,21 +84,21 @@ def positive(layer: Layer, accumulators: Array) -> npt.NDArray[np.bool_]:
 
 
 def signs(layer: Layer, accumulators: Array, values: Array) -> Signs:
-    """+1 or -1 where the sign gives it, for accumulators and their `value`s, both [..., channels]."""
+    """The layer's sign, +1 or -1, of accumulators and their `value`s, both [..., channels]."""
     zero = 1 if layer.sign is None else layer.sign.zero
     found = np.sign(exact_signs(layer, accumulators, values)).astype(np.int8)
     return np.where(found == 0, np.int8(zero), found)
 
 
 def exact_signs(layer: Layer, accumulators: Array, values: Array) -> Array:
-    """-1, 0 or +1 as the values are; where float64 cannot tell (only if rounding is EXACT) by decimal numbers."""
+    """-1, 0 or +1, the signs of the values; decimal numbers decide where float64 cannot (only if rounding is EXACT)."""
     found = np.sign(values)
     if layer.rounding is Rounding.FLOAT32 or not layer.affine:
         return found
     unsure = np.abs(values) <= _error(layer, accumulators)
     accumulators = np.broadcast_to(accumulators, values.shape)
     places = np.argwhere(unsure)
-    # Equal accumulators of a channel have one answer; a map holds few different ones.
+    # Equal accumulators of a channel have equal signs, and a map holds few different ones.
     known: dict[tuple[int, int], int] = {}
     for place in map(tuple, places):
         key = int(accumulators[place]), int(place[-1])
@@ -109,7 +109,7 @@ def exact_signs(layer: Layer, accumulators: Array, values: Array) -> Array:
 
 
 def _error(layer: Layer, accumulators: Array) -> Double:
-    """A bound on the distance of `value` from the real number, float64 [..., channels]."""
+    """A bound of the error of `value`, float64 [..., channels]."""
     z = accumulators.astype(np.float64)
     error = np.zeros_like(z)
     for done in layer.affine:
@@ -150,9 +150,9 @@ def _decimal_sign(steps: Sequence[Step], accumulator: int, channel: int) -> int:
 
 
 def trend(layer: Layer, after_pool: bool = False) -> Signs:
-    """Whether the layer's value rises (+1), falls (-1) or stays (0) in its accumulator, int8 [channels].
+    """Whether the layer's value rises (+1), falls (-1) or stays constant (0) with its accumulator, int8 [channels].
 
-    after_pool: in the value that its max-pool sees instead.
+    after_pool: with the output of its max-pool instead of the accumulator.
     """
     signs = np.ones(layer.accumulation.target.channels, dtype=np.int8)
     passed = not after_pool
@@ -174,7 +174,7 @@ def linear(layer: Layer) -> tuple[Double, Double]:
 
 
 def composed(steps: Sequence[Step], channels: int, rounding: Rounding = Rounding.EXACT) -> tuple[Double, Double]:
-    """Slope and offset of affine steps one after the other, as real functions, float64 [channels] each."""
+    """Slope and offset of a sequence of affine steps as real functions, float64 [channels] each."""
     slope, offset = np.ones(channels), np.zeros(channels)
     for done in steps:
         match done:

@@ -9,16 +9,16 @@ The derivation (Wu et al., IEEE Access 2019, with the rounding made exact):
                      <=>  x + floor(s) >= 0,  since x is an integer. (Rounding s instead would be wrong for every
        fraction of .5 and more.)
 3. The network was not trained in exact arithmetic but in float32 (`arithmetic`), where y is still monotone in x. So the
-   smallest integer t with y(t) >= 0 is found by bisection over [-R, R + 1], R being the largest reachable accumulator,
-   and the BatchShift b = -t gives the float network's bit for every reachable x, ties included. It lies within
+   smallest integer t with y(t) >= 0 is found by bisection over [-R, R + 1], where R is the largest reachable
+   accumulator. The BatchShift b = -t gives the float network's bit for every reachable x, ties included. It is within
    [-(R + 1), R]; its two ends are the constants.
 4. A falling channel (gamma * alpha < 0): the filter's weights are flipped, so the accumulator becomes x' = -x, in
    which y grows. For bits of +-1 a padded tap flips with the weight it meets. Where there is no filter to flip (a sum,
    a global average, integers that another layer uses too) t is sought on -x and the output bit is inverted by a mask:
    y(x) >= 0  <=>  -x >= t  <=>  not (x - (1 - t) >= 0).
 5. gamma * alpha = 0: y does not depend on x; bisection gives the constant.
-6. A max-pool takes the largest of the values at its place. Where what follows it falls (before BatchNorm with
-   gamma < 0) that is the AND of the bits, else the OR. After BatchNorm or sign it is always OR.
+6. A max-pool takes the largest of the values that it gets. If the steps after it fall (BatchNorm with gamma < 0) that
+   is the AND of the bits, else the OR. A max-pool after BatchNorm or sign is always OR.
 7. sign(0) = -1 only moves t: the smallest integer with y(t) > 0.
 8. The last layer has no sign: see `scores`.
 """
@@ -87,13 +87,13 @@ def _fuse_layer(layer: Layer) -> IntegerLayer:
 
 
 def _first_positive(layer: Layer, direction: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Per channel the smallest t in [-R, R + 1] with sign(y(direction * t)) = +1; R + 1 where there is none."""
+    """For each channel the smallest t in [-R, R + 1] with sign(y(direction * t)) = +1; R + 1 if no t has it."""
     bound = layer.accumulation.bound
     low = np.full(len(direction), -bound, dtype=np.int64)
     high = np.full(len(direction), bound + 1, dtype=np.int64)
     while (low < high).any():
         middle = (low + high) // 2
-        # Where low = high = R + 1, y is asked outside the reachable range; the answer is not used.
+        # Where low = high = R + 1, y is evaluated outside the reachable range; the result is not used.
         positive = arithmetic.positive(layer, direction * np.minimum(middle, bound))
         active = low < high
         high = np.where(active & positive, middle, high)
@@ -102,7 +102,7 @@ def _first_positive(layer: Layer, direction: npt.NDArray[np.int64]) -> npt.NDArr
 
 
 def zeros(layer: Layer) -> int:
-    """Channels in which the value before the sign is 0 for an accumulator that can occur."""
+    """The number of channels in which the value before the sign is 0 for a reachable accumulator."""
     accumulation = layer.accumulation
     direction = np.where(arithmetic.trend(layer) < 0, -1, 1)
     ends = [
@@ -119,10 +119,14 @@ def zeros(layer: Layer) -> int:
 
 @dataclass(frozen=True, slots=True)
 class LayerFusion:
-    """What became of a layer: for people, and for the notes that `fuse` prints.
+    """What `fuse` made of a layer, for people to read.
 
-    reach: R. flipped, constant: channels whose filter (or bit) was flipped, whose bit does not depend on the input.
-    shift_range: smallest and largest BatchShift. order: of the last layer, None else.
+    bound: R, the largest absolute accumulator.
+    flipped: number of channels whose filter (or bit) was flipped.
+    constant: number of channels whose bit does not depend on the input.
+    shift_range: smallest and largest BatchShift.
+    pool: how it pools; "": no pool.
+    order: the pairs of classes that scores and logits order differently; None except in the last layer.
     """
 
     name: str

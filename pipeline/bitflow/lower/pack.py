@@ -1,6 +1,6 @@
 """IntegerNetwork -> PackedNetwork: +-1 weights become bits, 32 a word, in the order in which a window is read.
 
-Nothing is lost: `unpack` is the way back, so that a `.bfn` from anywhere can be checked with integers.
+Nothing is lost: `unpack` goes back, so that any `.bfn` can be checked against the integer engine.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ __all__ = ["pack", "unpack", "weights"]
 
 
 def pack(network: IntegerNetwork) -> PackedNetwork:
-    """Pack every layer; nothing is decided here."""
+    """Pack every layer; this takes no decisions."""
     layers = tuple(map(_pack_layer, network.layers))
     return PackedNetwork(network.name, network.input_spec, layers, network.labels, network.logits)
 
@@ -84,7 +84,7 @@ def _weight_bits(accumulation: Accumulation) -> int:
 
 
 def _pack_weights(accumulation: Accumulation) -> npt.NDArray[np.uint32] | None:
-    """Filters as rows of words: a bit a weight, or a byte a weight with the first one lowest."""
+    """Filters as rows of words: one bit per weight, or one byte per weight, the first in the lowest byte."""
     if accumulation.weights is None:
         return None
     rows = accumulation.weights.reshape(len(accumulation.weights), -1)

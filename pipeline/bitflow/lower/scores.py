@@ -1,6 +1,6 @@
 """The last layer: integer scores A_c * x_c + B_c that order the classes as the float logits do.
 
-Each class has a float logit L_c(x), monotone in its accumulator x (`arithmetic`). Wanted are the smallest int32 A, B
+Each class has a float logit L_c(x), monotone in its accumulator x (`arithmetic`). This finds the smallest int32 A, B
 such that for all pairs of classes c, d and all reachable x, y
 
     A_c * x + B_c  <, =, >  A_d * y + B_d      as      L_c(x)  <, =, >  L_d(y).
@@ -32,18 +32,20 @@ Array = npt.NDArray[Any]
 Integers = npt.NDArray[np.int64]
 Double = npt.NDArray[np.float64]
 
-# Every whole size of the largest slope up to here is tried, then steps of a hundredth: the smallest fit comes first.
+# Every whole number up to this is tried as the largest slope, then steps of a hundredth: the smallest fit comes first.
 _EXHAUSTIVE = 4096
-_CANDIDATES = 200_000_000  # numbers compared at most over all candidates: a bound on time, not on exactness
-_LOGITS = 2**25  # logits that are put in order at most; of more, every second, third, ... accumulator is looked at
-_NEAR = 2.0**-46  # real logits this near, relative to the largest, are equal: float64 cannot tell them apart
+_CANDIDATES = 200_000_000  # numbers compared over all candidates, at most: this bounds the time, not the exactness
+_LOGITS = 2**25  # logits that are sorted, at most; if there are more, every second, third, ... accumulator is used
+_NEAR = 2.0**-46  # real logits no farther apart, relative to the largest, count as equal: float64 cannot resolve them
 
 
 @dataclass(frozen=True, slots=True)
 class OrderDifferences:
     """Pairs (class c at x, class d at y) that the integer scores order unlike the float logits.
 
-    pairs: how many, out of `of` reachable ones. gap: how near their logits are, the largest distance of such a pair.
+    pairs: how many pairs.
+    of: how many pairs are reachable.
+    gap: the largest distance between the logits of such a pair.
     """
 
     pairs: int
@@ -52,7 +54,7 @@ class OrderDifferences:
 
 
 def _reachable(layer: Layer, classes: int) -> Integers:
-    """Accumulators that can occur. Without uncounted taps a sum of K values of +-1 has the parity of K."""
+    """The reachable accumulators. If all taps count, a sum of K values of +-1 has the parity of K."""
     accumulation = layer.accumulation
     binary = accumulation.kind in (LayerKind.CONV, LayerKind.DENSE)
     whole = not binary or (accumulation.pad_value == 0 and any(accumulation.window.padding))
@@ -62,7 +64,7 @@ def _reachable(layer: Layer, classes: int) -> Integers:
 
 
 def _same_for_all(layer: Layer) -> bool:
-    """Whether every class has the same function of its accumulator, and it rises or falls."""
+    """Whether all classes have the same function of their accumulator, and it is not constant."""
     slope, offset = arithmetic.linear(layer)
     return bool(slope[0] != 0 and np.all(slope == slope[0]) and np.all(offset == offset[0]))
 
@@ -89,16 +91,16 @@ def fit(layer: Layer) -> Scores:
 
 
 def logits(layer: Layer, fitted: Scores) -> Logits:
-    """How the scores become the float logits of the last layer."""
+    """How the scores become float logits again."""
     slope, offset = arithmetic.linear(layer)
     scale = np.divide(slope, fitted.scale, out=np.zeros_like(slope), where=fitted.scale != 0)
     return Logits(scale, offset - scale * fitted.offset)
 
 
 def _candidates(layer: Layer, limit: int) -> Iterator[tuple[Integers, Integers]]:
-    """Pairs (A, B) of rising size, all fitting int32."""
+    """Pairs (A, B) of rising size that all fit int32."""
     bound = layer.accumulation.bound
-    # The exact-arithmetic offset, better than L(0) where that lost digits.
+    # The offset in exact arithmetic: better than L(0), which may have lost digits.
     slope, offset = arithmetic.linear(layer)
     offset = offset - (offset.max() + offset.min()) / 2
     top = np.abs(slope).max()
@@ -140,11 +142,11 @@ class _Order:
         flat[self._by_value] = in_order[self._starts][np.cumsum(new) - 1]
         self.logits = flat.reshape(logits.shape)
         owner = self._by_value % classes
-        # Groups of equal logits that hold more than one class: only there must the integers be equal.
+        # Groups of equal logits with more than one class: only in these must the integers be equal.
         self._shared = np.minimum.reduceat(owner, self._starts) != np.maximum.reduceat(owner, self._starts)
 
     def contradictions(self, integers: Integers) -> int:
-        """Places in the sorted row where the integers [reachable, classes] do not follow it; 0 means a fit."""
+        """How often the integers [reachable, classes] contradict the sorted logits; 0: they fit."""
         row = integers.reshape(-1)[self._by_value]
         low = np.minimum.reduceat(row, self._starts)
         high = np.maximum.reduceat(row, self._starts)

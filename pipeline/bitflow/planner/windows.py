@@ -14,9 +14,28 @@ from bitflow.geometry import Shape, Window
 from bitflow.packed import INPUT, PackedLayer
 from bitflow.planner.kernels.spec import Job, Work
 
-__all__ = ["Taps", "gather_work", "inside", "integers_in", "merge_work", "pool_work", "positions", "unpooled_words"]
+__all__ = [
+    "GATHER_CODE",
+    "MERGE_CODE",
+    "POSITION_CODE",
+    "Taps",
+    "gather_scratch_words",
+    "gather_work",
+    "inside",
+    "integers_in",
+    "merge_scratch_words",
+    "merge_work",
+    "pool_work",
+    "positions",
+    "unpooled_words",
+]
 
 Taps = npt.NDArray[np.bool_]
+
+# Parts of the library (`planner.code_size`) that such kernels link.
+POSITION_CODE = ("bits before a pool", "pool of positions")
+MERGE_CODE = (*POSITION_CODE, "bits of a position", "sums of maps")
+GATHER_CODE = (*POSITION_CODE, "bits of a position", "division", "plain first layer, wide convolution")
 
 
 def positions(layer: PackedLayer) -> int:
@@ -35,6 +54,17 @@ def integers_in(job: Job) -> bool:
     """Whether the layer's first source is a map of integers."""
     source = job.layer.sources[0]
     return source != INPUT and job.network.layers[source].output_type is MapType.INTEGERS
+
+
+def gather_scratch_words(job: Job) -> int:
+    """The map before a pool, and the window as int16, or as int32 where the source holds integers."""
+    taps = job.layer.taps
+    return unpooled_words(job.layer) + (taps if integers_in(job) else (taps + 1) // 2)
+
+
+def merge_scratch_words(job: Job) -> int:
+    """The map before a pool, and the sums of a position."""
+    return unpooled_words(job.layer) + job.layer.source.channels
 
 
 def inside(window: Window, source: Shape, target: Shape) -> tuple[Taps, Taps]:

@@ -82,6 +82,7 @@ def plot(rows: Sequence[BenchRow], title: str, file: Path) -> None:
     """
     check_plot(file)
     try:
+        from matplotlib import rc_context
         from matplotlib.figure import Figure
     except ImportError as error:
         raise MissingError("matplotlib is not installed: pip install 'bitflow-net[plot]'") from error
@@ -106,4 +107,5 @@ def plot(rows: Sequence[BenchRow], title: str, file: Path) -> None:
     axes.margins(x=0.15)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=3, frameon=False, fontsize=8)
-    figure.savefig(file, metadata={"Date": None} if file.suffix == ".svg" else None, dpi=150)
+    with rc_context({"svg.hashsalt": file.name}):  # the same bytes every time
+        figure.savefig(file, metadata={"Date": None} if file.suffix == ".svg" else None, dpi=150)

@@ -1,10 +1,10 @@
 """Reads the arrays of a Keras file in a process of its own, within bounds of time and memory.
 
-The HDF5 library can loop for ever, or crash, on a damaged file, and nothing in Python could stop it. So `extract` runs
-this module as a child, which writes plain NumPy arrays, and ends it after a while.
+The HDF5 library can loop for ever or crash on a damaged file, and nothing in Python could stop it. So `extract` runs
+this module as a child process, which writes plain NumPy arrays, and ends it after a time limit.
 
-Only arrays of floats over hard links are read: a file cannot lead into another one, or round in a circle. What is there
-otherwise is noted with the reason, and refused if a layer wants it.
+Only arrays of floats behind hard links are read, so that a file cannot refer to another file or form a circle. Anything
+else is recorded with the reason, and refused if a layer needs it.
 """
 
 from __future__ import annotations
@@ -39,9 +39,12 @@ _DEPTH = 12
 
 @dataclass(frozen=True, slots=True)
 class Extracted:
-    """config: of the model. arrays: path in the file -> float32 values. refused: path -> why it was not read.
+    """The contents of a Keras file.
 
-    numbered: Keras 3's archive, whose variables have numbers instead of names.
+    config: the model's configuration.
+    arrays: path in the file -> float32 values.
+    refused: path in the file -> why it was not read.
+    numbered: the file is Keras 3's archive, whose variables have numbers instead of names.
     """
 
     config: dict[str, Any]
@@ -51,19 +54,19 @@ class Extracted:
 
 
 def extract(path: Path, seconds: int = SECONDS) -> Extracted:
-    """Read a file, in at most so many seconds of processor time.
+    """Read a file, in at most `seconds` of processor time.
 
-    Raises InputError with the reason where it is damaged, hostile, or no Keras file.
+    Raises InputError with the reason if it is damaged, hostile or not a Keras file.
     """
     read_bounded(path)  # says what cannot be opened, and what is too large
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "arrays.npz"
-        # -P: no module from the current folder, which may be where the file of a stranger was unpacked.
+        # -P: no modules from the current folder, where untrusted files may have been unpacked.
         command = [sys.executable, "-P", "-m", "bitflow.importers.keras.extract", str(path), str(out), str(seconds)]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=20 * seconds, check=False)
         except subprocess.TimeoutExpired:
-            raise InputError(f"{path}: damaged: the HDF5 library does not come to an end with it") from None
+            raise InputError(f"{path}: damaged: the HDF5 library does not finish reading it") from None
         if done.returncode == 2:
             raise InputError(done.stderr.strip())
         if done.returncode:
@@ -114,7 +117,7 @@ def _read(path: Path, data: bytes) -> Extracted:
         size = 0
         for name, item, reason in _walk(root, ""):
             if reason or not _is_plain(item):
-                refused[name] = reason or "is no array of floats in this file"
+                refused[name] = reason or "is not an array of floats in this file"
                 continue
             size += 8 * int(item.size)
             require(size <= MAX_BYTES, f"{path}: its variables take more than {MAX_BYTES} bytes")
@@ -129,11 +132,11 @@ def _is_plain(item: Any) -> bool:
 
 
 def _walk(group: Any, prefix: str, depth: int = 0) -> Iterator[tuple[str, Any, str]]:
-    """(path, item, "") of all that lies below a group; (path, None, reason) of what is not looked at."""
+    """(path, item, "") for everything below a group; (path, None, reason) for what is not read."""
     for key in group:
         name = f"{prefix}{key}"
         if not isinstance(group.get(key, getlink=True), h5py.HardLink):
-            yield name, None, "lies behind a link"
+            yield name, None, "is behind a link"
         elif depth > _DEPTH:
             yield name, None, "is nested too deep"
         elif isinstance(item := group[key], h5py.Group):
@@ -148,7 +151,7 @@ def _unzip(path: Path, data: bytes) -> tuple[bytes, bytes]:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         for member, limit in (("config.json", _MAX_CONFIG), ("model.weights.h5", MAX_BYTES)):
             require(member in archive.namelist(), f"{path}: not a Keras file: it has no {member}")
-            # No more than the size that is claimed here is ever unpacked.
+            # Never more is unpacked than the size stated here.
             require(archive.getinfo(member).file_size <= limit, f"{path}: {member} is larger than {limit} bytes")
             found.append(archive.read(member))
     return found[0], found[1]
@@ -159,7 +162,7 @@ def _parse(path: Path, text: str | bytes) -> dict[str, Any]:
     try:
         config = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: its configuration is no JSON") from error
+        raise InputError(f"{path}: its configuration is not JSON") from error
     if not isinstance(config, dict) or not isinstance(config.get("config"), dict):
         raise InputError(f"{path}: its configuration describes no model")
     return config

@@ -1,6 +1,6 @@
 """Larq and Keras checkpoints (`.h5`, `.keras`) -> Network, read with h5py; TensorFlow is not needed.
 
-The configuration of the layers is data and stays data: a Lambda layer or an unknown class is refused, nothing is run.
+The configuration of the layers is only read: a Lambda layer or an unknown class is refused, and nothing is run.
 Maps are channels-last. Larq's sign has sign(0) = +1.
 """
 
@@ -27,7 +27,7 @@ __all__ = ["NOTES", "import_keras", "read_keras"]
 
 NOTES = ("sign(0) = +1, as Larq has it",)
 
-# Names of a BatchNorm's variables in the order in which Keras 3 numbers them; flags that leave the first two out.
+# A BatchNorm's variables in the order of Keras 3's numbers, and the flags that leave out the first two.
 _NORM = (("gamma", "scale"), ("beta", "center"), ("moving_mean", ""), ("moving_variance", ""))
 
 
@@ -43,8 +43,10 @@ def import_keras(
 ) -> Imported:
     """The network in a Larq or Keras file: Sequential, or a graph of layers with one input and one output.
 
-    pixels: what float the source got for a pixel; p itself if it is not said. size: (height, width[, channels]) where
-    the file does not say. The rest and the errors as `import_onnx`.
+    pixels: how the source scaled its pixels; by default not at all.
+    size: (height, width[, channels]), if the file does not say.
+
+    The other arguments and the errors are those of `import_onnx`.
     """
     path = Path(path)
     graph, shape = read_keras(path, size)
@@ -65,7 +67,7 @@ def read_keras(path: Path, size: tuple[int, ...] | None = None) -> tuple[g.Graph
     try:
         return _read(_Weights(extracted), extracted.config, size)
     except (TypeError, ValueError, KeyError, AttributeError, OverflowError, IndexError) as error:
-        # The configuration may hold anything in any place.
+        # The configuration may have anything anywhere.
         raise InputError(f"{path}: its configuration contradicts itself: {type(error).__name__}: {error}") from error
 
 
@@ -76,7 +78,10 @@ class _Weights:
     held: Extracted
 
     def of(self, layer: KerasLayer, place: str) -> dict[str, npt.NDArray[Any]]:
-        """Name of a variable (kernel, bias, gamma, ...) -> its values, float32. place: Keras 3's name of the layer."""
+        """Name of a variable (kernel, bias, gamma, ...) -> its values, float32.
+
+        place: Keras 3's name of the layer.
+        """
         prefix = f"layers/{place}/vars/" if self.held.numbered else f"{layer.name}/"
         for name, reason in self.held.refused.items():
             if name.startswith(prefix):
@@ -170,7 +175,7 @@ def _input(layer: KerasLayer, size: tuple[int, ...] | None) -> tuple[Shape, tupl
 
 
 def _connections(model: dict[str, Any], layers: list[KerasLayer]) -> list[tuple[KerasLayer, list[str]]]:
-    """Layers after those that they take from, with the names of these; nothing for the layer before."""
+    """Layers, each after its sources, with the names of these; no names: the source is the layer before."""
     if model["class_name"] == "Sequential":
         return [(layer, []) for layer in layers]
     by_name = {layer.name: layer for layer in layers}
@@ -182,19 +187,19 @@ def _connections(model: dict[str, Any], layers: list[KerasLayer]) -> list[tuple[
         ready = [layer for layer in waiting if all(s in placed for s in sources[layer.name])]
         if not ready:
             missing = sorted(set(sources[waiting[0].name]) - placed)
-            raise ImportRefused(f"layer {waiting[0].name!r}: takes {', '.join(missing)}, which nothing gives")
+            raise ImportRefused(f"layer {waiting[0].name!r}: takes {', '.join(missing)}, which no layer gives")
         done += [(layer, sources[layer.name]) for layer in ready]
         placed.update(layer.name for layer in ready)
         waiting = [layer for layer in waiting if layer.name not in placed]
     outputs = _history(model["config"].get("output_layers", []))
     if len(outputs) == 1 and outputs[0] in by_name:
-        # The output last, so that it is what the graph ends in.
+        # The output comes last, because the graph ends with its last node.
         done.sort(key=lambda item: item[0].name == outputs[0])
     return done
 
 
 def _history(value: Any, depth: int = 0) -> list[str]:
-    """Names of layers in inbound_nodes, in Keras 2's lists and in Keras 3's dictionaries."""
+    """Names of layers in inbound_nodes, which are lists in Keras 2 and dictionaries in Keras 3."""
     if depth > 16:
         raise ImportRefused("the model's layers are connected in a way that is nested too deep")
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""What each of Larq's and Keras's layers is in `graph`'s terms."""
+"""The layers of Larq and Keras as operations of `graph`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ KERNEL_QUANTIZERS = _SIGNS | _SCALED_SIGNS
 
 @dataclass(frozen=True, slots=True)
 class KerasLayer:
-    """A layer's configuration. inbound: what a graph's layer takes from."""
+    """A layer's configuration.
+
+    inbound: the sources of a layer in a graph.
+    """
 
     name: str
     kind: str
@@ -50,7 +53,7 @@ class KerasLayer:
         return default if value is None else value
 
     def pair(self, name: str, default: int = 1) -> tuple[int, int]:
-        """(rows, columns) of an option; of a 1-D layer (1, columns)."""
+        """(rows, columns) of an option; (1, columns) for a 1-D layer."""
         value = self.get(name, default)
         numbers = [int(n) for n in value] if isinstance(value, list | tuple) else [int(value)]
         if not 1 <= len(numbers) <= 2 or min(numbers) < 1:
@@ -67,7 +70,12 @@ class KerasLayer:
 
 @dataclass(slots=True)
 class KerasReader(Reader):
-    """Reads layers. outputs: tensor of each layer. shapes: of tensors, without the batch."""
+    """Reads layers.
+
+    outputs: tensor of each layer.
+    shapes: shapes of tensors, without the batch.
+    ended: name of the layer after which nothing may follow.
+    """
 
     outputs: dict[str, str] = field(default_factory=dict)
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
@@ -94,7 +102,10 @@ class KerasReader(Reader):
         self.outputs[layer.name] = translate(self, layer, tensors, weights)
 
     def put(self, layer: KerasLayer, op: g.Op, source: str, shape: tuple[int, ...], part: str = "") -> str:
-        """Append a node; part: of a layer that needs several."""
+        """Append a node.
+
+        part: name of the part, for a layer that needs several nodes.
+        """
         to = f"{layer.name}:{part}" if part else f"{layer.name}:out"
         self.shapes[to] = shape
         return self.emit(layer.name, op, source, to=to)
@@ -143,7 +154,7 @@ def _bias(layer: KerasLayer, weights: Weights, count: int) -> Array | None:
 
 
 def _size(reader: KerasReader, layer: KerasLayer, source: str) -> tuple[int, int, int]:
-    """(height, width, channels) of a map; of a 1-D one height 1."""
+    """(height, width, channels) of a map; a 1-D map has height 1."""
     shape = reader.shapes[source]
     wanted = 2 if layer.kind.endswith("1D") else 3
     if len(shape) != wanted:
@@ -154,7 +165,7 @@ def _size(reader: KerasReader, layer: KerasLayer, source: str) -> tuple[int, int
 
 
 def _same(size: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int]) -> tuple[int, int, int, int]:
-    """TensorFlow's padding "same": what is odd goes to the end."""
+    """TensorFlow's padding "same": an odd row or column goes to the end."""
     total = [max((-(-n // s) - 1) * s + k - n, 0) for n, k, s in zip(size, kernel, stride, strict=True)]
     return total[0] // 2, total[1] // 2, total[0] - total[0] // 2, total[1] - total[1] // 2
 
@@ -228,7 +239,7 @@ def _activation(reader: KerasReader, layer: KerasLayer, what: Any, source: str) 
     if name in _SIGNS:
         return reader.put(layer, g.SignOf(1), source, shape, "sign")
     if name in ("softmax", "log_softmax"):
-        reader.ended = layer.name  # it changes the logits but not their order
+        reader.ended = layer.name  # changes the logits, but not their order
         return source
     if name in ("hard_tanh", "tanh"):
         return reader.put(layer, g.Clip(), source, shape, "clip")

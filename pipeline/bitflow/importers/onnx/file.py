@@ -1,4 +1,4 @@
-"""ONNX and QONNX files -> Network. A file from elsewhere is hostile: nothing in it is run, everything is bounded."""
+"""ONNX and QONNX files -> Network. Files are not trusted: nothing in them is run, and everything is bounded."""
 
 from __future__ import annotations
 
@@ -39,9 +39,13 @@ def import_onnx(
 ) -> Imported:
     """The network in an ONNX or QONNX file.
 
-    pixels: what float the source got for a pixel; p / 255 if it is not said. size: (height, width[, channels]) of the
-    input where the file does not say or gives it flat. name: by default the file's. sign_zero as `assemble` has it.
-    Raises InputError for a file that is damaged or hostile, ImportRefused for a network that cannot be taken.
+    pixels: how the source scaled its pixels; by default p / 255.
+    size: (height, width[, channels]) of the input, if the file does not say or the input is flat.
+    name: name of the network; by default the file's.
+    labels: names of the classes.
+    sign_zero: as in `assemble`.
+
+    Raises InputError for a file that is damaged or hostile, ImportRefused for a network that is not supported.
     """
     path = Path(path)
     graph, shape = read_graph(read_model(path), size)
@@ -51,7 +55,7 @@ def import_onnx(
 
 
 def read_model(path: Path) -> onnx.ModelProto:
-    """Parse a file, with the external data that lies in its own folder. Raises InputError with the reason."""
+    """Parse a file, with external data from its own folder. Raises InputError with the reason."""
     data = read_bounded(path)
     model = onnx.ModelProto()
     try:
@@ -87,7 +91,7 @@ def _load_external(path: Path, tensor: onnx.TensorProto) -> int:
     folder = path.parent.resolve()
     place = (folder / info.location).resolve()
     inside = place.is_relative_to(folder) and not Path(info.location).is_absolute()
-    require(inside, f"{path}: the data of tensor {tensor.name!r} lies outside the model's folder: {info.location}")
+    require(inside, f"{path}: the data of tensor {tensor.name!r} is outside the model's folder: {info.location}")
     require(place.is_file(), f"{path}: the data of tensor {tensor.name!r} is missing: {info.location}")
     whole = place.stat().st_size
     offset, length = int(info.offset or 0), int(info.length or 0)
@@ -104,7 +108,7 @@ def _load_external(path: Path, tensor: onnx.TensorProto) -> int:
 def _array(path: str, tensor: onnx.TensorProto) -> npt.NDArray[Any]:
     try:
         return np.asarray(numpy_helper.to_array(tensor))
-    except Exception as error:  # a damaged tensor raises whatever NumPy does
+    except Exception as error:  # NumPy may raise anything for a damaged tensor
         raise InputError(f"tensor {path or tensor.name!r} is damaged: {_first_line(error)}") from error
 
 
@@ -150,7 +154,7 @@ def _input(
     if len(numbers) not in (2, 3, 4):
         raise ImportRefused(f"input {entry.name!r} has {len(numbers)} axes; [N, C, H, W], [N, C, W] or [N, K] is taken")
     if len(numbers) == 4:
-        # Exporters of channels-last frameworks turn the axes first.
+        # Exporters of channels-last frameworks transpose the axes first.
         last = any(n.op_type == "Transpose" and entry.name in n.input and _order(n) == (0, 3, 1, 2) for n in graph.node)
         axes: tuple[str, ...] = ("N", "H", "W", "C") if last else ("N", "C", "H", "W")
     else:
@@ -178,13 +182,13 @@ def _order(node: onnx.NodeProto) -> tuple[int, ...]:
 def _call(reader: OnnxReader, node: Operation) -> None:
     for name in node.inputs:
         if name and not reader.known(name):
-            raise ImportRefused(f"layer {node.label!r}: takes {name!r}, which nothing before it gives")
+            raise ImportRefused(f"layer {node.label!r}: takes {name!r}, which no layer before it gives")
     kind = node.kind
     if not any(reader.depends(name) for name in node.inputs if name):
         reader.compute(node)
         return
     if kind in AT_THE_END:
-        # They change the logits but not their order.
+        # These change the logits, but not their order.
         reader.ends[node.outputs[0]] = node.label
         reader.alias(node.label, node.inputs[0], node.outputs[0])
         return

@@ -1,4 +1,4 @@
-"""What each of ONNX's and QONNX's operations is in `graph`'s terms."""
+"""The operations of ONNX and QONNX as operations of `graph`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ AT_THE_END = {"Softmax", "LogSoftmax"}
 
 
 def _sides(node: Operation, spans: tuple[int, int], strides: tuple[int, int], size: tuple[int, int], flat: bool) -> Any:
-    """(top, left, bottom, right), of `pads` or `auto_pad`."""
+    """(top, left, bottom, right) from `pads` or `auto_pad`."""
     auto = node.get("auto_pad", "NOTSET")
     if auto in ("SAME_UPPER", "SAME_LOWER"):
         needed = [max((-(-n // s) - 1) * s + k - n, 0) for n, s, k in zip(size, strides, spans, strict=True)]
@@ -104,7 +104,7 @@ def _batch_norm(reader: OnnxReader, node: Operation) -> None:
         raise reader.refuse(node.label, "is in training mode; export the network for inference")
     values = [reader.constant(node.label, name, "statistics") for name in node.inputs[1:5]]
     if len(values) != 4:
-        raise reader.refuse(node.label, "has not all its statistics")
+        raise reader.refuse(node.label, "lacks some of its statistics")
     norm = BatchNorm(values[0], values[1], values[2], values[3], float(node.get("epsilon", 1e-5)))
     reader.add(node, g.Norm(norm))
 
@@ -119,7 +119,9 @@ def _max_pool(reader: OnnxReader, node: Operation) -> None:
         ends = []
         for n, k, s, before, after in zip(size, kernel, stride, (top, left), (bottom, right), strict=True):
             count = -(-(n + before + after - k) // s) + 1
-            count -= int((count - 1) * s >= n + before)  # a window that starts beyond the map and its first padding
+            count -= int(
+                (count - 1) * s >= n + before
+            )  # a window that would start beyond the map and its leading padding
             ends.append(max(0, (count - 1) * s + k - n - before))
         bottom, right = ends
     sides = (top, left, bottom, right)
@@ -204,7 +206,7 @@ def _compare(reader: OnnxReader, node: Operation) -> None:
 def _not(reader: OnnxReader, node: Operation) -> None:
     name = node.inputs[0]
     if name not in reader.truths:
-        raise reader.refuse(node.label, "is Not of something that is no comparison")
+        raise reader.refuse(node.label, "is Not of something other than a comparison")
     turned = g.Combine("mul", np.array(-1, np.float32))
     to = f"{node.outputs[0]}:turned"
     reader.truths[node.outputs[0]] = reader.emit(node.label, turned, reader.truths[name], to=to)

@@ -1,6 +1,6 @@
 """QONNX's own operations on constants: BipolarQuant and Quant.
 
-Their meaning: QONNX's documentation (fastmachinelearning/qonnx). BipolarQuant has sign(0) = +1.
+QONNX's documentation defines them (fastmachinelearning/qonnx). BipolarQuant has sign(0) = +1.
 """
 
 from __future__ import annotations

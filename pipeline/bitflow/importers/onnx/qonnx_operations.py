@@ -1,6 +1,6 @@
-"""QONNX's own operations on what depends on the input: BipolarQuant, Quant and MultiThreshold.
+"""QONNX's own operations on tensors that depend on the input: BipolarQuant, Quant and MultiThreshold.
 
-Their meaning: QONNX's documentation (fastmachinelearning/qonnx). BipolarQuant has sign(0) = +1.
+QONNX's documentation defines them (fastmachinelearning/qonnx). BipolarQuant has sign(0) = +1.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def bipolar_quant(reader: OnnxReader, node: Operation) -> None:
 
 
 def quant(reader: OnnxReader, node: Operation) -> None:
-    """Of what depends on the input only one bit can be taken: unsigned 0 and 1."""
+    """Only one bit is supported for a tensor that depends on the input: unsigned 0 and 1."""
     scale, zero, width = (reader.constant(node.label, name, "parameters") for name in node.inputs[1:4])
     bits = float(np.ravel(width)[0])
     if bits != 1:
@@ -36,7 +36,7 @@ def quant(reader: OnnxReader, node: Operation) -> None:
         raise reader.refuse(node.label, "1-bit activations of -1 and 0; use BipolarQuant for -1 and +1")
     if str(node.get("rounding_mode", "ROUND")).upper() != "ROUND" or np.any(zero != 0) or np.any(scale <= 0):
         raise reader.refuse(node.label, "1-bit activations with a zero point or another rounding than ROUND")
-    # round(x / scale) clipped to 0..1: half to even makes 0.5 a 0, so it is 1 above scale / 2.
+    # round(x / scale) clipped to 0..1: half to even rounds 0.5 to 0, so the result is 1 above scale / 2.
     reader.compare(node.label, "gt", node.inputs[0], scale * np.float32(0.5), f"{node.outputs[0]}:truth")
     reader.shapes[f"{node.outputs[0]}:truth"] = reader.shape(node)
     reader.combine(node.label, "mul", f"{node.outputs[0]}:truth", scale, node.outputs[0])
@@ -44,7 +44,7 @@ def quant(reader: OnnxReader, node: Operation) -> None:
 
 
 def multi_threshold(reader: OnnxReader, node: Operation) -> None:
-    """The number of thresholds that x reaches, times out_scale plus out_bias; of one threshold that is one bit."""
+    """The number of thresholds that x reaches, times out_scale plus out_bias; with one threshold that is one bit."""
     limits = reader.constant(node.label, node.inputs[1], "thresholds")
     if limits.ndim != 2 or limits.shape[1] != 1:
         count = limits.shape[1] if limits.ndim == 2 else limits.size

@@ -1,4 +1,4 @@
-"""Reads the nodes of an ONNX file: what is constant is computed, within bounds; what depends on the input is kept."""
+"""Reads the nodes of an ONNX file. Constants are computed, within bounds; what depends on the input becomes nodes."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from bitflow.importers.reader import Reader
 __all__ = ["OnnxReader", "Operation"]
 
 Array = npt.NDArray[Any]
-_LIMIT = 2**27  # numbers in a constant that is computed
+_LIMIT = 2**27  # numbers in a computed constant, at most
 
-# Constants are computed by ONNX's own reference, if their result cannot be larger than what broadcasting gives.
+# ONNX's own reference computes these on constants: their results are no larger than broadcasting makes them.
 _ELEMENTWISE = {
     "Abs", "Add", "And", "Cast", "Clip", "Div", "Equal", "Exp", "Greater", "GreaterOrEqual", "Identity", "Less",
     "LessOrEqual", "Log", "Max", "Min", "Mul", "Neg", "Not", "Or", "Pow", "Reciprocal", "Round", "Sign", "Sqrt", "Sub",
@@ -35,7 +35,10 @@ _NOT_LARGER = {
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A node of a file. label: its name; of one without a name its kind and place."""
+    """A node of a file.
+
+    label: its name, or else its kind and position.
+    """
 
     label: str
     kind: str
@@ -47,7 +50,7 @@ class Operation:
 
     @classmethod
     def of(cls, node: onnx.NodeProto, index: int) -> Operation:
-        """Read a node. Raises ImportRefused for what no known operation has."""
+        """Read a node. Raises ImportRefused for a node that contains a graph."""
         label = node.name or f"{node.op_type}_{index}"
         attributes = {}
         for a in node.attribute:
@@ -64,8 +67,10 @@ class Operation:
 
 @dataclass(slots=True)
 class OnnxReader(Reader):
-    """Reads nodes. opset: version of each domain. shapes: of tensors that depend on the input, for a batch of one.
+    """Reads nodes.
 
+    opset: version of each domain.
+    shapes: shapes of tensors that depend on the input, for a batch of one.
     ends: tensors after which nothing may follow.
     """
 
@@ -74,7 +79,7 @@ class OnnxReader(Reader):
     ends: dict[str, str] = field(default_factory=dict)
 
     def of(self, node: Operation, position: int = 0) -> str:
-        """The graph's tensor that an input of a node stands for."""
+        """The graph's tensor for an input of a node."""
         return self.resolve(node.label, node.inputs[position])
 
     def shape(self, node: Operation, position: int = 0) -> tuple[int, ...]:
@@ -83,7 +88,10 @@ class OnnxReader(Reader):
         return self.constants[name].shape if name in self.constants else self.shapes[name]
 
     def add(self, node: Operation, op: g.Op, shape: tuple[int, ...] | None = None) -> None:
-        """Append a node that does `op` with the first input. shape: of the result, if it is another."""
+        """Append a node that applies `op` to the first input.
+
+        shape: shape of the result, if it differs from the input's.
+        """
         self.emit(node.label, op, self.of(node), to=node.outputs[0])
         self.shapes[node.outputs[0]] = self.shape(node) if shape is None else shape
 
@@ -94,14 +102,14 @@ class OnnxReader(Reader):
         return self.constant(node.label, node.inputs[position], what)
 
     def operand(self, name: str) -> str | Array:
-        """The name of what depends on the input, the value of what does not."""
+        """The name of a tensor that depends on the input; else the constant's value."""
         if self.depends(name):
             return name
         array = self.constants[name]
         return array.astype(np.float32) if array.dtype != np.bool_ else array
 
     def compute(self, node: Operation) -> None:
-        """Evaluate what does not depend on the input."""
+        """Evaluate a node that does not depend on the input."""
         values = [self.constants[name] for name in node.inputs if name]
         self.bound(node, values)
         try:
@@ -111,14 +119,14 @@ class OnnxReader(Reader):
                 results = self.run(node, values)
         except ImportRefused:
             raise
-        except Exception as error:  # damaged nodes raise whatever the reference does
+        except Exception as error:  # the reference may raise anything for a damaged node
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
             raise InputError(f"layer {node.label!r}: {node.kind} of these constants fails: {reason}") from error
         for name, result in zip(node.outputs, results, strict=False):
             self.constants[name] = np.asarray(result)
 
     def bound(self, node: Operation, values: list[Array]) -> None:
-        """Refuse what could give a result larger than memory."""
+        """Raise an error for operations whose result could be larger than memory."""
         if node.kind in CONSTANTS or node.kind in _ELEMENTWISE:
             try:
                 size = prod(np.broadcast_shapes(*(v.shape for v in values)))
@@ -135,7 +143,7 @@ class OnnxReader(Reader):
             raise InputError(f"layer {node.label!r}: its constant would hold {size} numbers")
 
     def run(self, node: Operation, values: list[Array]) -> list[Array]:
-        """One node alone, by ONNX's reference."""
+        """Run a single node by ONNX's reference."""
         names = [name for name in node.inputs if name]
         make = onnx.helper.make_tensor_value_info
         kinds = [onnx.helper.np_dtype_to_tensor_dtype(v.dtype) for v in values]

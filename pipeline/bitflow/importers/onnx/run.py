@@ -1,4 +1,4 @@
-"""An ONNX model run by a runtime that is not ours: onnxruntime, and for QONNX's own operations ONNX's reference."""
+"""Runs an ONNX model by an independent runtime: onnxruntime, or ONNX's reference for QONNX's own operations."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Floats = npt.NDArray[np.float32]
 
 
 class BipolarQuant(OpRun):
-    """QONNX's sign, as its documentation has it."""
+    """QONNX's sign, as documented."""
 
     op_domain = "onnx.brevitas"
 
@@ -28,7 +28,7 @@ class BipolarQuant(OpRun):
 
 
 class Quant(OpRun):
-    """QONNX's quantiser with rounding half to even, as its documentation has it."""
+    """QONNX's quantiser with rounding half to even, as documented."""
 
     op_domain = "onnx.brevitas"
 
@@ -41,7 +41,7 @@ class Quant(OpRun):
 
 
 class MultiThreshold(OpRun):
-    """FINN's thresholds: how many of a channel's a value reaches."""
+    """FINN's thresholds: how many thresholds of its channel a value reaches."""
 
     op_domain = "onnx.brevitas"
 
@@ -53,7 +53,7 @@ class MultiThreshold(OpRun):
 
 
 class BatchNormalization(OpRun):
-    """In eval mode. The reference's own takes the batch's statistics, as in training, for opsets before 14."""
+    """BatchNorm in eval mode. For opsets before 14 the reference uses the batch's statistics, as in training."""
 
     op_domain = ""
 
@@ -69,7 +69,10 @@ def _in_domain(operation: type[OpRun], domain: str) -> type[OpRun]:
 
 
 class OnnxRunner:
-    """Runs a model on floats. kind: the runtime, for people."""
+    """Runs a model on floats.
+
+    kind: name of the runtime, for people to read.
+    """
 
     def __init__(self, model: onnx.ModelProto) -> None:
         domains = sorted({node.domain for node in model.graph.node if node.domain not in ("", "ai.onnx")})
@@ -97,11 +100,11 @@ class OnnxRunner:
             self._run = lambda values: session.run(None, {entry.name: values})[0]
         except ImportError:
             raise
-        except Exception as error:  # runtimes raise kinds of their own
+        except Exception as error:  # each runtime has its own exceptions
             raise InputError(f"{self.kind} cannot run the model: {' '.join(str(error).split())[:200]}") from error
 
     def run(self, values: Floats) -> Floats:
-        """Logits float32 [N, classes]; a model of a fixed batch gets its images one batch after the other."""
+        """Logits float32 [N, classes]. A model with a fixed batch size gets its images batch by batch."""
         found = []
         for start in range(0, len(values), self._batch):
             part = values[start : start + self._batch]

@@ -1,7 +1,7 @@
-"""A torch module -> Network: torch.export says what its forward pass computes, in whatever style it is written.
+"""A torch module -> Network: torch.export finds what its forward pass computes, in any style.
 
-What depends on parameters alone is computed once, by torch; what is left are the few operations that `graph` knows.
-Anything else is refused by the name of its module.
+torch computes once whatever depends only on parameters; the few operations of `graph` remain. Anything else is refused
+with the name of its module.
 """
 
 from __future__ import annotations
@@ -71,11 +71,17 @@ def import_module(
     labels: Sequence[str] = (),
     sign_zero: int | None = None,
 ) -> Imported:
-    """The network that a module computes in eval mode from floats [N, C, H, W] ([N, C, W] or [N, C] where it takes it).
+    """The network that a module computes in eval mode.
 
-    contract: shape and type of the pixels; pixel_steps: what was done to a pixel before the module got it. sign_zero as
-    `assemble` has it. Raises ImportRefused for what cannot be taken, by its dotted name; InputError where torch cannot
-    run the module on that shape.
+    module: takes floats [N, C, H, W], or [N, C, W] or [N, C].
+    input_spec: shape and type of the pixels.
+    pixel_steps: what was done to a pixel before the module got it.
+    name: name of the network.
+    labels: names of the classes.
+    sign_zero: as in `assemble`.
+
+    Raises ImportRefused with the dotted name of what is not supported; InputError if torch cannot run the module on
+    that shape.
     """
     exported, axes = _export(module, input_spec.shape, batch=1)
     source = _read(exported, axes)
@@ -91,9 +97,9 @@ def import_module(
 
 
 def run_module(module: nn.Module, images: npt.NDArray[Any]) -> Trace:
-    """What torch itself makes of images [N, H, W, C]: the maps of the hidden layers, and float32 logits.
+    """torch's own results for images [N, H, W, C]: the maps of the hidden layers, and float32 logits.
 
-    Raises ImportRefused for a module that `network_from_module` would not take.
+    Raises ImportRefused for a module that `network_from_module` refuses.
     """
     shape = Shape(*images.shape[1:])
     dtype: Literal["uint8", "int8"] = "int8" if images.dtype == np.int8 else "uint8"
@@ -120,7 +126,10 @@ def run_module(module: nn.Module, images: npt.NDArray[Any]) -> Trace:
 def _as_map(
     values: npt.NDArray[Any], layer: Layer, steps: tuple[Step, ...]
 ) -> npt.NDArray[np.uint32] | npt.NDArray[np.int32]:
-    """A tensor [N, C, H, W] or flat as the map of a layer; steps: what torch did to its integers since."""
+    """A tensor [N, C, H, W] or flat, as the map of a layer.
+
+    steps: what torch did to the layer's integers since.
+    """
     shape = layer.target
     maps = values.reshape(-1, shape.channels, shape.height, shape.width).transpose(0, 2, 3, 1)
     if layer.sign is not None:
@@ -132,12 +141,12 @@ def _as_map(
 
 
 class _Recorder(fx.Interpreter):
-    """Runs an exported module and keeps the tensors that are the maps of layers."""
+    """Runs an exported module and records the tensors that are the maps of layers."""
 
     def __init__(self, module: nn.Module, tensors: Sequence[str]) -> None:
         super().__init__(module)
         if "" in tensors:
-            raise InputError("the module has a layer whose map torch holds nowhere; it cannot be compared with torch")
+            raise InputError("the module has a layer whose map is no tensor in torch; it cannot be compared with torch")
         self._tensors = tensors
         self._kept: dict[str, Tensor] = {}
 
@@ -149,7 +158,7 @@ class _Recorder(fx.Interpreter):
         return [*(self._map(name) for name in self._tensors), logits.numpy()]
 
     def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        # With another batch torch may keep a map in another order in memory, of which there is no view.
+        # With another batch size torch may store a map in another order, for which there is no view.
         view = target is torch.ops.aten.view.default
         return super().call_function(torch.ops.aten.reshape.default if view else target, args, kwargs)
 
@@ -158,7 +167,7 @@ class _Recorder(fx.Interpreter):
         return result
 
     def _map(self, tensor: str) -> npt.NDArray[Any]:
-        # Of a comparison the graph names parts by a colon; the bits are those of x >= limit or x > limit.
+        # The graph names the parts of a comparison with a colon; the bits are those of x >= limit or x > limit.
         name, mark, _ = tensor.partition(":")
         values = self._kept[name].float().numpy()
         return 0.5 - values if mark and name.startswith(("le", "lt")) else np.asarray(values)
@@ -172,7 +181,7 @@ def _tensor(images: npt.NDArray[Any], axes: tuple[str, ...]) -> Tensor:
 
 
 def _export(module: nn.Module, shape: Shape, batch: int) -> tuple[torch.export.ExportedProgram, tuple[str, ...]]:
-    """What the module computes, and the axes of its input: a map of height 1 may be [N, C, W], a point [N, C]."""
+    """What the module computes, and the axes of its input: a map of height 1 may be [N, C, W], a 1x1 map [N, C]."""
     tries: list[tuple[tuple[int, ...], tuple[str, ...]]] = [
         ((batch, shape.channels, shape.height, shape.width), ("N", "C", "H", "W"))
     ]
@@ -199,7 +208,7 @@ def _export(module: nn.Module, shape: Shape, batch: int) -> tuple[torch.export.E
 
 
 class _Quiet:
-    """torch.export logs the traceback of what it raises too."""
+    """Silences torch.export, which also logs the traceback of what it raises."""
 
     def __enter__(self) -> None:
         self._level = logging.root.manager.disable
@@ -210,7 +219,7 @@ class _Quiet:
 
 
 def _read(exported: torch.export.ExportedProgram, axes: tuple[str, ...]) -> g.Graph:
-    """The graph of what depends on the input."""
+    """The graph of everything that depends on the input."""
     reader = TorchReader()
     constants = {**exported.state_dict, **exported.constants}
     signature = exported.graph_signature
@@ -250,7 +259,7 @@ def _read(exported: torch.export.ExportedProgram, axes: tuple[str, ...]) -> g.Gr
 def _call(reader: TorchReader, node: fx.Node) -> None:
     target = target_name(node)
     if target in FILLED:
-        # As large as what depends on the input, but the same number everywhere.
+        # Its shape depends on the input, but it is the same number everywhere.
         value = FILLED[target]
         number = node.args[-1] if value is None else value
         reader.tensors_of[node.name] = torch.tensor(float(number))  # type: ignore[arg-type]
@@ -268,7 +277,7 @@ def _call(reader: TorchReader, node: fx.Node) -> None:
 
 
 def _without_straight_through(graph: fx.Graph) -> Iterator[fx.Node]:
-    """The nodes of a graph in which (a - b) + b is a: so a straight-through estimator passes its gradient to b."""
+    """The nodes of a graph, with (a - b) + b, a form of straight-through estimators, replaced by a."""
     for node in list(graph.nodes):
         if node.op != "call_function" or target_name(node) != "add" or len(node.args) != 2:
             continue

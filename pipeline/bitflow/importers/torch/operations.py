@@ -1,4 +1,4 @@
-"""What each of torch's operations is in `graph`'s terms. The names are those of torch's ATen library."""
+"""The operations of torch as operations of `graph`. The names are those of torch's ATen library."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from bitflow.ir import BatchNorm
 
 __all__ = ["AT_THE_END", "FILLED", "OPERATIONS", "SILENT", "UNWANTED", "TorchReader", "name_of", "target_name"]
 
-# Operations that change no value of a map in eval mode.
+# Operations that do not change a map's values in eval mode.
 SILENT = {
     "alias", "clone", "contiguous", "detach", "detach_", "dropout", "dropout_", "feature_dropout", "alpha_dropout",
     "lift_fresh_copy", "to", "_to_copy", "type_as", "_assert_tensor_metadata",
 }  # fmt: skip
-# Tensors of one number; None: the last argument says which.
+# Tensors filled with one number; None: the last argument is the number.
 FILLED = {"ones_like": 1.0, "zeros_like": 0.0, "full_like": None, "new_ones": 1.0, "new_zeros": 0.0, "new_full": None}
-# They change the logits but not their order.
+# These change the logits, but not their order.
 AT_THE_END = {"log_softmax", "softmax", "sigmoid"}
 
 _BIT = "an activation is one bit here; use a sign"
@@ -43,7 +43,10 @@ def target_name(node: fx.Node) -> str:
 
 @dataclass(slots=True)
 class TorchReader(Reader):
-    """Reads exported nodes. whole: tensors that are exact integers in torch too."""
+    """Reads exported nodes.
+
+    whole: tensors that are exact integers in torch too.
+    """
 
     tensors_of: dict[str, Tensor] = field(default_factory=dict)
     whole: set[str] = field(default_factory=set)
@@ -53,25 +56,25 @@ class TorchReader(Reader):
         return isinstance(argument, fx.Node) and self.depends(argument.name)
 
     def of(self, node: fx.Node, position: int = 0) -> str:
-        """The graph's tensor that an argument of a node stands for."""
+        """The graph's tensor for an argument of a node."""
         return self.resolve(name_of(node), _name(node.args[position]))
 
     def add(self, node: fx.Node, op: g.Op) -> str:
-        """Append a node that does `op` with the first argument."""
+        """Append a node that applies `op` to the first argument."""
         return self.emit(name_of(node), op, self.of(node), to=node.name)
 
     def numbers(self, argument: Any) -> npt.NDArray[Any]:
-        """A parameter, or something computed from parameters, or a plain number, as float32."""
+        """A parameter, a value computed from parameters or a plain number, as float32."""
         if isinstance(argument, fx.Node):
             return np.asarray(self.tensors_of[argument.name].detach().float().numpy())
         return np.asarray(argument, dtype=np.float32)
 
     def operand(self, argument: Any) -> str | npt.NDArray[Any]:
-        """The name of what depends on the input, the value of what does not."""
+        """The name of a tensor that depends on the input; else the constant's value."""
         return argument.name if self.varies(argument) else self.numbers(argument)
 
     def compute(self, node: fx.Node) -> None:
-        """Evaluate what does not depend on the input."""
+        """Evaluate a node that does not depend on the input."""
         args, kwargs = fx.map_arg((node.args, node.kwargs), lambda n: self.tensors_of.get(n.name))
         with torch.no_grad():
             self.tensors_of[node.name] = node.target(*args, **kwargs)  # type: ignore[operator]
@@ -79,7 +82,7 @@ class TorchReader(Reader):
     def pass_on(self, node: fx.Node) -> None:
         """A node that changes nothing."""
         name = _name(node.args[0])
-        if not self.varies(node.args[0]):  # type_as: only the type comes from what depends on the input
+        if not self.varies(node.args[0]):  # type_as: only the type depends on the input
             self.tensors_of[node.name] = self.tensors_of[name]
             return
         if name in self.truths and target_name(node) in ("to", "_to_copy", "type_as"):
@@ -91,7 +94,7 @@ class TorchReader(Reader):
 
 
 def name_of(node: fx.Node) -> str:
-    """The dotted name of the module that a node is of; of the node itself outside any."""
+    """The dotted name of the module that a node belongs to; outside any module, the node's own name."""
     stack = list((node.meta.get("nn_module_stack") or {}).values())
     path = stack[-1][0] if stack else ""
     return str(path or node.name)
@@ -162,7 +165,7 @@ def _linear(reader: TorchReader, node: fx.Node) -> None:
 
 
 def _round(reader: TorchReader, node: fx.Node) -> None:
-    """Rounding of accumulators that are integers already."""
+    """Rounding of accumulators, which are integers already."""
     source = reader.of(node)
     if source not in reader.whole:
         raise reader.refuse(name_of(node), "rounds numbers to more than one bit; only a sign is one bit")
@@ -197,7 +200,7 @@ def _max_pool(reader: TorchReader, node: fx.Node) -> None:
     after = node.meta["val"].shape
     size = (1, before[-1]) if flat else before[-2:]
     count = (1, after[-1]) if flat else after[-2:]
-    # What torch says by padding and ceil_mode together: how far the last window reaches beyond the map.
+    # torch's padding and ceil_mode together determine how far the last window extends beyond the map.
     ends = [
         max(0, (n - 1) * s + k - length - p)
         for n, s, k, length, p in zip(count, stride, kernel, size, (rows, columns), strict=True)
@@ -238,7 +241,9 @@ def _compare(reader: TorchReader, node: fx.Node) -> None:
     """x >= c, x > c, x < c or x <= c."""
     first, second = node.args[:2]
     if not reader.varies(first):
-        raise reader.refuse(name_of(node), "compares a constant with what depends on the input; turn it round")
+        raise reader.refuse(
+            name_of(node), "compares a constant with a tensor that depends on the input; swap the two sides"
+        )
     if reader.varies(second):
         raise reader.refuse(name_of(node), "compares two tensors that depend on the input")
     reader.compare(name_of(node), target_name(node), _name(first), reader.numbers(second), node.name)

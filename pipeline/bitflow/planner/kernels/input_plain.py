@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 from bitflow.accumulation import LayerKind
-from bitflow.planner.kernels.spec import Job, Kernel, KernelSpec
-from bitflow.planner.windows import gather_work, unpooled_words
+from bitflow.planner.kernels.spec import Kernel, KernelSpec
+from bitflow.planner.windows import GATHER_CODE, gather_scratch_words, gather_work
 
 __all__ = ["SPEC"]
-
-
-def _scratch_words(job: Job) -> int:
-    return unpooled_words(job.layer) + (job.layer.taps + 1) // 2  # int16 a tap
-
 
 SPEC = KernelSpec(
     kernel=Kernel.INPUT_PLAIN,
     symbol="bf_input_conv_plain",
     kinds=(LayerKind.INPUT_CONV,),
-    scratch_words=_scratch_words,
+    scratch_words=gather_scratch_words,
     work=gather_work,
-    code=(
-        "division",
-        "bits before a pool",
-        "pool of positions",
-        "bits of a position",
-        "plain first layer, wide convolution",
-        "plain first layer",
-    ),
+    code=(*GATHER_CODE, "plain first layer"),
 )

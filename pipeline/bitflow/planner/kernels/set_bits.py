@@ -15,7 +15,7 @@ from bitflow.cores import Core
 from bitflow.packed import PackedLayer
 from bitflow.planner.kernels.spec import DataArray, Job, Kernel, KernelSpec, Option, Work
 from bitflow.planner.patterns.geometry import COUNT_DIGITS, RUN
-from bitflow.planner.windows import inside, unpooled_words
+from bitflow.planner.windows import POSITION_CODE, inside, unpooled_words
 
 __all__ = ["SPEC"]
 
@@ -149,7 +149,7 @@ SPEC = KernelSpec(
     covers=_covers,
     scratch_words=_scratch_words,
     work=_work,
-    code=("division", "bits before a pool", "pool of positions", "adder of 16-bit lists", "set bits"),
+    code=("division", *POSITION_CODE, "adder of 16-bit lists", "set bits"),
     options=_options,
     data=_data,
     arrays=_arrays,

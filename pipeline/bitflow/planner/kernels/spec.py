@@ -106,10 +106,10 @@ class KernelSpec:
     kernel: its number.
     symbol: its bf_kernel in bitflow.h.
     kinds: the kinds of layers that it serves.
-    work: what it does for one picture, without the pool of channel-packed maps and the cost of being called.
-    scratch_words: 32-bit words of scratch, the maps before and after a pool included where they lie there.
+    work: what it does for one picture, without the pool of channel-packed maps and the cost of a call.
+    scratch_words: 32-bit words of scratch, including the maps before and after a pool where scratch holds them.
     code: the parts of the library that it links (`planner.code_size`).
-    covers: whether it can run a layer of these kinds on a core with so many lane words.
+    covers: (layer, lane words of the core) -> whether it can run a layer of these kinds.
     lite, lite_code: whether its lite form can run a layer that it covers, and what that links; None: there is none.
     reads_planes, writes_planes: whether its input and its output are bit planes.
     options: the ways to run a layer on a core; None: one, without memory and data.
@@ -148,9 +148,7 @@ class KernelSpec:
 
     @property
     def family(self) -> str:
-        """The family of its prices: kernels that share code share prices, so that what few layers of one do is known
-        from another's.
-        """
+        """The family of its prices: kernels that share code share prices, which are fitted on all of them together."""
         return "PLANES" if self.writes_planes else self.kernel.name
 
     @property

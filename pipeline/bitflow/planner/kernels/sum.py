@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from bitflow.accumulation import LayerKind
-from bitflow.planner.kernels.spec import Job, Kernel, KernelSpec
-from bitflow.planner.windows import merge_work, unpooled_words
+from bitflow.planner.kernels.spec import Kernel, KernelSpec
+from bitflow.planner.windows import MERGE_CODE, merge_scratch_words, merge_work
 
 __all__ = ["SPEC"]
-
-
-def _scratch_words(job: Job) -> int:
-    return unpooled_words(job.layer) + job.layer.source.channels  # the sums of a position
-
 
 SPEC = KernelSpec(
     kernel=Kernel.SUM,
     symbol="bf_sum",
     kinds=(LayerKind.SUM,),
-    scratch_words=_scratch_words,
+    scratch_words=merge_scratch_words,
     work=merge_work,
-    code=("bits before a pool", "pool of positions", "bits of a position", "sums of maps", "sum"),
+    code=(*MERGE_CODE, "sum"),
 )

@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 from bitflow.accumulation import LayerKind
-from bitflow.planner.kernels.spec import Job, Kernel, KernelSpec
-from bitflow.planner.windows import gather_work, integers_in, unpooled_words
+from bitflow.planner.kernels.spec import Kernel, KernelSpec
+from bitflow.planner.windows import GATHER_CODE, gather_scratch_words, gather_work
 
 __all__ = ["SPEC"]
-
-
-def _scratch_words(job: Job) -> int:
-    taps = job.layer.taps
-    return unpooled_words(job.layer) + (taps if integers_in(job) else (taps + 1) // 2)  # int32 or int16 a tap
-
 
 SPEC = KernelSpec(
     kernel=Kernel.WIDE_CONV,
     symbol="bf_wide_conv",
     kinds=(LayerKind.WIDE_CONV,),
-    scratch_words=_scratch_words,
+    scratch_words=gather_scratch_words,
     work=gather_work,
-    code=(
-        "division",
-        "bits before a pool",
-        "pool of positions",
-        "bits of a position",
-        "plain first layer, wide convolution",
-        "wide convolution",
-    ),
+    code=(*GATHER_CODE, "wide convolution"),
 )

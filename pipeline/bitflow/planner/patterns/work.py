@@ -66,11 +66,11 @@ def _quads(g: Geometry, steps: Steps, adder: str) -> Counter[str]:
 
 
 def _ripples(g: Geometry) -> float:
-    """About how often a quad's adding carries into planes that no block of four runs takes along.
+    """About how often adding the inputs of a quad carries into digits that a block of four runs does not update.
 
-    The count of a lane grows by half an input, and passes multiples of 256 up to where its top plane decides; lanes
-    pass one within about four deviations of a count of random bits, and each block of 32 inputs that any lane passes
-    one in carries.
+    The count of a lane grows by half an input and passes multiples of 256, up to where its top digit decides. Lanes
+    pass one within about four standard deviations of a count of random bits; each block of 32 inputs in which any lane
+    passes one carries.
     """
     end = 1 << (g.digits - 1)
     at = [2 * (multiple - end) + g.inputs for multiple in range(256, end + 1, 256)]
@@ -78,25 +78,29 @@ def _ripples(g: Geometry) -> float:
 
 
 @dataclass(slots=True)
-class _Packs:
-    """What bf_find_packs() finds in one turn over the blocks: how many have one pack, how many several, and how many
-    those have together; what it makes anew where that of the block before does not serve: tables, and for `columns`
-    patterns of columns their lanes.
+class _Borders:
+    """What bf_find_borders() does in one turn over the blocks.
+
+    single: blocks that need one border.
+    several: blocks that need more than one.
+    together: borders of all those blocks.
+    tables: border tables that are made, since that of the block before does not serve.
+    columns: zones of columns whose lanes are made for them.
     """
 
     single: int = 0
     several: int = 0
-    passes: int = 0
+    together: int = 0
     tables: int = 0
     columns: int = 0
 
 
-def _packs(g: Geometry) -> tuple[_Packs, _Packs]:
-    """Of the first turn, and of those after it."""
+def _borders(g: Geometry) -> tuple[_Borders, _Borders]:
+    """Of the first turn over the blocks, and of each one after it."""
     y, x = g.axes
     width, block = g.layer.conv.width, 32 * g.lane_words
     before = None
-    turns = _Packs(), _Packs()
+    turns = _Borders(), _Borders()
     for turn, number in itertools.product(turns, range(g.blocks)):
         first, last = number * block // width, (min((number + 1) * block, g.positions) - 1) // width
         at = next(j for j in range(y.count) if y.start[j + 1] > first)
@@ -107,7 +111,7 @@ def _packs(g: Geometry) -> tuple[_Packs, _Packs]:
             found += 1
         turn.single += found == 1
         turn.several += found > 1
-        turn.passes += found if found > 1 else 0
+        turn.together += found if found > 1 else 0
         if whole is None or whole != before:
             turn.tables += found
             turn.columns += x.count if number == 0 or block % width else 0
@@ -116,23 +120,23 @@ def _packs(g: Geometry) -> tuple[_Packs, _Packs]:
 
 
 def _border_work(g: Geometry, steps: Steps, turns: int) -> Counter[str]:
-    """Where lanes have limits of their own: a block with one pack takes a short way, unless filter 0 is undecided."""
-    packs, again = _packs(g)
+    """Limits that differ by border pattern: a block with one border is quicker, unless filter 0 is undecided."""
+    borders, again = _borders(g)
     decided = g.quads - steps.undecided
-    slow = steps.undecided * packs.single + g.quads * packs.several
-    passes = steps.undecided * packs.single + g.quads * packs.passes
-    undecided = steps.undecided * (packs.single + packs.passes)
-    compared = decided * packs.single + passes
-    looked_up = decided * (packs.single + packs.passes)
-    columns = (packs.columns + (turns - 1) * again.columns) * g.lane_words
+    slow = steps.undecided * borders.single + g.quads * borders.several
+    passes = steps.undecided * borders.single + g.quads * borders.together
+    undecided = steps.undecided * (borders.single + borders.together)
+    compared = decided * borders.single + passes
+    looked_up = decided * (borders.single + borders.together)
+    columns = (borders.columns + (turns - 1) * again.columns) * g.lane_words
     return Counter(
-        packs_tables=packs.tables + (turns - 1) * again.tables,
-        packs_columns=columns,
-        packs_turns=columns * (_WORD // g.layer.conv.width + 1),
-        packs_blocks=g.blocks * turns,
+        border_tables=borders.tables + (turns - 1) * again.tables,
+        border_columns=columns,
+        border_turns=columns * (_WORD // g.layer.conv.width + 1),
+        border_blocks=g.blocks * turns,
         exact_slow=slow,
         exact_passes=passes,
-        exact_merged=decided * (packs.passes - packs.several) * g.digits,
+        exact_merged=decided * (borders.together - borders.several) * g.digits,
         exact_undecided=undecided,
         exact_undecided_planes=undecided * g.digits,
         exact_compared=compared,
@@ -150,7 +154,7 @@ def _border_work(g: Geometry, steps: Steps, turns: int) -> Counter[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """A geometry by what its planes depend on, so that they are looked at once."""
+    """A geometry by what its planes depend on, so that equal ones are counted once."""
 
     key: tuple[object, ...]
     g: Geometry = field(compare=False)
@@ -277,6 +281,6 @@ def making_work(g: Geometry, steps: Steps, sized: bool) -> Counter[str]:
         limit_patterns=filters * kh * patterns,
         limits=filters * patterns,
         packed=filters * packed,
-        made_packs=g.quads * g.borders,
+        made_borders=g.quads * g.borders,
     )
     return found
