@@ -18,7 +18,7 @@ from PIL import Image
 from tests.cli.conftest import Refused
 from typer.testing import CliRunner
 
-from bitflow.cli.app import app
+from bitflow.cli.app import app, main
 from bitflow.project import load_project
 
 COMMAND = [sys.executable, "-c", "from bitflow.cli.app import main; main()"]
@@ -63,7 +63,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_help_and_version_must_be_complete(tmp_path: Path) -> None:
+def test_help_and_version_must_be_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert done("--version", cwd=tmp_path).startswith("bitflow 0.")
     text = done(cwd=tmp_path)
     commands = [command.name for command in app.registered_commands]
@@ -74,7 +76,11 @@ def test_help_and_version_must_be_complete(tmp_path: Path) -> None:
     assert " ".join(map(str, commands)) == expected
     for name in commands:
         assert f"\n  {name} " in text
-        assert done(str(name), "--help", cwd=tmp_path).startswith(f"Usage: bitflow {name}")
+        monkeypatch.setattr(sys, "argv", ["bitflow", str(name), "--help"])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code in (0, None)
+        assert capsys.readouterr().out.startswith(f"Usage: bitflow {name}")
 
 
 @pytest.mark.parametrize(
