@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from tests.cli.conftest import Refused
 from typer.testing import CliRunner
 
-from bitflow.cli.app import app
+from bitflow.cli.app import app, main
 from bitflow.project import load_project
 
 COMMAND = [sys.executable, "-c", "from bitflow.cli.app import main; main()"]
@@ -62,7 +63,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_help_and_version_must_be_complete(tmp_path: Path) -> None:
+def test_help_and_version_must_be_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert done("--version", cwd=tmp_path).startswith("bitflow 0.")
     text = done(cwd=tmp_path)
     commands = [command.name for command in app.registered_commands]
@@ -73,7 +76,11 @@ def test_help_and_version_must_be_complete(tmp_path: Path) -> None:
     assert " ".join(map(str, commands)) == expected
     for name in commands:
         assert f"\n  {name} " in text
-        assert done(str(name), "--help", cwd=tmp_path).startswith(f"Usage: bitflow {name}")
+        monkeypatch.setattr(sys, "argv", ["bitflow", str(name), "--help"])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code in (0, None)
+        assert capsys.readouterr().out.startswith(f"Usage: bitflow {name}")
 
 
 @pytest.mark.parametrize(
@@ -112,8 +119,8 @@ def test_help_and_version_must_be_complete(tmp_path: Path) -> None:
         (["report", "builtin:digits", "--compare", "float"], "no MODEL"),
     ],
 )
-def test_bad_use_must_end_in_one_line(tmp_path: Path, arguments: list[str], message: str) -> None:
-    assert message in refused(2, *arguments, cwd=tmp_path)
+def test_bad_use_must_end_in_one_line(here: Refused, arguments: list[str], message: str) -> None:
+    assert message in here(2, *arguments)
 
 
 def test_a_reader_that_goes_away_must_cause_no_noise(tmp_path: Path) -> None:
@@ -147,9 +154,9 @@ def test_debug_must_show_the_traceback(tmp_path: Path) -> None:
         ("name = ", "bitflow.toml"),
     ],
 )
-def test_bad_settings_must_be_named(tmp_path: Path, text: str, message: str) -> None:
-    (tmp_path / "bitflow.toml").write_text(text)
-    assert message in refused(2, "inspect", cwd=tmp_path)
+def test_bad_settings_must_be_named(here: Refused, text: str, message: str) -> None:
+    Path("bitflow.toml").write_text(text)
+    assert message in here(2, "inspect")
 
 
 @pytest.mark.parametrize(

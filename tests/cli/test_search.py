@@ -7,13 +7,12 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import pytest
+from tests.cli.conftest import Refused
 from tests.cli.test_cli import answer, bitflow
 
-from bitflow.cli.app import main
 from bitflow.cli.search import amount
 from bitflow.errors import InputError
 from bitflow.project import project_text, write_project
@@ -35,32 +34,6 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "stdout").write_text(found.stdout)
     (folder / "stderr").write_text(found.stderr)
     return folder
-
-
-class Refused(Protocol):
-    def __call__(self, code: int, *arguments: str) -> str: ...
-
-
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Refused:
-    """`refused` in this process and an empty folder: torch and optuna take seconds to load."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")  # which main sets
-
-    def refused(code: int, *arguments: str) -> str:
-        before = sorted(tmp_path.rglob("*"))
-        monkeypatch.setattr(sys, "argv", ["bitflow", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        printed = capsys.readouterr()
-        assert ended.value.code == code, printed.err
-        assert printed.out == ""
-        (line,) = printed.err.splitlines()
-        assert line.startswith("bitflow: ")
-        assert sorted(tmp_path.rglob("*")) == before
-        return line
-
-    return refused
 
 
 def test_search_must_print_the_front_and_the_winner(searched: Path) -> None:
