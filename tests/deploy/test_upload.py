@@ -209,7 +209,7 @@ def test_upload_that_is_interrupted_says_how_to_repeat(
     out, err = running.communicate(timeout=300)
     assert (running.returncode, out) == (1, "")
     assert "the upload was interrupted" in err
-    assert "again: bitflow flash" in err
+    assert "repeat with: bitflow flash" in err
 
 
 def test_board_that_does_not_come_back_is_said(
