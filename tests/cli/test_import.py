@@ -118,7 +118,7 @@ def test_rubbish_must_get_one_line_and_leave_nothing(here: Refused, name: str, c
 def test_missing_file_and_bad_options_must_exit_with_two(tmp_path: Path, exported: Path) -> None:
     for arguments, text in (
         (["nowhere.onnx"], "cannot read"),
-        (["net.onnx", "--input", "half"], "none of raw, unit, signed"),
+        (["net.onnx", "--input", "half"], "not one of raw, unit, signed"),
         (["net.onnx", "--input", "0.5,0"], "positive"),
         (["net.onnx", "--size", "8"], "HEIGHTxWIDTH"),
         (["net.onnx", "--check", "digits", "--input", "signed"], "images must be"),

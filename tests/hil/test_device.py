@@ -116,7 +116,7 @@ def test_reset_in_the_middle_is_noticed(network: PackedNetwork) -> None:
 
 
 def test_image_of_a_wrong_size_is_refused(network: PackedNetwork) -> None:
-    with pytest.raises(InputError, match="bytes an image"):
+    with pytest.raises(InputError, match="bytes per image"):
         list(Device(MockDevice(network).line()).run([np.zeros(3, np.uint8)]))
 
 

@@ -219,7 +219,7 @@ def test_what_was_refused_once_may_be_taken_now() -> None:
         ([InputConv2d(1, 2, 9)], "Kernel size can't be greater"),
         ([InputConv2d(1, 2, 1), Sign(), nn.Flatten(), BinaryLinear(9, 2)], "same reduction dim"),
         ([InputConv2d(1, 2, 1), nn.BatchNorm2d(3)], "should contain 2 elements"),
-        ([InputConv2d(1, 2, 1)], "not one score a class"),
+        ([InputConv2d(1, 2, 1)], "not one score per class"),
         ([InputConv2d(1, 2, 1), nn.MaxPool2d(6)], "too small"),
     ],
 )
