@@ -53,9 +53,9 @@ class Model:
     array('b')) with height * width * channels values, row by row, the channels of a pixel side by side; it may start at
     any address.
 
-    Every method raises ValueError after deinit(), if the buffer of the network was moved or resized since it was opened,
-    if a write has made its header or records invalid, and if it is called while the same model runs (by a scheduled
-    function). A changed weight gives other scores and is not noticed.
+    Every method raises ValueError after deinit(), if the buffer of the network was moved or resized since it was
+    opened, if a write has made its header or records invalid, and if it is called while the same model runs (by a
+    scheduled function). A changed weight gives other scores and is not noticed.
     """
 
     @overload
@@ -65,11 +65,12 @@ class Model:
         """Open a network and check all of it: size, CRC-32, offsets, shapes.
 
         source: the path of a file, which is read once into the heap, or used in place if its file system is in memory
-            (ROMFS); or a buffer, which is used in place and kept alive. Without it: the network compiled into the firmware.
+            (ROMFS); or a buffer, which is used in place and kept alive. Without it: the network compiled into the
+            firmware.
         copy: make a copy first, for a buffer that does not start on a multiple of 4 bytes.
 
-        Takes the arena and less than 1 KB of the heap, besides what is read or copied. Raises ValueError with the reason
-        for an invalid network (the native module gives the code of bitflow.h, such as BF_ERR_CRC, a firmware the
+        Takes the arena and less than 1 KB of the heap, besides what is read or copied. Raises ValueError with the
+        reason for an invalid network (the native module gives the code of bitflow.h, such as BF_ERR_CRC, a firmware the
         sentence) and for a buffer that does not start on a multiple of 4 bytes; TypeError for another type of source;
         OSError.
         """
@@ -77,13 +78,13 @@ class Model:
     def predict(self, image: ReadableBuffer) -> int:
         """The class with the largest score; of equal ones the first. Allocates nothing.
 
-        Ctrl-C and scheduled functions are handled between two layers. Raises ValueError with the expected and the actual
-        length, TypeError for something other than a buffer of bytes.
+        Ctrl-C and scheduled functions are handled between two layers. Raises ValueError with the expected and the
+        actual length, TypeError for something other than a buffer of bytes.
         """
 
     def scores(self, image: ReadableBuffer, out: array[int] | None = None) -> array[int]:
-        """The integer score of each class, as array('i'). With `out`, an array('i') of that length, nothing is allocated
-        and `out` is returned. Raises what predict() raises.
+        """The integer score of each class, as array('i'). With `out`, an array('i') of that length, nothing is
+        allocated and `out` is returned. Raises what predict() raises.
         """
 
     def hidden(self, layer: int, image: ReadableBuffer | None = None) -> array[int]:
@@ -97,8 +98,8 @@ class Model:
     def picture(
         self, frame: ReadableBuffer, width: int, height: int, format: int, out: bytearray | memoryview | None = None
     ) -> bytearray | memoryview:
-        """An image for predict() from a camera's frame: cropped, stretched and converted to the network's colours. It is
-        equal to the image that `bitflow predict` makes of the same picture.
+        """An image for predict() from a camera's frame: cropped, stretched and converted to the network's colours. It
+        is equal to the image that `bitflow predict` makes of the same picture.
 
         frame: rows from top to bottom without gaps.
         width, height: pixels, 1 .. 65535.
@@ -106,8 +107,9 @@ class Model:
         out: a writable buffer of input_bytes, which is filled and returned; without it a bytearray is made.
 
         Scratch that does not fit in the arena is allocated for the call: about 4 bytes for each pixel of a row and a
-        column of the frame, and a few rows. Raises ValueError for a wrong length (with the expected and the actual one),
-        for numbers out of range, and if the network takes no such picture; TypeError for something other than a buffer.
+        column of the frame, and a few rows. Raises ValueError for a wrong length (with the expected and the actual
+        one), for numbers out of range, and if the network takes no such picture; TypeError for something other than a
+        buffer.
         """
 
     def profile(self, image: ReadableBuffer) -> list[int]:
