@@ -237,11 +237,11 @@ class BinaryDense(_Filters):
 class IntegerConv(_Filters):
     """Convolution of integers with +-1 or int8 weights. A padded tap does not count.
 
-    source_reach: the source's bound, its largest absolute value.
+    source_bound: the source's bound, its largest absolute value.
     """
 
     source: Shape
-    source_reach: int
+    source_bound: int
     weights: Int8 = field(repr=False)
     window: Window
     groups: int = 1
@@ -255,7 +255,7 @@ class IntegerConv(_Filters):
 
     @property
     def inputs(self) -> tuple[Map, ...]:
-        return (Map(self.source, MapType.INTEGERS, self.source_reach),)
+        return (Map(self.source, MapType.INTEGERS, self.source_bound),)
 
 
 def _check_terms(inputs: tuple[Map, ...], where: str) -> None:

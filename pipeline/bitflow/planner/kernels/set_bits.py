@@ -19,7 +19,7 @@ from bitflow.planner.windows import POSITION_CODE, inside, unpooled_words
 
 __all__ = ["SPEC"]
 
-_BOUNDS = 4
+_THRESHOLDS = 4
 _OFFSETS = 0x10000
 _COUNTED = 1 << COUNT_DIGITS
 
@@ -41,7 +41,7 @@ def _blocks(layer: PackedLayer, lane_words: int) -> int:
 
 def _data_bytes(layer: PackedLayer, lane_words: int) -> int:
     """bf_set_bits_size: bytes that the kernel needs of a plan."""
-    return _blocks(layer, lane_words) * (_BOUNDS * COUNT_DIGITS + layer.taps + 1) * 4 * lane_words
+    return _blocks(layer, lane_words) * (_THRESHOLDS * COUNT_DIGITS + layer.taps + 1) * 4 * lane_words
 
 
 def _most_listed(taps: int) -> int:
@@ -61,7 +61,7 @@ def _scratch_words(job: Job) -> int:
 
 
 def _data(layer: PackedLayer, lane_words: int) -> bytes:
-    """Of each block of filters: bounds (ones listed, even and odd; zeros), a plane for each input, one of zeros."""
+    """Of each block of filters: thresholds (ones listed, even and odd; zeros), a plane for each input, one of zeros."""
     assert layer.weights is not None and layer.shift is not None
     lanes = 32 * lane_words
     count = _blocks(layer, lane_words) * lanes
@@ -70,24 +70,24 @@ def _data(layer: PackedLayer, lane_words: int) -> bytes:
     shift = np.zeros(count, dtype=np.int64)
     shift[: layer.target.channels] = layer.shift
     ones = weights.sum(axis=1, dtype=np.int64)
-    bounds = np.stack([_bound(layer.taps, ones, s, odd) for s in (shift, -1 - shift) for odd in (0, 1)])
-    planes = bounds[:, np.newaxis, :] >> np.arange(COUNT_DIGITS)[:, np.newaxis] & 1  # [4, planes, filters]
+    thresholds = np.stack([_threshold(layer.taps, ones, s, odd) for s in (shift, -1 - shift) for odd in (0, 1)])
+    planes = thresholds[:, np.newaxis, :] >> np.arange(COUNT_DIGITS)[:, np.newaxis] & 1  # [4, planes, filters]
     rows = np.concatenate([planes.reshape(-1, count).astype(np.bool_), weights.T, np.zeros((1, count), dtype=np.bool_)])
     words = bits.pack(rows)  # [rows, words of all filters]
     blocks = words.reshape(len(rows), -1, lane_words).transpose(1, 0, 2)
     return np.ascontiguousarray(blocks).astype("<u4").tobytes()
 
 
-def _bound(taps: int, ones: npt.NDArray[np.int64], shift: npt.NDArray[np.int64], odd: int) -> npt.NDArray[np.int64]:
+def _threshold(taps: int, ones: npt.NDArray[np.int64], shift: npt.NDArray[np.int64], odd: int) -> npt.NDArray[np.int64]:
     """The count from which on a bit is 1: 2 S - m >= ceil((2 W - n - shift) / 2), its start for m inputs included."""
     least = -((shift + taps - 2 * ones) // 2)  # ceil of the negative is the negative of the floor
-    bound: npt.NDArray[np.int64] = np.clip((least + odd + 1) // 2 + _start(taps), 0, _COUNTED - 1)
-    return bound
+    threshold: npt.NDArray[np.int64] = np.clip((least + odd + 1) // 2 + _start(taps), 0, _COUNTED - 1)
+    return threshold
 
 
 def _arrays(layer: PackedLayer, data: bytes, lane_words: int) -> tuple[DataArray, ...]:
     words = np.frombuffer(data, dtype="<u4").astype(np.uint32)
-    return (DataArray("planes", "block after block of filters: bounds, weights of each input", words),)
+    return (DataArray("planes", "block after block of filters: thresholds, weights of each input", words),)
 
 
 def _options(layer: PackedLayer, core: Core) -> tuple[Option, ...]:

@@ -108,8 +108,8 @@ static int rows_hold(const bf_geometry *k, uint32_t g, const uint8_t *rows) {
 }
 
 /* Bits that a word of a border may have, its third of `planes` planes. */
-static uint32_t bits_of_planes(uint32_t planes, uint32_t third) {
-    const uint32_t left = planes < 5u * third ? 0u : planes - 5u * third;
+static uint32_t bits_of_digits(uint32_t digits, uint32_t third) {
+    const uint32_t left = digits < 5u * third ? 0u : digits - 5u * third;
     return (1u << 6u * (left < 5u ? left : 5u)) - 1u;
 }
 
@@ -123,7 +123,7 @@ static int borders_hold(const bf_geometry *k, const bf_quad *quad) {
     }
     for (uint32_t i = 0; i < k->borders * BF_BORDER_WORDS; i++) {
         const uint32_t planes = starts && i % BF_BORDER_WORDS < 3u ? k->digits : k->digits + 1u;
-        if (word[i] & ~bits_of_planes(planes, i % 3u)) {
+        if (word[i] & ~bits_of_digits(planes, i % 3u)) {
             return 0;
         }
     }
