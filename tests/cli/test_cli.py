@@ -182,6 +182,7 @@ def test_train_without_a_project_must_choose_what_suits_the_data(tmp_path: Path)
     assert [layer["output"] for layer in layers[:3]] == ["14x14x32", "7x7x64", "5x5x96"]  # bitflow-lenet's
 
 
+@pytest.mark.long
 def test_training_in_pieces_must_say_how_it_goes_on(tmp_path: Path) -> None:
     done("init", "--name", "pieces", cwd=tmp_path)
     run = bitflow("train", "--minutes", "0", cwd=tmp_path)

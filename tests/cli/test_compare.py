@@ -37,6 +37,7 @@ def test_compare_must_print_all_networks_and_no_difference(compared: Path) -> No
     assert (compared / "compare" / "model.bfn").exists()
 
 
+@pytest.mark.long
 def test_compare_must_train_only_what_is_not_there(compared: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in compared.rglob("metrics.json")}
     assert len(before) == 3

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 from tests.cli.test_cli import answer, bitflow, done
 
 
+@pytest.mark.long
 def test_imagenet_must_be_trained_and_evaluated(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     for part, count in (("train", 20), ("val", 5)):

@@ -97,6 +97,7 @@ def here(farm: str, monkeypatch: pytest.MonkeyPatch) -> str:
     return farm
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("here")
 def test_three_clients_share_two_boards(tmp_path: Path) -> None:
     code = "from bitflow.cli.app import main; main()"

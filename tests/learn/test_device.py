@@ -91,6 +91,7 @@ def test_two_processes_must_train_as_well_as_one(folder: Path) -> None:
     assert (folder / "model.bfn").exists()
 
 
+@pytest.mark.long
 def test_the_death_of_a_worker_must_cost_no_more_than_an_epoch(folder: Path) -> None:
     epochs = 40
     process = together(folder, epochs, "--max-restarts", "1")

@@ -81,6 +81,7 @@ def test_what_is_outside_must_not_be_trained(tmp_path: Path, monkeypatch: pytest
     assert (found.results()[0].layers, found.results()[0].base) == (BASE, True)
 
 
+@pytest.mark.long
 def test_no_network_must_be_proposed_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The more weights the better, so that all proposals crowd where the limit is."""
 

@@ -153,6 +153,7 @@ def test_a_teacher_must_be_what_is_followed(tmp_path: Path, small: str) -> None:
     assert train(module, load_data(small), recipe, tmp_path, teacher=Wrong()).test_accuracy == 0.0
 
 
+@pytest.mark.long
 @pytest.mark.skipif(" " in torch.__file__, reason="torch.compile does not link where torch's path has a space")
 def test_compiled_training_must_learn_and_fuse_alike(tmp_path: Path, small: str) -> None:
     module, _, result = run(small, "conv3x3:8/pool2", replace(QUICK, compile=True), tmp_path)

@@ -195,7 +195,7 @@ def port(request: pytest.FixtureRequest, toolchain: sources.Source, files: Path)
             yield EmulatedPort(emulator.port)
 
 
-@pytest.fixture(scope="session", params=["unix", "qemu-m4"])
+@pytest.fixture(scope="session", params=["unix", pytest.param("qemu-m4", marks=pytest.mark.long)])
 def compiled_in(request: pytest.FixtureRequest, toolchain: sources.Source, files: Path) -> Iterator[Port]:
     """Builds with a network in them."""
     network = bitflow.load("builtin:digits")

@@ -41,7 +41,9 @@ def mpremote(port: str, *words: str, cwd: Path | None = None) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("name", BOARDS)
+@pytest.mark.parametrize(
+    "name", [name if name == "qemu-m4" else pytest.param(name, marks=pytest.mark.long) for name in BOARDS]
+)
 def test_hil_must_compare_every_score(toolchain: Source, name: str) -> None:
     done = command(
         "hil",
