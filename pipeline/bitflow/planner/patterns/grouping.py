@@ -38,11 +38,11 @@ def grouped(weights: npt.NDArray[np.bool_], page: int) -> npt.NDArray[np.int64]:
 
     page: the number of quads in a page; only quads of one page exchange filters.
     """
-    return _grouped(weights.shape, np.packbits(weights).tobytes(), page)
+    return _grouped(weights.shape, np.packbits(weights).tobytes(), page, TRIES)
 
 
 @functools.lru_cache(maxsize=256)
-def _grouped(shape: tuple[int, int], packed: bytes, page: int) -> npt.NDArray[np.int64]:
+def _grouped(shape: tuple[int, int], packed: bytes, page: int, tries: int) -> npt.NDArray[np.int64]:
     """Of weights as bits: the lists of a layer are made more than once."""
     weights = np.unpackbits(np.frombuffer(packed, dtype=np.uint8), count=shape[0] * shape[1]).reshape(shape) > 0
     count, inputs = weights.shape
@@ -55,7 +55,7 @@ def _grouped(shape: tuple[int, int], packed: bytes, page: int) -> npt.NDArray[np
     used = np.packbits(np.arange(padded.shape[1]) < inputs, bitorder="little").view("<u8").astype(np.uint64)
     costs = [_cost(words[rows], used) for rows in order]
     rng = np.random.default_rng(0)
-    for _ in range(TRIES):
+    for _ in range(tries):
         g = int(rng.integers(len(order)))
         first = g // page * page
         h = int(rng.integers(first, min(first + page, len(order))))

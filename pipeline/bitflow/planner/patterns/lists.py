@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitflow import bits
+from bitflow.planner.patterns import grouping
 from bitflow.planner.patterns.geometry import PATTERNS, QUAD, RUN, Geometry
 from bitflow.planner.patterns.grouping import grouped
 from bitflow.planner.patterns.limits import Quad, most_disagreements, record, starts
@@ -91,8 +92,8 @@ class _Known:
 def _known(geometry: Geometry) -> _Known:
     layer = geometry.layer
     assert layer.weights is not None and layer.shift is not None
-    shape = (layer.source, layer.conv, layer.window, layer.pad_value, geometry.chunk, geometry.lane_words)
-    digest = hashlib.sha256(repr(shape).encode() + layer.weights.tobytes() + layer.shift.tobytes())
+    place = (layer.source, layer.conv, layer.window, layer.pad_value, geometry.chunk, geometry.lane_words)
+    digest = hashlib.sha256(repr((place, grouping.TRIES)).encode() + layer.weights.tobytes() + layer.shift.tobytes())
     return _Known(digest.digest(), geometry)
 
 
