@@ -47,8 +47,9 @@ demo: .venv/.installed ## Train digits, build firmware, check all 360 test image
 	.venv/labgrid/bin/python -m pip install --quiet --disable-pip-version-check 'labgrid==26.0.1'
 	@touch $@
 
-# Two workers, as any computer has two processors; each takes whole files, so that what a file sets up is set up once.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadscope
+# Two workers, as any computer has two processors. Each takes whole files, so that what a file sets up is set up once;
+# in the long tier single tests, which set up little and take minutes.
+PYTEST := $(BIN)/python -m pytest -n 2
 
 test-setup: .venv/.installed .venv/labgrid/.installed
 	@.ci/packages test
@@ -57,13 +58,13 @@ test-setup: .venv/.installed .venv/labgrid/.installed
 
 test: test-setup ## Lint, check types, and test everything, of long tests a sample: minutes (ARGS='tests/learn -x').
 	@$(MAKE) --no-print-directory lint
-	$(PYTEST) -m 'not long' --junitxml=.pytest_cache/test.xml $(ARGS)
+	$(PYTEST) --dist loadscope -m 'not long' --junitxml=.pytest_cache/test.xml $(ARGS)
 
 test-long: test-setup ## The rest: hundreds of networks and layers on every core, long fuzzing, all sizes of code.
-	$(PYTEST) -m long --junitxml=.pytest_cache/long.xml $(ARGS)
+	$(PYTEST) --dist worksteal -m long --junitxml=.pytest_cache/long.xml $(ARGS)
 
 coverage: test-setup ## Which lines the first tier runs: tests take about half as long again with it.
-	$(PYTEST) -m 'not long' --cov=bitflow --cov=bitflow_hil --cov-report=term:skip-covered $(ARGS)
+	$(PYTEST) --dist loadscope -m 'not long' --cov=bitflow --cov=bitflow_hil --cov-report=term:skip-covered $(ARGS)
 
 lint: .venv/.installed ## Check style and types.
 	$(BIN)/ruff check $(SOURCES)

@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 from tests.importers.keras_models import Layers, conv, dense, forward, network, save_h5, save_keras
+from tests.tiers import seeds
 
 from bitflow.engines.host import HostEngine
 from bitflow.errors import ImportRefused, InputError
@@ -18,7 +19,7 @@ from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", seeds(20, sample=10))
 @pytest.mark.parametrize("kind", ["h5", "functional", "keras"])
 def test_larq_network_must_decide_as_its_layers_are_defined(tmp_path: Path, seed: int, kind: str) -> None:
     layers, shape = network(seed)

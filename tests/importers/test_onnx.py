@@ -9,6 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from tests.importers.onnx_models import Model, binary_network
+from tests.tiers import seeds
 
 from bitflow.engines.host import HostEngine
 from bitflow.errors import ImportRefused, InputError
@@ -39,7 +40,7 @@ def same(path: Path, shape: tuple[int, int, int], settings: Settings, soft: bool
     assert clear.any()
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", seeds(60))
 def test_exported_network_must_decide_as_onnxruntime(tmp_path: Path, seed: int) -> None:
     model, shape, pixels = binary_network(seed)
     onnx.save(model, tmp_path / "net.onnx")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from tests.tiers import seeds
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -67,7 +68,7 @@ class Mixed(nn.Module):
         return functional.linear(x, sign(self.wide[:, : x.shape[1]]))
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", seeds(40))
 def test_module_of_mixed_styles_must_decide_as_torch(seed: int) -> None:
     torch.manual_seed(seed)
     module = Mixed(seed)
