@@ -8,11 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 ALLOWED = tuple(
     line for line in (Path(__file__).parent / "allowed_skips.txt").read_text().splitlines() if line and line[0] != "#"
 )
+
+# How long an example takes depends on what else the machine does, so no test fails by it.
+settings.register_profile("bitflow", deadline=None)
+settings.load_profile("bitflow")
 
 # Workers share the processors: torch and NumPy would start as many threads as there are processors in each of them, and
 # emulators of two workers would meet on one.

@@ -95,7 +95,7 @@ def test_every_kernel_must_give_the_reference_s_words(stream: tuple[Path, int], 
                    Kernel.SET_BITS, Kernel.CONV_PLAIN}  # fmt: skip
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(spec=specs())
 @pytest.mark.usefixtures("_few_tries")
 def test_any_layer_must_give_the_reference_s_words(stream: tuple[Path, int], spec: Spec) -> None:

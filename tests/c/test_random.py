@@ -69,7 +69,7 @@ def test_random_networks_must_give_the_reference_s_words(stream: Path, seeds: Se
     assert differences(stream, seeds) == {}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(recipe=recipes())
 def test_any_recipe_must_give_the_reference_s_words(stream: Path, recipe: Recipe) -> None:
     note(f"cook({recipe})")

@@ -41,7 +41,7 @@ def test_every_rung_must_give_equal_bits(seed):
     assert order.pairs == 0
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(recipe=recipes())
 def test_every_rung_must_give_equal_bits_for_any_recipe(recipe):
     note(f"cook({recipe})")

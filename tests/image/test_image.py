@@ -96,14 +96,14 @@ def test_load_must_name_the_file_and_the_reason(tmp_path, change, reason):
     assert str(path) in str(caught.value)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 5), st.data())
 def test_decode_and_bf_open_must_accept_and_refuse_the_same(seed, data):
     agrees_on_a_change(seed, data)
 
 
 @pytest.mark.long
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(st.integers(0, 5), st.data())
 def test_decode_and_bf_open_must_accept_and_refuse_the_same_of_more(seed, data):
     agrees_on_a_change(seed, data)

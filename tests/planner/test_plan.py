@@ -159,7 +159,7 @@ def test_sizes_with_a_plan_must_be_the_c_library_s(library):
     planned_right(library, planned_network(), plan_of(planned_network(), library.lane_words))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(spec=specs())
 def test_any_layer_must_be_covered_as_the_c_library_says(library, spec):
     network = single_layer(spec, 1)
