@@ -63,7 +63,7 @@ test: test-setup ## Lint, check types, and test everything, of long tests a samp
 test-long: test-setup ## The rest: hundreds of networks and layers on every core, long fuzzing, all sizes of code.
 	$(PYTEST) --dist worksteal -m long --junitxml=.pytest_cache/long.xml $(ARGS)
 
-coverage: test-setup ## Which lines the first tier runs: tests take about half as long again with it.
+coverage: test-setup ## Which lines the first tier runs.
 	$(PYTEST) --dist loadscope -m 'not long' --cov=bitflow --cov=bitflow_hil --cov-report=term:skip-covered $(ARGS)
 
 lint: .venv/.installed ## Check style and types.

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from bitflow.planner.patterns import grouping
+
 ROOT = Path(__file__).resolve().parent.parent
 ALLOWED = tuple(
     line for line in (Path(__file__).parent / "allowed_skips.txt").read_text().splitlines() if line and line[0] != "#"
@@ -35,6 +37,14 @@ def _no_pictures_in_the_cache() -> Iterator[None]:
     """Tests leave no pictures in the user's cache; those of the cache have one of their own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BITFLOW_PICTURE_CACHE", "0")
+        yield
+
+
+@pytest.fixture(scope="module")
+def few_tries() -> Iterator[None]:
+    """A short search for groups of filters: any grouping has the bits, and the sizes, that are compared."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(grouping, "TRIES", 60)
         yield
 
 

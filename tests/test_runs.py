@@ -40,9 +40,10 @@ def test_both_tiers_together_must_have_every_seed() -> None:
 def test_times_must_be_summed_by_group(tmp_path: Path) -> None:
     cases = (("tests.c.test_a", 1), ("tests.c.test_b", 2), ("tests.test_bits", 9))
     rows = "".join(f'<testcase classname="{name}" name="x" time="{seconds}"/>' for name, seconds in cases)
+    rows += '<testcase classname="" name="tests.c.test_skipped" time="0"/>'
     (tmp_path / "test.xml").write_text(f"<testsuites><testsuite>{rows}</testsuite></testsuites>")
     assert times.table([tmp_path / "test.xml"]).splitlines()[2:] == [
         "| test | test_bits | 1 | 9 |",
-        "| test | c | 2 | 3 |",
-        "| test | all | 3 | 12 |",
+        "| test | c | 3 | 3 |",
+        "| test | all | 4 | 12 |",
     ]

@@ -1,7 +1,7 @@
 """Files: written whole or not at all, locked, told apart by their content; and the cache of what was built.
 
-Everything that BitFlow writes goes through `write_atomic` or `written`, every lock is `locked`, and what takes a
-compiler to make is kept by `built` in the user's cache, where all projects share it.
+All that BitFlow writes for its users, logs apart, goes through `write_atomic` or `written`; every lock is `locked`; and
+what takes a compiler to make is kept by `built` in the user's cache, where all projects share it.
 """
 
 from __future__ import annotations
@@ -155,11 +155,10 @@ def built(kind: str, key: str, make: Callable[[Path], None]) -> tuple[Path, bool
     KEPT_S, and what is too much for KEPT_BYTES, goes. Raises what `make` raises, InputError where the cache cannot be
     written.
     """
-    place = _place() / kind
-    folder = place / key
+    folder = _place() / kind / key
     if _touched(folder):
         return folder, False
-    with locked(place / f".{key}.lock"):
+    with locked(_lock_of(folder)):
         if _touched(folder):
             return folder, False
         try:
@@ -197,6 +196,10 @@ def _place() -> Path:
     return resources.cache_folder() / "built"
 
 
+def _lock_of(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.lock")
+
+
 def _touched(folder: Path) -> bool:
     """Whether a folder is complete; it counts as used now."""
     try:
@@ -217,13 +220,14 @@ def _last_use(folder: Path) -> float:
 
 
 def _removed(folder: Path) -> bool:
-    """Remove it, unless it is being built."""
-    lock = folder.with_name(f".{folder.name}.lock")
+    """Remove it, unless it is being built.
+
+    The lock's file stays: were it removed, a process that waits for it and one that comes later would both hold a lock.
+    """
     try:
-        with locked(lock, patience_s=0):
+        with locked(_lock_of(folder), patience_s=0):
             (folder / _STAMP).unlink(missing_ok=True)  # first: half a folder is never found complete
             shutil.rmtree(folder, ignore_errors=True)
-            lock.unlink(missing_ok=True)
     except (OSError, InputError):
         return False
     return True

@@ -26,7 +26,7 @@ from bitflow.image.bfn import Image
 from bitflow.ir import LayerKind
 from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack
-from bitflow.planner import plan_format as plan_image
+from bitflow.planner import plan_format
 from bitflow.planner.kernels.spec import Kernel
 from bitflow.planner.patterns import grouping
 from bitflow.synthetic.layer_plans import every_plan
@@ -49,7 +49,7 @@ def build(target: Path, *flags: str) -> None:
 def planned_seeds(lane_words: int) -> Iterator[bytes]:
     """Images with plans: small layers, each by every kernel that it can have."""
     network = planned_network()
-    yield Image.of(network).data + plan_image.encode(network, plan_of(network, lane_words))
+    yield Image.of(network).data + plan_format.encode(network, plan_of(network, lane_words))
     core = replace(CORES["mve" if lane_words == 4 else "v7m"], lists8=True)
     for seed in range(LAYERS):
         spec = random_spec(seed)
@@ -58,7 +58,7 @@ def planned_seeds(lane_words: int) -> Iterator[bytes]:
         network = single_layer(spec, seed)
         own = Image.of(network).data
         for _, plan in every_plan(network, core):
-            yield own + plan_image.encode(network, plan)
+            yield own + plan_format.encode(network, plan)
 
 
 def corner_seeds(lane_words: int) -> Iterator[bytes]:
@@ -80,7 +80,7 @@ def corner_seeds(lane_words: int) -> Iterator[bytes]:
         ones = replace(stem, shift=np.full(stem.target.channels, stem.bound, dtype=np.int32))
         network = replace(network, layers=(ones, *network.layers[1:]))
         plan = plan_of(network, lane_words, {MEASURED: kernel}, 800 * lane_words)
-        yield Image.of(network).data + plan_image.encode(network, plan)
+        yield Image.of(network).data + plan_format.encode(network, plan)
 
 
 def write_seeds(folder: Path, lane_words: int = 1) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from tests.c.planned import KERNELS, plan_of, planned_network, wide_network
 
 from bitflow.image.bfn import Image
-from bitflow.planner import plan_format as plan_image
+from bitflow.planner import plan_format
 from bitflow.planner.kernels.spec import Kernel
 
 __all__ = ["CHOICE", "HEADER", "ignored", "plan_cases", "with_plan_crc"]
@@ -203,7 +203,7 @@ def _with(found: bytes, change: Change) -> bytes:
 def plan_cases() -> Iterator[tuple[str, bytes, str]]:
     """(name, image with a plan, name of the status without BF_ERR_)."""
     network = planned_network()
-    own, plan = Image.of(network).data, plan_image.encode(network, plan_of(network, 1))
+    own, plan = Image.of(network).data, plan_format.encode(network, plan_of(network, 1))
     for name, change in CHANGES:
         yield name, own + _with(plan, change), "PLAN"
     yield "damaged plan", own + plan[:-1] + bytes([plan[-1] ^ 1]), "PLAN"
@@ -212,18 +212,18 @@ def plan_cases() -> Iterator[tuple[str, bytes, str]]:
     yield "plan without a header", own + plan[:32], "HEADER"
     yield "damaged image before a plan", own[:-1] + bytes([own[-1] ^ 1]) + plan, "CRC"
     wide = wide_network()
-    plan = plan_image.encode(wide, plan_of(wide, 1, {"exact": Kernel.PATTERNS_16}))
+    plan = plan_format.encode(wide, plan_of(wide, 1, {"exact": Kernel.PATTERNS_16}))
     yield "lanes that start where they overflow", Image.of(wide).data + _with(plan, starts_below(0)), "PLAN"
 
 
 def ignored() -> Iterator[tuple[str, bytes]]:
     """Plans for others: whatever they hold, the library goes without."""
     network = planned_network()
-    plan = plan_image.encode(network, plan_of(network, 1))
+    plan = plan_format.encode(network, plan_of(network, 1))
     for name, change in (
         ("other version", header(version=2)),
         ("other lanes", header(lane_words=2)),
         ("other lanes and other kernels", both(header(lane_words=3), choice("exact", kernel=99))),
     ):
         yield name, Image.of(network).data + _with(plan, change)
-    yield "lanes of 128 bits", Image.of(network).data + plan_image.encode(network, plan_of(network, 4))
+    yield "lanes of 128 bits", Image.of(network).data + plan_format.encode(network, plan_of(network, 4))

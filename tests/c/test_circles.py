@@ -102,6 +102,12 @@ def test_circle_must_be_seen() -> None:
     assert circle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
 
 
+def test_needs_must_be_seen() -> None:
+    found = needs("library")
+    assert "library/src/run/layer" in found["library/src/run/job"], "it includes its header"
+    assert "library/src/generic/add_lists16" in found["library/src/kernels/conv_set_bits"], "it calls it"
+
+
 def test_port_header_alone_must_know_the_core() -> None:
     knowing = [path.name for path in files("library") if CORE.search(COMMENT.sub("", path.read_text()))]
     assert knowing == ["bitflow_port.h"]

@@ -18,7 +18,7 @@ from bitflow.cores import core_of
 from bitflow.emit.codegen import render_model
 from bitflow.image.bfn import load
 from bitflow.ir import PackedNetwork
-from bitflow.planner import plan_format as plan_image
+from bitflow.planner import plan_format
 from bitflow.planner.code_size import CODE_PARTS, code_bytes
 from bitflow.planner.kernels.table import KERNELS
 from bitflow.planner.plan import Plan, default_plan
@@ -151,7 +151,7 @@ def generated(linker: Linker, network: PackedNetwork, plan: Plan | None) -> int:
     )
     size = linker.program(main, "net.c")
     data = int(re.search(r"sizeof\(image\) == (\d+)u", (linker.folder / "net.c").read_text())[1])
-    return size - data - (plan_image.size(network, plan) if plan else 0)
+    return size - data - (plan_format.size(network, plan) if plan else 0)
 
 
 NETWORKS = {"digits": load(resources.builtin_model("digits")), "every kind": every_kind(1)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,9 +19,8 @@ from bitflow.cores import CORES
 from bitflow.engines.reference import run_packed
 from bitflow.engines.self_test import random_images
 from bitflow.image.bfn import Image
-from bitflow.planner import plan_format as plan_image
+from bitflow.planner import plan_format
 from bitflow.planner.kernels.spec import Kernel
-from bitflow.planner.patterns import grouping
 from bitflow.synthetic.layer_plans import every_plan
 from bitflow.synthetic.single_layers import Spec, random_spec, single_layer, typical_spec
 
@@ -29,15 +28,7 @@ LAYERS = 300
 STREAM = 140
 FIRST = 64  # a seed whose layer takes pixels
 IMAGES = 3
-TRIES = 60  # of the search for groups: any grouping must give the same bits
 WIDTHS = {1: "v7m", 4: "mve"}
-
-
-@pytest.fixture(scope="module")
-def _few_tries() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(grouping, "TRIES", TRIES)
-        yield
 
 
 @pytest.fixture(scope="module", params=[1, 4], ids=["lanes of 32 bits", "lanes of 128 bits"])
@@ -58,7 +49,7 @@ def cases(spec: Spec, seed: int, lane_words: int) -> tuple[bytes, list[Kernel]]:
     expected = images.tobytes() + np.concatenate(rows, axis=1).tobytes()
     data, kernels = b"", []
     for kernel, plan in every_plan(network, replace(CORES[WIDTHS[lane_words]], lists8=True)):
-        own = Image.of(network).data + plan_image.encode(network, plan)
+        own = Image.of(network).data + plan_format.encode(network, plan)
         data += struct.pack("<II", len(own), IMAGES) + own + expected
         kernels.append(kernel)
     return data, kernels
@@ -77,7 +68,7 @@ def layer(seed: int) -> Spec:
 
 
 @pytest.mark.parametrize("seeds", parts(LAYERS, STREAM, also=(FIRST,)))
-@pytest.mark.usefixtures("_few_tries")
+@pytest.mark.usefixtures("few_tries")
 def test_every_kernel_must_give_the_reference_s_words(stream: tuple[Path, int], seeds: Sequence[int]) -> None:
     """The sample has each kernel."""
     program, lane_words = stream
@@ -97,7 +88,7 @@ def test_every_kernel_must_give_the_reference_s_words(stream: tuple[Path, int], 
 
 @settings(max_examples=100)
 @given(spec=specs())
-@pytest.mark.usefixtures("_few_tries")
+@pytest.mark.usefixtures("few_tries")
 def test_any_layer_must_give_the_reference_s_words(stream: tuple[Path, int], spec: Spec) -> None:
     program, lane_words = stream
     data, kernels = cases(spec, 1, lane_words)

@@ -19,22 +19,16 @@ from bitflow.engines.reference import run_packed
 from bitflow.engines.self_test import random_images
 from bitflow.geometry import Pool, Window
 from bitflow.ir import LayerKind, PackedNetwork
-from bitflow.planner import plan_format as plan_image
+from bitflow.planner import plan_format
 from bitflow.planner.kernels.table import KERNELS
-from bitflow.planner.patterns import grouping
 from bitflow.planner.plan import Plan, default_plan
 from bitflow.synthetic.layer_plans import every_plan
 from bitflow.synthetic.single_layers import Spec, parse, random_spec, single_layer
 
+pytestmark = pytest.mark.usefixtures("few_tries")
 LAYERS = 60
 FORMS = {spec.symbol: spec.forms[-1] for spec in KERNELS.values() if spec.lite is not None}
 BY_TWO = Pool(Window((2, 2), (2, 2)))
-
-
-@pytest.fixture(autouse=True)
-def _few_tries(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Any grouping has the bits that are compared here."""
-    monkeypatch.setattr(grouping, "TRIES", 20)
 
 
 def lite_spec(seed: int) -> Spec:
@@ -84,7 +78,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def test_lite_forms_must_give_the_reference_s_words(programs, core, lanes):
     cases, ran = [], set()
     for seed, network, plan in lite_plans(replace(CORES[core], lists8=True)):
-        cases.append(framed(network, seed, plan_image.encode(network, plan)))
+        cases.append(framed(network, seed, plan_format.encode(network, plan)))
         ran |= set(plan.symbols)
     assert ran >= set(FORMS.values())
     assert run(programs[lanes], b"".join(cases)) == (0, f"{len(cases)} networks\n")
@@ -111,7 +105,7 @@ def test_layers_for_full_forms_must_be_refused_where_only_lite_ones_run(programs
     for kernel, plan in every_plan(network, CORES["v7m"]):
         if KERNELS[kernel].lite is not None:
             assert not by_lite(plan)
-            assert run(programs["1"], framed(network, 1, plan_image.encode(network, plan))) == (1, refused)
+            assert run(programs["1"], framed(network, 1, plan_format.encode(network, plan))) == (1, refused)
 
 
 def test_generated_code_must_run_lite_forms(tmp_path):

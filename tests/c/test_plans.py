@@ -17,7 +17,7 @@ from bitflow.emit.text import rows
 from bitflow.engines.reference import run_packed
 from bitflow.engines.self_test import random_images
 from bitflow.image.bfn import Image
-from bitflow.planner import plan_format as plan_image
+from bitflow.planner import plan_format
 from bitflow.planner.kernels.spec import Kernel
 from bitflow.planner.patterns.geometry import PATTERNS, geometry_of
 from bitflow.planner.plan import default_plan
@@ -36,7 +36,7 @@ def written(folder: Path) -> Path:
     for number, lane_words in enumerate((1, 4)):
         plan = plan_of(network, lane_words)
         before = default_plan(network, lane_words).arena_bytes
-        found = plan_image.encode(network, plan)
+        found = plan_format.encode(network, plan)
         text += [
             f"#{'elif' if number else 'if'} BF_LANE_WORDS == {lane_words}",
             f"static const uint8_t planned_bytes[] = {{{' '.join(rows(np.frombuffer(own + found, np.uint8), 1000))}}};",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,17 +22,16 @@ from bitflow.engines.reference import run_packed
 from bitflow.engines.self_test import random_images
 from bitflow.errors import DeviceError
 from bitflow.image.bfn import Image
-from bitflow.planner import plan_format as plan_image
+from bitflow.planner import plan_format
 from bitflow.planner.kernels.spec import Kernel
-from bitflow.planner.patterns import grouping
 from bitflow.synthetic.layer_plans import every_plan, measured
 from bitflow.synthetic.single_layers import random_spec, single_layer
 from bitflow_hil.devices.device import Device
 from bitflow_hil.devices.emulator import Emulator
 from bitflow_hil.link.transport import SerialTransport
 
+pytestmark = pytest.mark.usefixtures("few_tries")
 LAYERS = 300
-TRIES = 60
 # Three kinds of assembly; the other cores run that of the M4: there the kernels take turns.
 EVERY = ("qemu-m0-4m", "qemu-m4", "qemu-m55")
 IN_TURN = ("qemu-m3", "qemu-m7", "qemu-m33")
@@ -56,16 +55,8 @@ def case(seed: int, lane_words: int) -> Case:
     index = measured(network)
     words = run_packed(network, picture[np.newaxis]).hidden[index]
     core = replace(CORES["v7m" if lane_words == 1 else "mve"], lists8=True)
-    plans = tuple((kernel, plan_image.encode(network, plan)) for kernel, plan in every_plan(network, core))
+    plans = tuple((kernel, plan_format.encode(network, plan)) for kernel, plan in every_plan(network, core))
     return Case(Image.of(network).data, plans, picture, index, words.view(np.uint32).reshape(-1))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _few_tries() -> Iterator[None]:
-    """Any grouping has the bits that are compared here."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(grouping, "TRIES", TRIES)
-        yield
 
 
 @pytest.mark.parametrize("seeds", parts(LAYERS, 70))

@@ -26,17 +26,6 @@ from bitflow.show.training_run import draw
 QUICK = Recipe(epochs=3, batch=128)
 
 
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Two classes that a network learns at once: bright and dark pictures with noise."""
-    random = np.random.default_rng(0)
-    labels = np.arange(200) % 2
-    images = (random.integers(0, 120, (200, 8, 8)) + 120 * labels[:, None, None]).astype(np.uint8)
-    path = tmp_path_factory.mktemp("data") / "small.npz"
-    np.savez(path, x=images, y=labels)
-    return f"npz:{path}"
-
-
 def weights(folder: Path) -> dict[str, torch.Tensor]:
     return dict(load_module(folder / "model.pt")[0].state_dict())
 

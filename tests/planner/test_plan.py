@@ -25,24 +25,18 @@ from bitflow.image.bfn import Image
 from bitflow.ir import LayerKind, PackedLayer, PackedNetwork
 from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack
-from bitflow.planner import plan_format as plan_image
+from bitflow.planner import plan_format
 from bitflow.planner.choice import choose
 from bitflow.planner.kernels.spec import Kernel
 from bitflow.planner.kernels.table import KERNELS, candidates
-from bitflow.planner.patterns import grouping
 from bitflow.planner.plan import Plan, default_plan
 from bitflow.synthetic.layer_plans import every_plan
 from bitflow.synthetic.networks import random_network
 from bitflow.synthetic.single_layers import Spec, random_spec, single_layer, typical_spec
 
+pytestmark = pytest.mark.usefixtures("few_tries")
 NETWORKS = 150
 LAYERS = 300
-
-
-@pytest.fixture(autouse=True)
-def _few_tries(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Any grouping has the sizes that are compared here."""
-    monkeypatch.setattr(grouping, "TRIES", 20)
 
 
 @dataclass
@@ -136,8 +130,8 @@ def test_sizes_and_kernels_without_a_plan_must_be_the_c_library_s(library):
 
 
 def planned_right(library: Library, network: PackedNetwork, plan: Plan) -> None:
-    found = plan_image.encode(network, plan)
-    assert len(found) == plan_image.size(network, plan)
+    found = plan_format.encode(network, plan)
+    assert len(found) == plan_format.size(network, plan)
     assert library.open(network, found) == plan.arena_bytes
     assert library.code.plan_library_has_plan(_pointer(library.model)) == 1
 

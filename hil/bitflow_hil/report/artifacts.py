@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from bitflow.errors import InputError
+from bitflow.files import write_atomic
 from bitflow_hil.report import history, page
 from bitflow_hil.run.farm import Station
-from bitflow_hil.run.results import Demands, write_junit, write_text
+from bitflow_hil.run.results import Demands, write_junit
 from bitflow_hil.run.task import Task
 
 __all__ = ["Artifacts"]
@@ -55,7 +56,7 @@ class Artifacts:
         around = history.surroundings(versions)
         if self.report is not None:
             parts = [self._part(task, station, demands) for station in stations if station.result is not None]
-            write_text(page.render(task.network, task.images, parts, around, errors), self.report)
+            write_atomic(self.report, page.render(task.network, task.images, parts, around, errors))
         if self.log is not None:
             network = task.network.name
             history.append(

@@ -12,7 +12,7 @@ from bitflow.engines.reference import run_packed
 from bitflow.engines.self_test import random_images
 from bitflow.image.bfn import Image
 from bitflow.ir import PackedNetwork
-from bitflow.planner import plan_format as plan_image
+from bitflow.planner import plan_format
 from bitflow.planner.plan import Plan
 from bitflow_hil.devices.device import Device
 from bitflow_hil.devices.repl import INSTRUCTIONS_PER_TICK, Repl
@@ -70,7 +70,7 @@ def count_firmware(device: Device, network: PackedNetwork, pictures: int = 1) ->
 
 def count_planned(device: Device, network: PackedNetwork, plan: Plan | None, pictures: int = 1) -> Count:
     """As count_firmware, for a network that is first sent to the board, with or without a plan."""
-    device.load(Image.of(network).data, b"" if plan is None else plan_image.encode(network, plan))
+    device.load(Image.of(network).data, b"" if plan is None else plan_format.encode(network, plan))
     return count_firmware(device, network, pictures)
 
 

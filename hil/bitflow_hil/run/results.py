@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from bitflow.files import write_atomic
 
-__all__ = ["Demands", "HilResult", "Mismatch", "Samples", "junit", "shortfalls", "write_junit", "write_text"]
+__all__ = ["Demands", "HilResult", "Mismatch", "Samples", "junit", "shortfalls", "write_junit"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,10 +170,5 @@ def _suite(result: HilResult, seconds: float) -> ET.Element:
 
 
 def write_junit(results: Sequence[tuple[HilResult, float]], path: Path, errors: Sequence[tuple[str, str]] = ()) -> None:
-    """See junit() and write_text()."""
-    write_text(junit(results, errors), path)
-
-
-def write_text(text: str, path: Path) -> None:
-    """Write a file and rename it into place: a reader never sees half of it."""
-    write_atomic(path, text)
+    """Write the text of junit() to a file, at once."""
+    write_atomic(path, junit(results, errors))

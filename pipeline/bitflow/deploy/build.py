@@ -22,7 +22,7 @@ from bitflow.emit import codegen
 from bitflow.errors import CheckFailed, InputError
 from bitflow.image.bfn import Image
 from bitflow.ir import PackedNetwork
-from bitflow.planner import plan_format as plan_image
+from bitflow.planner import plan_format
 from bitflow.planner.choice import Objective
 from bitflow.planner.for_board import plan_for
 from bitflow.planner.plan import Plan
@@ -70,8 +70,10 @@ def build(
     """Generate and compile; what was built from the same network, sources and compiler, here or elsewhere, is found.
 
     Budgets are bytes, 0: what the board has. objective: of the kernels. method: of upload. mlperf: the test of MLPerf
-    Tiny that it names. Raises InputError for a board without
-    firmware, CheckFailed where a budget or a memory is too small, MissingError where a tool is missing.
+    Tiny that it names.
+
+    Raises InputError for a board without firmware, CheckFailed where a budget or a memory is too small, MissingError
+    where a tool is missing.
     """
     if not board.buildable:
         names = ", ".join(row.name for row in boards() if row.buildable)
@@ -110,7 +112,7 @@ def _key(network: PackedNetwork, plan: Plan, board: Board, texts: Mapping[str, s
     return files.digest(
         *(__version__, board.name, files.program(_toolchain(board).compiler)),
         *(word for name_and_text in sorted(texts.items()) for word in name_and_text),
-        *(Image.of(network).data, plan_image.encode(network, plan)),
+        *(Image.of(network).data, plan_format.encode(network, plan)),
         files.tree_digest(resources.firmware(), resources.templates().parent),
     )
 

@@ -17,7 +17,7 @@ from bitflow.deploy import micropython_build as builder
 from bitflow.deploy.micropython_build import Module
 from bitflow.engines.self_test import self_test
 from bitflow.errors import CheckFailed, DeviceError, InputError
-from bitflow.files import file_name
+from bitflow.files import file_name, write_atomic
 from bitflow.image.bfn import Image, save
 from bitflow.ir import PackedNetwork
 from bitflow_hil.devices import emulator, ports
@@ -66,7 +66,7 @@ def build(network: PackedNetwork, board: Board, project_folder: Path) -> Package
     module = builder.module(_expected(board))
     folder = _folder(network, board, project_folder)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "bitflow.mpy").write_bytes(module.path.read_bytes())
+    write_atomic(folder / "bitflow.mpy", module.path.read_bytes())
     save(network, folder / "model.bfn")
     return Package(
         board.name, module.architecture, folder / "bitflow.mpy", folder / "model.bfn", module.text_bytes,
@@ -130,9 +130,9 @@ def package(module: Module, out: Path) -> Path:
     """Write a module as a package for mip: OUT/{architecture}_{ABI}/package.json. Returns its folder."""
     folder = out / f"{module.architecture}_{builder.ABI}"
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "bitflow.mpy").write_bytes(module.path.read_bytes())
+    write_atomic(folder / "bitflow.mpy", module.path.read_bytes())
     content = {"urls": [["bitflow.mpy", "bitflow.mpy"]], "deps": [], "version": __version__}
-    (folder / "package.json").write_text(json.dumps(content, indent=2) + "\n")
+    write_atomic(folder / "package.json", json.dumps(content, indent=2) + "\n")
     return folder
 
 

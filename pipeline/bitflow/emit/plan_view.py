@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bitflow.emit.text import ArrayView, comment, identifier, rows
 from bitflow.ir import PackedNetwork
-from bitflow.planner import plan_format as plan_image
+from bitflow.planner import plan_format
 from bitflow.planner.kernels.spec import DataArray
 from bitflow.planner.kernels.table import KERNELS
 from bitflow.planner.plan import Plan
@@ -60,10 +60,10 @@ def _view(name: str, array: DataArray) -> ArrayView:
 
 def plan_view(network: PackedNetwork, plan: Plan) -> PlanView:
     """Everything that the template needs of a plan."""
-    whole = plan_image.encode(network, plan)
+    whole = plan_format.encode(network, plan)
     choices = []
     for index, (layer, own) in enumerate(zip(network.layers, plan.layers, strict=True)):
-        data = plan_image.kernel_data(layer, own, plan.lane_words)
+        data = plan_format.kernel_data(layer, own, plan.lane_words)
         name = f"l{index}_{identifier(layer.name or layer.kind.name)}"
         found = KERNELS[own.kernel].arrays(layer, data, plan.lane_words) if data else ()
         arrays = tuple(_view(name, array) for array in found)

@@ -21,7 +21,7 @@ from bitflow.engines.reference import Trace
 from bitflow.errors import BitflowError, ImageError, MissingError
 from bitflow.image.bfn import Image
 from bitflow.ir import PackedNetwork
-from bitflow.planner import plan_format as plan_image
+from bitflow.planner import plan_format
 from bitflow.planner.plan import Plan
 
 __all__ = ["HostEngine", "library"]
@@ -88,7 +88,7 @@ class HostEngine:
 
     def __init__(self, network: PackedNetwork, plan: Plan | None = None) -> None:
         self.network = network
-        data = Image.of(network).data + (plan_image.encode(network, plan) if plan else b"")
+        data = Image.of(network).data + (plan_format.encode(network, plan) if plan else b"")
         # A copy: NumPy aligns to 16 bytes, while a bytes object may not even be aligned to 4.
         self._image = np.frombuffer(data, dtype=np.uint32).copy()
         self._library = library()

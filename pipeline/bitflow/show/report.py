@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bitflow.image.bfn import Image
 from bitflow.ir import PackedNetwork
-from bitflow.planner import plan_format as plan_image
+from bitflow.planner import plan_format
 from bitflow.planner.kernels.table import KERNELS
 from bitflow.planner.plan import Plan, flash_bytes
 
@@ -113,6 +113,6 @@ def report(
         layer.nbytes + choice.data_bytes - flash_bytes(layer, choice.kernel, choice.data_bytes)
         for layer, choice in zip(network.layers, plan.layers, strict=True)
     )
-    size = Image.of(network).placed.size + plan_image.size(network, plan) - replaced
+    size = Image.of(network).placed.size + plan_format.size(network, plan) - replaced
     ram = plan.arena_bytes + network.input_spec.shape.size + 4 * network.classes
     return Report(board, size + plan.code_bytes, ram, plan.arena_bytes, size, flash_budget, ram_budget, rows)

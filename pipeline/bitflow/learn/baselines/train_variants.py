@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from bitflow.files import write_atomic
 from bitflow.learn.data.dataset import Dataset
 from bitflow.learn.networks import architectures
 from bitflow.learn.networks.variants import variant
@@ -61,7 +62,7 @@ def train_variant(
     if not known:
         for stale in ("last.pt", "metrics.json", "model.pt"):
             (folder / stale).unlink(missing_ok=True)
-        (folder / "settings.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+        write_atomic(folder / "settings.json", json.dumps(settings, indent=2) + "\n")
     resume = (folder / "last.pt").exists()
     result = train(module, dataset, recipe, folder, resume=resume, on_epoch=on_epoch)
     if result.interrupted:
