@@ -19,6 +19,7 @@ __all__ = [
     "BOUND_LIMIT",
     "INT32_MAX",
     "MAX_SOURCES",
+    "MAX_THRESHOLDS",
     "Accumulation",
     "BinaryConv",
     "BinaryDense",
@@ -36,6 +37,7 @@ __all__ = [
 INT32_MAX = 2**31 - 1
 BOUND_LIMIT = 2**30 - 1  # no accumulator is larger: twice as much still fits int32
 MAX_SOURCES = 4  # maps that one layer reads, at most
+MAX_THRESHOLDS = 8  # bits that one accumulator gives, at most
 
 Int8 = npt.NDArray[np.int8]
 
@@ -116,6 +118,12 @@ def _check_filters(weights: Int8, groups: int, source: Shape, where: str) -> Non
     )
 
 
+def _check_thresholds(thresholds: int, channels: int, groups: int, where: str) -> None:
+    require(1 <= thresholds <= MAX_THRESHOLDS, f"{where}: {thresholds} thresholds are outside 1..{MAX_THRESHOLDS}")
+    fits = channels % (thresholds * groups) == 0
+    require(fits, f"{where}: {channels} channels are not {groups} groups of values of {thresholds} bits")
+
+
 class _Filters(ABC):
     """What all accumulations with filters share; their numbers follow from source map, weights and window.
 
@@ -128,6 +136,7 @@ class _Filters(ABC):
     weights: Int8
     window: Window
     groups: int
+    in_thresholds: int
     heaviest: int
 
     @property
@@ -149,6 +158,12 @@ class _Filters(ABC):
     def bound(self) -> int:
         """R, the largest absolute accumulator: K for bits and +-1 weights."""
         return self.heaviest * self.inputs[0].bound
+
+    @property
+    def shared(self) -> bool:
+        """Whether a value of several bits has one weight for all of them, in every filter."""
+        of_values = self.weights.reshape(*self.weights.shape[:3], self.in_thresholds, -1)
+        return self.in_thresholds > 1 and bool(np.all(of_values == of_values[..., :1, :]))
 
     def _check(self, where: str, binary_kind: LayerKind) -> None:
         """Freeze the weights, set `kind` and `heaviest`, and check the rest."""
@@ -175,6 +190,7 @@ class InputConv(_Filters):
     heaviest: int = field(init=False, repr=False, compare=False)
 
     pad_value = 0
+    in_thresholds = 1
 
     def __post_init__(self) -> None:
         self._check("input convolution", LayerKind.INPUT_CONV)
@@ -190,6 +206,8 @@ class BinaryConv(_Filters):
     """Convolution of bits with +-1 or int8 weights.
 
     pad_value: value of a padded tap, -1 or +1; 0: the tap does not count.
+    in_thresholds: T, bits of a value of the source: bit t of value c is channel t * C + c. A group takes values, all
+        bits of each; the channels of its filters are [T, C / groups].
     """
 
     source: Shape
@@ -197,12 +215,14 @@ class BinaryConv(_Filters):
     window: Window
     groups: int = 1
     pad_value: int = -1
+    in_thresholds: int = 1
     kind: LayerKind = field(init=False, repr=False, compare=False)
     heaviest: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         self._check("binary convolution", LayerKind.CONV)
         require(self.pad_value in (-1, 0, 1), f"padding value {self.pad_value} is not -1, 0 or +1")
+        _check_thresholds(self.in_thresholds, self.source.channels, self.groups, "binary convolution")
 
     @property
     def inputs(self) -> tuple[Map, ...]:
@@ -211,10 +231,14 @@ class BinaryConv(_Filters):
 
 @dataclass(frozen=True, slots=True)
 class BinaryDense(_Filters):
-    """Fully connected layer over a map of bits: weights [out, height, width, channels] of +-1 or int8."""
+    """Fully connected layer over a map of bits: weights [out, height, width, channels] of +-1 or int8.
+
+    in_thresholds: as in `BinaryConv`.
+    """
 
     source: Shape
     weights: Int8 = field(repr=False)
+    in_thresholds: int = 1
     kind: LayerKind = field(init=False, repr=False, compare=False)
     heaviest: int = field(init=False, repr=False, compare=False)
 
@@ -223,6 +247,7 @@ class BinaryDense(_Filters):
 
     def __post_init__(self) -> None:
         self._check("dense layer", LayerKind.DENSE)
+        _check_thresholds(self.in_thresholds, self.source.channels, self.groups, "dense layer")
 
     @property
     def window(self) -> Window:  # type: ignore[override]
@@ -249,6 +274,7 @@ class IntegerConv(_Filters):
     heaviest: int = field(init=False, repr=False, compare=False)
 
     pad_value = 0
+    in_thresholds = 1
 
     def __post_init__(self) -> None:
         self._check("convolution of integers", LayerKind.WIDE_CONV)
@@ -264,6 +290,12 @@ def _check_terms(inputs: tuple[Map, ...], where: str) -> None:
     require(usable, f"{where} takes bits or integers only")
 
 
+def _terms(given: Map, channels: int) -> int:
+    """Channels of a map that are added for each of `channels`; 0: it does not fit."""
+    terms, rest = divmod(given.shape.channels, channels)
+    return terms if rest == 0 and terms <= (MAX_THRESHOLDS if given.type is MapType.BITS else 1) else 0
+
+
 class _Pointwise:
     """What accumulations without filters share: each position is made from one position."""
 
@@ -274,6 +306,8 @@ class _Pointwise:
     weights = None
     groups = 1
     pad_value = 0
+    in_thresholds = 1
+    shared = False
     taps = 0  # nothing is multiplied
 
     @property
@@ -288,26 +322,36 @@ class _Pointwise:
 
 @dataclass(frozen=True, slots=True)
 class Sum(_Pointwise):
-    """Sum of maps of one shape; bits count as +-1. A sum of one map is that map, to be pooled or compared again."""
+    """Sum of maps; bits count as +-1. A sum of one map is that map, to be pooled or compared again.
+
+    channels: C, of the sum; None: as many as the maps have. A map of bits may have T * C: values of T bits, whose bits
+        c, C + c, 2C + c ... are added.
+    """
 
     inputs: tuple[Map, ...]
+    channels: int | None = None
 
     kind = LayerKind.SUM
 
     def __post_init__(self) -> None:
         _check_terms(self.inputs, "a sum")
-        shapes = {m.shape for m in self.inputs}
-        require(len(shapes) == 1, f"a sum of maps of different shapes: {', '.join(sorted(map(str, shapes)))}")
+        if self.channels is None:
+            object.__setattr__(self, "channels", self.inputs[0].shape.channels)
+        sizes = {(m.shape.height, m.shape.width) for m in self.inputs}
+        fits = len(sizes) == 1 and all(_terms(m, self.source.channels) for m in self.inputs)
+        shapes = ", ".join(sorted({str(m.shape) for m in self.inputs}))
+        require(fits, f"a sum of maps of different shapes: {shapes}")
         require(self.bound <= BOUND_LIMIT, f"a sum up to {self.bound} would not fit int32")
 
     @property
     def source(self) -> Shape:  # type: ignore[override]
-        return self.inputs[0].shape
+        first = self.inputs[0].shape
+        return Shape(first.height, first.width, self.channels or first.channels)
 
     @property
     def bound(self) -> int:
         """R, the largest absolute accumulator."""
-        return sum(m.bound for m in self.inputs)
+        return sum(m.bound * _terms(m, self.source.channels) for m in self.inputs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,18 +377,28 @@ class Concat(_Pointwise):
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """Sum of each channel over all positions; bits count as +-1. The global average is this divided by their number."""
+    """Sum of each channel over all positions; bits count as +-1. The global average is this divided by their number.
+
+    channels: as in `Sum`.
+    """
 
     of: Map
+    channels: int | None = None
 
     kind = LayerKind.TOTAL
     weights = None
     groups = 1
     pad_value = 0
+    in_thresholds = 1
+    shared = False
     taps = 0
 
     def __post_init__(self) -> None:
         _check_terms(self.inputs, "a global sum")
+        if self.channels is None:
+            object.__setattr__(self, "channels", self.of.shape.channels)
+        fits = _terms(self.of, self.source.channels) > 0
+        require(fits, f"a global sum of {self.of.shape} has no {self.channels} channels")
         require(self.bound <= BOUND_LIMIT, f"a global sum up to {self.bound} would not fit int32")
 
     @property
@@ -353,7 +407,8 @@ class Total:
 
     @property
     def source(self) -> Shape:
-        return self.of.shape
+        shape = self.of.shape
+        return Shape(shape.height, shape.width, self.channels or shape.channels)
 
     @property
     def window(self) -> Window:
@@ -367,7 +422,7 @@ class Total:
     @property
     def bound(self) -> int:
         """R, the largest absolute accumulator."""
-        return self.source.height * self.source.width * self.of.bound
+        return self.source.height * self.source.width * self.of.bound * _terms(self.of, self.source.channels)
 
 
 Accumulation = InputConv | BinaryConv | BinaryDense | IntegerConv | Sum | Concat | Total

@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from bitflow.accumulation import (
     INT32_MAX,
+    MAX_THRESHOLDS,
     Accumulation,
     BinaryConv,
     BinaryDense,
@@ -106,6 +107,10 @@ class Layer:
                     shape = values.shape
                     what = type(step).__name__
                     require(shape == (channels,), f"{self.name}: {what} has shape {shape}, not ({channels},)")
+                case Sign(thresholds=values) if values is not None:
+                    shape = values.shape
+                    fits = shape[1] == channels and not isinstance(self.accumulation, Concat)
+                    require(fits, f"{self.name}: thresholds have shape {shape}, not (T, {channels})")
         require(sum(isinstance(step, Pool) for step in self.steps) <= 1, f"{self.name}: a second max-pool in one layer")
 
     @property
@@ -117,13 +122,26 @@ class Layer:
         return next((step for step in self.steps if isinstance(step, Pool)), None)
 
     @property
+    def thresholds(self) -> int:
+        """T, bits that an accumulator gives."""
+        return 1 if self.sign is None else self.sign.count
+
+    def of_threshold(self, t: int) -> Layer:
+        """The layer that gives bit t alone."""
+        if self.sign is None:
+            return self
+        at = self.steps.index(self.sign)
+        before, sign = self.sign.of_threshold(t)
+        return replace(self, steps=(*self.steps[:at], *before, sign, *self.steps[at + 1 :]))
+
+    @property
     def affine(self) -> tuple[Scale | Divide | Offset | BatchNorm, ...]:
         """The steps that are neither pool nor sign."""
         return tuple(step for step in self.steps if not isinstance(step, Pool | Sign))
 
     @property
     def target(self) -> Shape:
-        return _pooled(self.accumulation.target, self.pool)
+        return _pooled(self.accumulation.target, self.pool, self.thresholds)
 
     def output_map(self, last: bool) -> Map:
         """The map that it writes.
@@ -135,10 +153,9 @@ class Layer:
         return Map(self.target, MapType.SCORES if last else MapType.INTEGERS, self.accumulation.bound)
 
 
-def _pooled(shape: Shape, pool: Pool | None) -> Shape:
-    if pool is None:
-        return shape
-    return Shape(*pool.window.over(shape.height, shape.width), shape.channels)
+def _pooled(shape: Shape, pool: Pool | None, thresholds: int) -> Shape:
+    size = (shape.height, shape.width) if pool is None else pool.window.over(shape.height, shape.width)
+    return Shape(*size, thresholds * shape.channels)
 
 
 # ---- What follows the accumulator in a fused network ----
@@ -146,7 +163,10 @@ def _pooled(shape: Shape, pool: Pool | None) -> Shape:
 
 @dataclass(frozen=True, slots=True)
 class BatchShift:
-    """Output bit = (accumulator + shift >= 0); int32 [out channels], each within [-(R + 1), R]."""
+    """Output bit = (accumulator + shift >= 0); int32 [out channels], each within [-(R + 1), R].
+
+    A layer of C filters with T thresholds has T * C output channels; t * C + c is bit t of filter c.
+    """
 
     shift: Int32 = field(repr=False)
 
@@ -202,7 +222,11 @@ class IntegerLayer:
         channels, bound = self.accumulation.target.channels, self.accumulation.bound
         match self.output:
             case BatchShift(shift):
-                require(shift.shape == (channels,), f"{self.name}: {shift.shape} shifts for {channels} channels")
+                count = len(shift) if shift.ndim == 1 else 0
+                several = not isinstance(self.accumulation, Concat)
+                fits = count in range(channels, (MAX_THRESHOLDS if several else 1) * channels + 1, channels)
+                require(fits, f"{self.name}: {shift.shape} shifts for {channels} filters")
+                channels = count
                 inside = bool(np.all((shift >= -(bound + 1)) & (shift <= bound)))
                 require(inside, f"{self.name}: a BatchShift is outside [-(R+1), R] with R = {bound}")
             case Scores(scale, offset):
@@ -221,8 +245,17 @@ class IntegerLayer:
         require(self.pool_and is None or self.pool is not None, f"{self.name}: pool_and without a pool")
 
     @property
+    def thresholds(self) -> int:
+        """T, bits that an accumulator gives."""
+        match self.output:
+            case BatchShift(shift):
+                return len(shift) // self.accumulation.target.channels
+            case Scores() | Integers():
+                return 1
+
+    @property
     def target(self) -> Shape:
-        return _pooled(self.accumulation.target, self.pool)
+        return _pooled(self.accumulation.target, self.pool, self.thresholds)
 
     def output_map(self, last: bool) -> Map:
         """The map that it writes.
@@ -309,6 +342,7 @@ class IntegerNetwork:
     """A fused network: integers in, integers out.
 
     logits: how the scores become float logits; None: unknown.
+    approximate: as in `PackedNetwork`.
     """
 
     name: str
@@ -316,6 +350,7 @@ class IntegerNetwork:
     layers: tuple[IntegerLayer, ...]
     labels: tuple[str, ...] = ()
     logits: Logits | None = None
+    approximate: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", _resolved(self.layers))

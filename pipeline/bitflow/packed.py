@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitflow import bits
-from bitflow.accumulation import BOUND_LIMIT, MAX_SOURCES, LayerKind, MapType, freeze
+from bitflow.accumulation import BOUND_LIMIT, MAX_SOURCES, MAX_THRESHOLDS, LayerKind, MapType, freeze
 from bitflow.geometry import InputSpec, Pool, Shape, Window, require
 
 __all__ = ["INPUT", "Logits", "PackedLayer", "PackedNetwork", "check_logits", "check_names"]
@@ -55,14 +55,16 @@ class PackedLayer:
 
     sources: indices of the layers whose maps it reads; INPUT: the pixels.
     source: shape of the map that it reads (for a concatenation: of all sources together).
-    conv: shape of the map of accumulators.
-    target: shape of its own map, after the pool.
+    conv: shape of the map of accumulators, one channel for each filter.
+    target: shape of its own map, after the pool: `thresholds` channels for each filter.
     output_type: what its own map holds.
     bound: R, the largest absolute accumulator.
     pad_value: value of a tap outside a map of bits, -1 or +1; 0: the tap does not count.
     pool: the max-pool; None: no pool.
+    in_thresholds: bits of a value of a map of bits, as in `BinaryConv`.
+    shared: a filter has one weight for all bits of a value: [kernel height, kernel width, in / groups / in_thresholds].
     weight_bits: 1: +-1; 8: int8; 0: no weights.
-    weights: uint32 [out channels, words of K weights]; weight i is tap (ky * kw + kx) * (in / groups) + channel.
+    weights: uint32 [filters, words of K weights]; weight i is tap (ky * kw + kx) * (in / groups) + channel.
     shift: int32 [out channels], the BatchShift, or in the last layer the scale of the scores; None for integers and
         concatenations.
     offset: int32 [out channels], the offset of the scores; None except in the last layer.
@@ -83,6 +85,8 @@ class PackedLayer:
     pad_value: int
     pool: Pool | None
     weight_bits: int
+    in_thresholds: int = 1
+    shared: bool = False
     weights: Words | None = field(repr=False, default=None)
     shift: Int32 | None = field(repr=False, default=None)
     offset: Int32 | None = field(repr=False, default=None)
@@ -93,7 +97,7 @@ class PackedLayer:
         channels = self.target.channels
         row = (bits.words_for(channels),)
         wanted: dict[str, tuple[int, ...] | None] = {
-            "weights": (channels, self.filter_words) if self.weight_bits else None,
+            "weights": (self.conv.channels, self.filter_words) if self.weight_bits else None,
             "shift": None if self.output_type is MapType.INTEGERS or self.kind is LayerKind.CONCAT else (channels,),
             "offset": (channels,) if self.output_type is MapType.SCORES else None,
             "pool_and": row if self.pool_and is not None else None,
@@ -105,6 +109,12 @@ class PackedLayer:
             require(got == want, f"{self.name}: {name} has shape {got}, not {want}")
             if array is not None:
                 freeze(self, name, np.int32 if name in ("shift", "offset") else np.uint32)
+        several = self.output_type is MapType.BITS and self.kind is not LayerKind.CONCAT
+        most = MAX_THRESHOLDS if several else 1
+        fits = channels % self.conv.channels == 0 and self.thresholds <= most
+        require(fits, f"{self.name}: {channels} channels of {self.conv.channels} filters")
+        fits = 1 <= self.in_thresholds <= MAX_THRESHOLDS and self.in_thresholds > int(self.shared)
+        require(fits, f"{self.name}: values of {self.in_thresholds} bits")
         require(self.weight_bits in (0, 1, 8), f"{self.name}: weights of {self.weight_bits} bits")
         require(1 <= len(self.sources) <= MAX_SOURCES, f"{self.name}: {len(self.sources)} sources")
         require(0 <= self.bound <= BOUND_LIMIT, f"{self.name}: accumulators up to {self.bound} would not fit int32")
@@ -115,9 +125,24 @@ class PackedLayer:
         return self.window.kernel[0] * self.window.kernel[1] * (self.source.channels // self.groups)
 
     @property
+    def filter_weights(self) -> int:
+        """Weights of one filter in the image: K, or one for all bits of a value."""
+        return self.taps // self.in_thresholds if self.shared else self.taps
+
+    @property
+    def thresholds(self) -> int:
+        """T, bits that an accumulator gives."""
+        return self.target.channels // self.conv.channels
+
+    @property
+    def unpooled(self) -> Shape:
+        """Shape of its map before the pool."""
+        return Shape(self.conv.height, self.conv.width, self.target.channels)
+
+    @property
     def filter_words(self) -> int:
         """32-bit words of one filter."""
-        return bits.words_for(self.taps * self.weight_bits)
+        return bits.words_for(self.filter_weights * self.weight_bits)
 
     @property
     def weights_bytes(self) -> int:
@@ -158,6 +183,7 @@ class PackedNetwork:
 
     labels: the names of the classes; may be empty.
     logits: how scores become float logits; None: unknown.
+    approximate: it was rounded somewhere, and is not exactly the network that was trained.
     """
 
     name: str
@@ -165,6 +191,7 @@ class PackedNetwork:
     layers: tuple[PackedLayer, ...]
     labels: tuple[str, ...] = ()
     logits: Logits | None = None
+    approximate: bool = False
 
     def __post_init__(self) -> None:
         require(len(self.layers) >= 1, "a network needs at least one layer")

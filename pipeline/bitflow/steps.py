@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bitflow.accumulation import freeze
+from bitflow.accumulation import MAX_THRESHOLDS, freeze
 from bitflow.geometry import Pool, require
 
 __all__ = ["BatchNorm", "Divide", "Offset", "Rounding", "Scale", "Sign", "Step"]
@@ -71,12 +71,40 @@ class BatchNorm:
 
 @dataclass(frozen=True, slots=True)
 class Sign:
-    """+1 where the value is positive, -1 where it is negative, `zero` where it is 0."""
+    """The sign of value - threshold: +1 where it is positive, -1 where it is negative, `zero` where it is 0.
 
-    zero: int = 1
+    A value with T thresholds gives T bits, a thermometer of it. Bit t of channel c is channel t * C + c of the map.
+
+    zero: the sign of 0, one number for all thresholds or T of them.
+    thresholds: float64 with float32 values [T, channels], in any order; None: one, which is 0.
+    """
+
+    zero: int | tuple[int, ...] = 1
+    thresholds: npt.NDArray[np.float64] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        require(self.zero in (-1, 1), f"sign(0) is {self.zero}; only -1 and +1 are one bit")
+        if self.thresholds is not None:
+            _finite(self, "thresholds", np.float64)
+            require(self.thresholds.ndim == 2, f"thresholds must be [T, channels], got {self.thresholds.shape}")
+        require(1 <= self.count <= MAX_THRESHOLDS, f"{self.count} thresholds are outside 1..{MAX_THRESHOLDS}")
+        require(len(self.zeros) == self.count, f"signs of 0 for other than {self.count} thresholds")
+        for zero in self.zeros:
+            require(zero in (-1, 1), f"sign(0) is {zero}; only -1 and +1 are one bit")
+
+    @property
+    def count(self) -> int:
+        """T, the bits that a value gives."""
+        return 1 if self.thresholds is None else len(self.thresholds)
+
+    @property
+    def zeros(self) -> tuple[int, ...]:
+        """The sign of 0 for each threshold."""
+        return (self.zero,) * self.count if isinstance(self.zero, int) else self.zero
+
+    def of_threshold(self, t: int) -> tuple[tuple[Offset, ...], Sign]:
+        """The steps that make bit t alone. In float32 as in real numbers, y - s is positive, 0 or negative as y > s."""
+        before = () if self.thresholds is None else (Offset(-self.thresholds[t]),)
+        return before, Sign(self.zeros[t])
 
 
 Step = Scale | Divide | Offset | BatchNorm | Pool | Sign

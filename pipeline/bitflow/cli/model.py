@@ -1,4 +1,4 @@
-"""The commands that look at a packed network on the host: inspect, predict, eval."""
+"""The commands that look at a packed network on the host: inspect, predict, eval; and convert."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from bitflow.engines import reference
 from bitflow.engines.host import HostEngine
 from bitflow.errors import CheckFailed
 from bitflow.geometry import Resize, require
-from bitflow.image.bfn import Image
+from bitflow.image.bfn import Image, load_any, save
 from bitflow.ir import INPUT, PackedNetwork
 from bitflow.learn.data.dataset import Images, blocks
 from bitflow.learn.data.sources import Split, read_picture
 
-__all__ = ["evaluate", "float_labels", "host_scores", "inspect", "predict"]
+__all__ = ["convert", "evaluate", "float_labels", "host_scores", "inspect", "predict"]
 
 # Bytes of images that an evaluation holds at a time: ImageNet's test images have 7.5 GB.
 _BLOCK_BYTES = 2**27
@@ -51,6 +51,26 @@ def inspect(model: options.Model = None, as_json: options.Json = False) -> None:
         columns[2:2] = ["takes", "gives"]  # only where the layers are no chain
     cells = [{**row, "takes": " + ".join(row["takes"])} for row in rows]
     output.print_table(columns, ([row[column] for column in columns] for row in cells))
+
+
+def convert(
+    model: Annotated[Path, typer.Argument(metavar="OLD.bfn", help="A packed network that an older BitFlow wrote.")],
+    to: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Where to write it. [in its place]")
+    ] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Bring a .bfn of an older BitFlow up to date. The network stays what it is; its CRC changes.
+
+    Examples: bitflow convert model.bfn; bitflow convert old.bfn -o new.bfn
+    """
+    network = load_any(model)
+    made, to = Image.of(network), to or model
+    save(network, to)
+    if as_json:
+        output.print_json({"output": str(to), "bytes": len(made.data), "crc32": f"{made.crc32:08x}"})
+    else:
+        output.note(f"wrote {to}: {len(made.data)} bytes, CRC {made.crc32:08x}")
 
 
 def predict(

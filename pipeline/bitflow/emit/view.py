@@ -55,6 +55,7 @@ class ModelView:
 
     version: str
     image_version: int
+    flags: str
     name: str
     prefix: str
     macro: str
@@ -130,8 +131,8 @@ def _layer(network: PackedNetwork, placed: Placed, index: int, left_out: tuple[s
         f"{r.pool_h}, {r.pool_w}, {r.pool_stride_h}, {r.pool_stride_w}, /* pool, its stride */",
         f"{r.pool_top}, {r.pool_left}, {r.pool_bottom}, {r.pool_right}, /* its padding */",
         f"{r.out_h}, {r.out_w}, {r.out_c}, /* out */",
-        f"{r.source_count}, 0, {{{', '.join(sources)}}}, /* sources */",
-        f"{r.last}, 0, /* the last layer that reads the map */",
+        f"{r.source_count}, {r.thresholds}, {{{', '.join(sources)}}}, /* sources; bits of an accumulator */",
+        f"{r.last}, {r.in_thresholds}, {r.flags}, /* the last reader of the map; bits of a value; shared weights */",
         f"{pinned}, /* its place */",
         f"{r.bound}, /* largest accumulator */",
         f"{', '.join(offsets)},",
@@ -160,6 +161,7 @@ def model_view(network: PackedNetwork, prefix: str | None = None, plan: Plan | N
     return ModelView(
         version=__version__,
         image_version=VERSION,
+        flags="BF_APPROXIMATE" if network.approximate else "0",
         name=comment(network.name),
         prefix=prefix,
         macro=prefix.upper(),

@@ -112,21 +112,32 @@ def accumulate(layer: Accumulation, maps: tuple[Array, ...]) -> npt.NDArray[np.i
     """Integer accumulators [N, H, W, out] of maps of pixels (zero point subtracted), +-1 or integers."""
     match layer:
         case Sum():
-            return np.asarray(sum(values.astype(np.int64) for values in maps))
+            return np.asarray(sum(_values(m, layer.source.channels) for m in maps))
         case Concat():
             return np.concatenate(maps, axis=3).astype(np.int64)
         case Total():
-            return np.asarray(maps[0].sum(axis=(1, 2), keepdims=True, dtype=np.int64))
+            return np.asarray(_values(maps[0], layer.source.channels).sum(axis=(1, 2), keepdims=True))
         case InputConv() | BinaryConv() | BinaryDense() | IntegerConv():
             under = windows(maps[0], layer.window, layer.pad_value)
         case _:
             assert_never(layer)
-    n, h, w, kh, kw, channels = under.shape
-    grouped = under.reshape(n, h, w, kh, kw, layer.groups, channels // layer.groups)
-    filters = layer.weights.reshape(layer.groups, -1, *layer.weights.shape[1:])
+    n, h, w, kh, kw, _ = under.shape
+    grouped = under.reshape(n, h, w, kh, kw, layer.in_thresholds, layer.groups, -1)
+    filters = layer.weights.reshape(layer.groups, -1, kh, kw, layer.in_thresholds, grouped.shape[7])
     # float64 holds integers up to 2^53 exactly, and BLAS is fast with it.
-    sums = np.einsum("nhwijgc,goijc->nhwgo", grouped.astype(np.float64), filters.astype(np.float64), optimize=True)
+    sums = np.einsum("nhwijtgc,goijtc->nhwgo", grouped.astype(np.float64), filters.astype(np.float64), optimize=True)
     return np.asarray(np.rint(sums).astype(np.int64).reshape(n, h, w, -1))
+
+
+def _values(values: Array, channels: int) -> npt.NDArray[np.int64]:
+    """A map [N, H, W, T * channels] as [N, H, W, channels]: the T numbers of a value added up."""
+    return np.asarray(values.reshape(*values.shape[:3], -1, channels).sum(axis=3, dtype=np.int64))
+
+
+def compare(sums: Array, shift: Array) -> npt.NDArray[np.int8]:
+    """BatchShift: accumulators [..., C] and shifts [T * C] -> signs [..., T * C]."""
+    ones = bits.sign(sums[..., None, :] + shift.reshape(-1, sums.shape[-1]))
+    return ones.reshape(*sums.shape[:-1], -1)
 
 
 def _largest(values: Array, pool: Pool | None) -> Array:
@@ -150,23 +161,35 @@ def float_layer(layer: Layer, maps: tuple[Array, ...]) -> Array:
         match done:
             case Pool():
                 values = _largest(values, done)
-            case Sign(zero):
-                values = np.where(values == 0, zero, np.sign(values)).astype(np.int8)
+            case Sign():
+                values = _signs(done, layer.rounding, values)
             case _:
                 values = arithmetic.step(done, layer.rounding, values)
     return values if layer.sign is not None else values.reshape(len(values), -1)
 
 
+def _signs(done: Sign, rounding: Rounding, values: Array) -> npt.NDArray[np.int8]:
+    """Signs [..., T * C] of values [..., C]."""
+    found = []
+    for t in range(done.count):
+        before, sign = done.of_threshold(t)
+        above = arithmetic.step(before[0], rounding, values) if before else values
+        found.append(np.where(above == 0, sign.zeros[0], np.sign(above)).astype(np.int8))
+    return np.concatenate(found, axis=-1)
+
+
 def _exact_layer(layer: Layer, accumulators: Array) -> Array:
-    ones = arithmetic.signs(layer, accumulators, arithmetic.value(layer, accumulators))
-    return _pool_bits(ones, layer.pool, arithmetic.trend(layer, after_pool=True) < 0)
+    each = map(layer.of_threshold, range(layer.thresholds))
+    ones = [arithmetic.signs(one, accumulators, arithmetic.value(one, accumulators)) for one in each]
+    falls = np.tile(arithmetic.trend(layer, after_pool=True) < 0, layer.thresholds)
+    return _pool_bits(np.concatenate(ones, axis=-1), layer.pool, falls)
 
 
 def _integer_layer(layer: IntegerLayer, maps: tuple[Array, ...]) -> Array:
     sums = accumulate(layer.accumulation, maps)
     match layer.output:
         case BatchShift(shift):
-            ones = bits.sign(sums + shift)
+            ones = compare(sums, shift)
             if layer.invert is not None:
                 ones = ones * np.where(layer.invert, -1, 1).astype(np.int8)
             return _pool_bits(ones, layer.pool, layer.pool_and)
@@ -195,7 +218,7 @@ def _packed_layer(layer: PackedLayer, maps: tuple[Array, ...]) -> Array:
         return sums.astype(np.int8)
     if layer.shift is None:
         return _largest(sums.astype(np.int32), layer.pool)
-    ones = bits.sign(sums + layer.shift)
+    ones = compare(sums, layer.shift)
     if layer.invert is not None:
         ones = ones * -bits.unpack(layer.invert, channels)
     pool_and = None if layer.pool_and is None else bits.unpack(layer.pool_and, channels) > 0
@@ -211,11 +234,11 @@ def _sums(layer: PackedLayer, maps: tuple[Array, ...]) -> npt.NDArray[np.int64]:
         case LayerKind.WIDE_CONV:
             return _wide_sums(layer, maps[0])
         case LayerKind.SUM:
-            return np.asarray(np.sum([values.astype(np.int64) for values in maps], axis=0))
+            return np.asarray(np.sum([_values(m, layer.source.channels) for m in maps], axis=0))
         case LayerKind.CONCAT:
             return np.concatenate(maps, axis=3).astype(np.int64)
         case LayerKind.TOTAL:
-            return np.asarray(maps[0].astype(np.int64).sum(axis=(1, 2), keepdims=True))
+            return np.asarray(_values(maps[0], layer.source.channels).sum(axis=(1, 2), keepdims=True))
         case _:
             assert_never(layer.kind)
 
@@ -223,9 +246,9 @@ def _sums(layer: PackedLayer, maps: tuple[Array, ...]) -> npt.NDArray[np.int64]:
 def _taps_of(layer: PackedLayer, values: Array, fill: Any) -> Array:
     """The taps under each window in the order of the weights: [N, H, W, groups, K]."""
     under = windows(values, layer.window, fill)
-    n, h, w, kh, kw, channels = under.shape
-    grouped = under.reshape(n, h, w, kh, kw, layer.groups, channels // layer.groups)
-    return np.moveaxis(grouped, 5, 3).reshape(n, h, w, layer.groups, -1)
+    n, h, w, kh, kw, _ = under.shape
+    grouped = under.reshape(n, h, w, kh, kw, layer.in_thresholds, layer.groups, -1)
+    return np.moveaxis(grouped, 6, 3).reshape(n, h, w, layer.groups, -1)
 
 
 def _packed_sums(layer: PackedLayer, values: Array) -> npt.NDArray[np.int64]:
@@ -233,7 +256,7 @@ def _packed_sums(layer: PackedLayer, values: Array) -> npt.NDArray[np.int64]:
     inside = np.ones((1, *values.shape[1:]), dtype=np.bool_)
     mask = bits.pack(_taps_of(layer, inside, layer.pad_value != 0))[..., None, :]
     taps = bits.pack(_taps_of(layer, values, layer.pad_value))[..., None, :]
-    filters = np.asarray(layer.weights).reshape(layer.groups, -1, layer.filter_words)
+    filters = bits.pack(weights(layer).reshape(layer.groups, -1, layer.taps))
     valid = bits.popcount(mask).sum(axis=-1, dtype=np.int64)
     different = bits.popcount((taps ^ filters) & mask).sum(axis=-1, dtype=np.int64)
     sums = valid - 2 * different

@@ -44,7 +44,7 @@ def arrange(network: PackedNetwork) -> Arena:
     placed: list[tuple[int, int, int]] = []  # (begin, end, last layer that reads it)
     for index, layer in enumerate(network.layers):
         size = 4 * layer.map_words
-        unpooled = layer.conv.size if layer.output_type is MapType.INTEGERS else layer.conv.words
+        unpooled = layer.conv.size if layer.output_type is MapType.INTEGERS else layer.unpooled.words
         most = max(size, 4 * unpooled, 4 * layer.source.words)
         require(most <= MAX_MAP_BYTES, f"layer {layer.name!r}: a map of {most} bytes is more than a .bfn can hold")
         used = last[index] > index or index == len(last) - 1

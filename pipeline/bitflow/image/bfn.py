@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bitflow.errors import ImageError, InputError
 from bitflow.files import write_atomic
+from bitflow.image.convert import decode_any
 from bitflow.image.format import MAX_BYTES, Record
 from bitflow.image.read import decode
 from bitflow.image.write import Placed, encode, place, record
 from bitflow.packed import PackedNetwork
 
-__all__ = ["Image", "load", "save"]
+__all__ = ["Image", "load", "load_any", "save"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,15 @@ def save(network: PackedNetwork, path: str | Path) -> None:
 
 def load(path: str | Path) -> PackedNetwork:
     """Read a `.bfn`. Raises ImageError, naming the file, if it is damaged or contradicts itself."""
+    return _read(path, decode)
+
+
+def load_any(path: str | Path) -> PackedNetwork:
+    """The same of any version of the format since 2."""
+    return _read(path, decode_any)
+
+
+def _read(path: str | Path, decoded: Callable[[bytes], PackedNetwork]) -> PackedNetwork:
     path = Path(path)
     try:
         with path.open("rb") as file:
@@ -71,6 +82,6 @@ def load(path: str | Path) -> PackedNetwork:
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
     try:
-        return decode(data)
+        return decoded(data)
     except ImageError as error:
         raise ImageError(f"{path}: {error}") from error

@@ -6,6 +6,7 @@ import struct
 from typing import NamedTuple
 
 __all__ = [
+    "APPROXIMATE",
     "DTYPES",
     "HEADER",
     "LOGITS_TAG",
@@ -14,23 +15,29 @@ __all__ = [
     "MAX_LAYERS",
     "MAX_MAP_BYTES",
     "MAX_TAPS",
+    "PER_POSITION",
     "PIXELS",
     "RECORD",
     "ROLES",
+    "SHARED",
     "TRANSIENT",
     "VERSION",
     "Record",
 ]
 
 MAGIC = b"BFN1"
-VERSION = 2
+VERSION = 3
 HEADER = struct.Struct("<4sHHIIIIIIHHHBBhBBIIIII")
-RECORD = struct.Struct("<BBbB HHH H HH BBBB BBBB HH BBBB BBBB HHH BB HHHH HH II IIIIII II")
+RECORD = struct.Struct("<BBbB HHH H HH BBBB BBBB HH BBBB BBBB HHH BB HHHH HBB II IIIIII II")
 LOGITS_TAG = b"LGT1"
 DTYPES = ("uint8", "int8")
 ROLES = ("weights", "shift", "offset", "pool_and", "invert")  # of a layer's arrays, in the order of the image
 
 PIXELS = 0xFFFF  # as a source: the input
+APPROXIMATE = 1  # flag of a header: rounded somewhere, not exactly the network that was trained
+SHARED = 1  # flag of a record: a filter has one weight for all bits of a value
+PER_POSITION = 2  # flag of a record: each position has shifts of its own
+
 TRANSIENT = 0xFFFFFFFF  # as `pinned`: only the next layer reads the map
 
 MAX_LAYERS = 1024
@@ -74,13 +81,14 @@ class Record(NamedTuple):
     out_w: int
     out_c: int
     source_count: int
-    reserved0: int
+    thresholds: int
     source0: int
     source1: int
     source2: int
     source3: int
     last: int
-    reserved1: int
+    in_thresholds: int
+    flags: int
     pinned: int
     bound: int
     weights: int
@@ -89,5 +97,5 @@ class Record(NamedTuple):
     pool_and: int
     invert: int
     name: int
-    reserved2: int
-    reserved3: int
+    reserved0: int
+    reserved1: int

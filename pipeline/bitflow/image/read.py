@@ -13,10 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from bitflow import bits
-from bitflow.accumulation import BOUND_LIMIT, INT32_MAX, MAX_SOURCES, MapType
+from bitflow.accumulation import BOUND_LIMIT, INT32_MAX, MAX_SOURCES, MAX_THRESHOLDS, MapType
 from bitflow.errors import ImageError, InputError
 from bitflow.geometry import ChannelOrder, InputSpec, Pool, Resize, Shape, Window
 from bitflow.image.format import (
+    APPROXIMATE,
     HEADER,
     LOGITS_TAG,
     MAGIC,
@@ -24,8 +25,10 @@ from bitflow.image.format import (
     MAX_LAYERS,
     MAX_MAP_BYTES,
     MAX_TAPS,
+    PER_POSITION,
     PIXELS,
     RECORD,
+    SHARED,
     TRANSIENT,
     VERSION,
     Record,
@@ -47,14 +50,19 @@ def decode(data: bytes) -> PackedNetwork:
     _require(len(data) >= HEADER.size + 4, "not a .bfn image: too short")
     header = HEADER.unpack_from(data)
     magic, version, flags, size, count, layers_at, name_at, labels_at, classes, h, w, c = header[:12]
-    dtype, order, zero_point, resize, reserved0, extra, extra_size, *reserved1 = header[12:]
+    dtype, order, zero_point, resize, reserved0, extra, extra_size, table, *reserved1 = header[12:]
     _require(magic == MAGIC, "not a .bfn image")
-    _require(version == VERSION, f".bfn version {version}, this BitFlow reads {VERSION}: convert the network again")
+    _require(
+        version == VERSION,
+        f".bfn version {version}, this BitFlow reads {VERSION}: `bitflow convert` brings it up to date",
+    )
     _require(size <= len(data), f"the image is cut short: {len(data)} of {size} bytes")
     _require(size == len(data) and size % 4 == 0 and size <= MAX_BYTES, "the image's size contradicts its header")
     crc = int.from_bytes(data[-4:], "little")
     _require(zlib.crc32(data[:-4]) == crc, "the image is damaged: its CRC-32 does not match")
-    _require(not (flags or reserved0 or any(reserved1)), "the header contradicts itself: reserved fields are set")
+    reserved = flags & ~APPROXIMATE or reserved0 or any(reserved1)
+    _require(not reserved, "the header contradicts itself: reserved fields are set")
+    _require(table == 0, "the image has a table of input values: it needs a newer BitFlow")
     known = dtype <= 1 and order <= ChannelOrder.OTHER and resize <= Resize.CROP
     _require(known, "the header contradicts itself: unknown input type, channel order or resize rule")
     _require(1 <= count <= MAX_LAYERS and 1 <= classes <= 65535, "the header contradicts itself: layers or classes")
@@ -71,6 +79,7 @@ def decode(data: bytes) -> PackedNetwork:
             _layers(reader, input_spec, layers_at, count),
             reader.texts(labels_at, classes),
             _logits(data[extra : extra + extra_size], classes),
+            bool(flags & APPROXIMATE),
         )
     except ImageError:
         raise
@@ -163,20 +172,24 @@ def _layer(reader: _Reader, input_spec: InputSpec, records: list[Record], before
     kind, output_type = LayerKind(r.kind), MapType(r.output)
     sources = _sources(records, index)
     source = Shape(r.in_h, r.in_w, r.in_c)
-    conv, target = Shape(r.conv_h, r.conv_w, r.out_c), Shape(r.out_h, r.out_w, r.out_c)
+    _check_thresholds(r, kind, output_type)
+    conv, target = Shape(r.conv_h, r.conv_w, r.out_c // r.thresholds), Shape(r.out_h, r.out_w, r.out_c)
     given = [Map(input_spec.shape, MapType.PIXELS, input_spec.bound) if s == INPUT else before[s] for s in sources]
     _check_sources(r, kind, source, given)
     window, pool = _windows(r, kind, source, conv, target)
-    size = 4 * max(source.words, *(m.size if output_type is MapType.INTEGERS else m.words for m in (conv, target)))
+    unpooled = Shape(r.conv_h, r.conv_w, r.out_c)
+    maps = (m.size if output_type is MapType.INTEGERS else m.words for m in (unpooled, target))
+    size = 4 * max(source.words, *maps)
     _require(size <= MAX_MAP_BYTES, "a map is too large")
     _check_roles(r, kind, output_type)
     weights = _weights(reader, r) if kind.has_filters else None
-    bound = _bound(kind, source, r, weights, [m.bound for m in given])
+    bound = _bound(kind, source, r, weights, given)
     _require(r.bound == bound and bound <= BOUND_LIMIT, "an accumulator could overflow")
     shift, scores = _shift(reader, r, kind, output_type)
     return PackedLayer(
         name, kind, sources, source, conv, target, output_type, bound, window, r.groups, r.pad_value, pool,
-        r.weight_bits, weights, shift, scores, reader.mask(r.pool_and, r.out_c), reader.mask(r.invert, r.out_c),
+        r.weight_bits, r.in_thresholds, r.flags == SHARED, weights, shift, scores,
+        reader.mask(r.pool_and, r.out_c), reader.mask(r.invert, r.out_c),
     )  # fmt: skip
 
 
@@ -187,7 +200,19 @@ def _check_kind(r: Record, last: bool) -> None:
     _require(r.kind != LayerKind.CONCAT or r.output == MapType.BITS, "a concatenation gives bits")
     widths = (1, 8) if r.kind == LayerKind.WIDE_CONV else (int(LayerKind(r.kind).has_filters),)
     _require(r.weight_bits in widths, "weights of a size that this kind of layer cannot have")
-    _require(not (r.reserved0 or r.reserved1 or r.reserved2 or r.reserved3), "reserved fields are set")
+    _require(not (r.flags & ~(SHARED | PER_POSITION) or r.reserved0 or r.reserved1), "reserved fields are set")
+
+
+def _check_thresholds(r: Record, kind: LayerKind, output_type: MapType) -> None:
+    """How many bits an accumulator gives, and a value of the source has. There are channels: they made a map."""
+    _require(not r.flags & PER_POSITION, "it has shifts for each position: it needs a newer BitFlow")
+    several = output_type is MapType.BITS and kind is not LayerKind.CONCAT
+    fits = 1 <= r.thresholds <= (MAX_THRESHOLDS if several else 1) and r.out_c and r.out_c % r.thresholds == 0
+    _require(bool(fits), "the thresholds contradict the channels")
+    several = kind in (LayerKind.CONV, LayerKind.DENSE, LayerKind.WIDE_CONV)
+    fits = 1 <= r.in_thresholds <= (MAX_THRESHOLDS if several else 1)
+    fits = fits and r.in_c % (r.in_thresholds * max(r.groups, 1)) == 0
+    _require(fits and (r.in_thresholds > 1 or not r.flags & SHARED), "the source has no values of so many bits")
 
 
 def _sources(records: list[Record], index: int) -> tuple[int, ...]:
@@ -218,8 +243,12 @@ def _check_sources(r: Record, kind: LayerKind, source: Shape, given: list[Map]) 
     sizes = all((m.shape.height, m.shape.width) == (r.in_h, r.in_w) for m in given)
     if kind is LayerKind.CONCAT:
         fits = sum(m.shape.channels for m in given) == r.in_c
+    elif kind in (LayerKind.SUM, LayerKind.TOTAL):
+        most = {MapType.BITS: MAX_THRESHOLDS, MapType.INTEGERS: 1}
+        fits = all(m.shape.channels in range(r.in_c, most[m.type] * r.in_c + 1, r.in_c) for m in given)
     else:
         fits = all(m.shape.channels == r.in_c for m in given)
+        fits = fits and (r.in_thresholds == 1 or given[0].type is MapType.BITS)
     _require(sizes and fits, f"reads a map of {source}, which its sources do not give")
     padded = kind in (LayerKind.CONV, LayerKind.WIDE_CONV) and given[0].type is MapType.BITS
     _require(-1 <= r.pad_value <= 1 and (padded or r.pad_value == 0), "the padding value does not fit the layer")
@@ -232,14 +261,14 @@ def _windows(r: Record, kind: LayerKind, source: Shape, conv: Shape, target: Sha
         (r.pad_top, r.pad_left, r.pad_bottom, r.pad_right),
         (r.dilation_h, r.dilation_w),
     )
-    fits = r.groups >= 1 and r.in_c % r.groups == 0 and r.out_c % r.groups == 0
+    fits = r.groups >= 1 and r.in_c % r.groups == 0 and conv.channels % r.groups == 0
     if kind.takes_whole_map or not kind.has_filters:
         kernel = (r.in_h, r.in_w) if kind.takes_whole_map else (1, 1)
         fits = fits and window == Window(kernel) and r.groups == 1
     if kind.has_filters:
         fits = fits and r.kernel_h * r.kernel_w * (r.in_c // r.groups) <= MAX_TAPS
     else:
-        fits = fits and r.in_c == r.out_c
+        fits = fits and r.in_c == conv.channels
     pool, pooled = None, (conv.height, conv.width)
     if r.pool_h:
         padding = (r.pool_top, r.pool_left, r.pool_bottom, r.pool_right)
@@ -286,8 +315,9 @@ def _shift(
 
 def _weights(reader: _Reader, r: Record) -> npt.NDArray[np.uint32]:
     used = r.kernel_h * r.kernel_w * (r.in_c // r.groups) * r.weight_bits
-    words = bits.words_for(used)
-    found = reader.words(r.weights, r.out_c * words).reshape(r.out_c, words)
+    used //= r.in_thresholds if r.flags & SHARED else 1
+    filters, words = r.out_c // r.thresholds, bits.words_for(used)
+    found = reader.words(r.weights, filters * words).reshape(filters, words)
     _require(_tails_are_zero(found, used), "unused bits of the weights are set")
     _require(r.weight_bits == 1 or not bool(np.any(found.view(np.int8) == -128)), "a weight is -128")
     return found
@@ -299,20 +329,22 @@ def _tails_are_zero(words: npt.NDArray[np.uint32], count: int) -> bool:
     return used == 0 or not bool(np.any(words[:, -1] >> np.uint32(used)))
 
 
-def _bound(kind: LayerKind, source: Shape, r: Record, weights: npt.NDArray[np.uint32] | None, given: list[int]) -> int:
+def _bound(kind: LayerKind, source: Shape, r: Record, weights: npt.NDArray[np.uint32] | None, given: list[Map]) -> int:
     """The largest absolute accumulator, from the bounds of the sources."""
+    terms = sum(m.bound * (m.shape.channels // r.in_c) for m in given)
     match kind:
         case LayerKind.SUM:
-            return sum(given)
+            return terms
         case LayerKind.CONCAT:
             return 1
         case LayerKind.TOTAL:
-            return source.height * source.width * given[0]
+            return source.height * source.width * terms
         case LayerKind.INPUT_CONV | LayerKind.CONV | LayerKind.DENSE | LayerKind.WIDE_CONV:
             if weights is None or r.weight_bits == 1:
-                return r.kernel_h * r.kernel_w * (r.in_c // r.groups) * given[0]
+                return r.kernel_h * r.kernel_w * (r.in_c // r.groups) * given[0].bound
             absolute = np.abs(weights.view(np.int8))
-            return int(absolute.sum(axis=1, dtype=np.int64).max()) * given[0]
+            heaviest = int(absolute.sum(axis=1, dtype=np.int64).max())
+            return heaviest * (r.in_thresholds if r.flags & SHARED else 1) * given[0].bound
         case _:
             assert_never(kind)
 

@@ -17,6 +17,7 @@ from bitflow.errors import InputError
 from bitflow.geometry import require
 from bitflow.image.arena import Arena, arrange
 from bitflow.image.format import (
+    APPROXIMATE,
     DTYPES,
     HEADER,
     LOGITS_TAG,
@@ -27,6 +28,7 @@ from bitflow.image.format import (
     PIXELS,
     RECORD,
     ROLES,
+    SHARED,
     TRANSIENT,
     VERSION,
     Record,
@@ -135,7 +137,8 @@ def _header(network: PackedNetwork, placed: Placed) -> bytes:
     input_spec = network.input_spec
     shape = input_spec.shape
     return HEADER.pack(
-        MAGIC, VERSION, 0, placed.size, len(network.layers), placed.layers, placed.name, placed.labels,
+        MAGIC, VERSION, APPROXIMATE if network.approximate else 0, placed.size,
+        len(network.layers), placed.layers, placed.name, placed.labels,
         network.classes, shape.height, shape.width, shape.channels, DTYPES.index(input_spec.dtype),
         input_spec.channel_order, input_spec.zero_point, input_spec.resize, 0, placed.extra_at, len(placed.extra),
         *(0,) * 3,
@@ -155,7 +158,8 @@ def record(network: PackedNetwork, placed: Placed, index: int) -> Record:
         *window.kernel, *window.stride, *window.dilation, *window.padding,
         layer.conv.height, layer.conv.width, *pool,
         layer.target.height, layer.target.width, layer.target.channels,
-        len(sources), 0, *sources, *(0,) * (MAX_SOURCES - len(sources)),
-        placed.arena.last[index], 0, TRANSIENT if pinned is None else pinned, layer.bound,
+        len(sources), layer.thresholds, *sources, *(0,) * (MAX_SOURCES - len(sources)),
+        placed.arena.last[index], layer.in_thresholds, SHARED if layer.shared else 0,
+        TRANSIENT if pinned is None else pinned, layer.bound,
         *(placed.offset_of(index, role) for role in ROLES), placed.layer_names[index], 0, 0,
     ))  # fmt: skip

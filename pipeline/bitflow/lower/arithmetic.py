@@ -79,13 +79,13 @@ def value(layer: Layer, accumulators: Array) -> Array:
 
 
 def positive(layer: Layer, accumulators: Array) -> npt.NDArray[np.bool_]:
-    """Where the layer's sign gives +1 for accumulators [..., channels]."""
+    """Where the sign of a layer with one threshold gives +1 for accumulators [..., channels]."""
     return signs(layer, accumulators, value(layer, accumulators)) > 0
 
 
 def signs(layer: Layer, accumulators: Array, values: Array) -> Signs:
-    """The layer's sign, +1 or -1, of accumulators and their `value`s, both [..., channels]."""
-    zero = 1 if layer.sign is None else layer.sign.zero
+    """The sign, +1 or -1, of a layer with one threshold, for accumulators and their `value`s, both [..., channels]."""
+    zero = 1 if layer.sign is None else layer.sign.zeros[0]
     found = np.sign(exact_signs(layer, accumulators, values)).astype(np.int8)
     return np.where(found == 0, np.int8(zero), found)
 

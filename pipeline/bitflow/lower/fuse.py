@@ -20,7 +20,9 @@ The derivation (Wu et al., IEEE Access 2019, with the rounding made exact):
 6. A max-pool takes the largest of the values that it gets. If the steps after it fall (BatchNorm with gamma < 0) that
    is the AND of the bits, else the OR. A max-pool after BatchNorm or sign is always OR.
 7. sign(0) = -1 only moves t: the smallest integer with y(t) > 0.
-8. The last layer has no sign: see `scores`.
+8. A sign with T thresholds s gives T bits, y(x) >= s each: points 3 to 7 with y - s for y, once for each threshold. The
+   filter is flipped for all of them.
+9. The last layer has no sign: see `scores`.
 """
 
 from __future__ import annotations
@@ -65,16 +67,18 @@ def _fuse_layer(layer: Layer) -> IntegerLayer:
         return IntegerLayer(layer.name, accumulation, Integers(), layer.pool, sources=layer.sources)
     _check_finite(layer)
     falling = arithmetic.trend(layer) < 0
-    first = _first_positive(layer, np.where(falling, -1, 1))
+    direction = np.where(falling, -1, 1)
+    first = np.concatenate([_first_positive(layer.of_threshold(t), direction) for t in range(layer.thresholds)])
     pool_and = None
     if layer.pool is not None:
-        pool_and = arithmetic.trend(layer, after_pool=True) < 0
+        pool_and = np.tile(arithmetic.trend(layer, after_pool=True) < 0, layer.thresholds)
     invert = None
     if accumulation.weights is not None:
-        direction = np.where(falling, -1, 1).astype(np.int8)
-        accumulation = replace(accumulation, weights=accumulation.weights * direction[:, None, None, None])
+        flip = direction.astype(np.int8)[:, None, None, None]
+        accumulation = replace(accumulation, weights=accumulation.weights * flip)
     elif falling.any():
-        invert, first = falling, np.where(falling, 1 - first, first)
+        invert = np.tile(falling, layer.thresholds)
+        first = np.where(invert, 1 - first, first)
     return IntegerLayer(
         layer.name,
         accumulation,
@@ -102,7 +106,11 @@ def _first_positive(layer: Layer, direction: npt.NDArray[np.int64]) -> npt.NDArr
 
 
 def zeros(layer: Layer) -> int:
-    """The number of channels in which the value before the sign is 0 for a reachable accumulator."""
+    """The number of output channels in which a reachable accumulator gives exactly the threshold of the sign."""
+    return sum(_zeros(layer.of_threshold(t)) for t in range(layer.thresholds))
+
+
+def _zeros(layer: Layer) -> int:
     accumulation = layer.accumulation
     direction = np.where(arithmetic.trend(layer) < 0, -1, 1)
     ends = [
@@ -155,7 +163,7 @@ def _explain_layer(layer: Layer, fused: IntegerLayer) -> LayerFusion:
         case BatchShift(shift):
             constant = int(np.count_nonzero((shift == bound) | (shift == -(bound + 1))))
             ands = 0 if fused.pool_and is None else int(np.count_nonzero(fused.pool_and))
-            channels = accumulation.target.channels
+            channels = layer.target.channels
             pool = "" if layer.pool is None else f"OR {channels - ands}, AND {ands}"
             flipped = int(np.count_nonzero(arithmetic.trend(layer) < 0))
             limits = (int(shift.min()), int(shift.max()))

@@ -41,7 +41,7 @@ __all__ = ["pack", "unpack", "weights"]
 def pack(network: IntegerNetwork) -> PackedNetwork:
     """Pack every layer; this takes no decisions."""
     layers = tuple(map(_pack_layer, network.layers))
-    return PackedNetwork(network.name, network.input_spec, layers, network.labels, network.logits)
+    return PackedNetwork(network.name, network.input_spec, layers, network.labels, network.logits, network.approximate)
 
 
 def _pack_layer(layer: IntegerLayer) -> PackedLayer:
@@ -68,6 +68,8 @@ def _pack_layer(layer: IntegerLayer) -> PackedLayer:
         groups=accumulation.groups,
         pad_value=accumulation.pad_value,
         pool=layer.pool,
+        in_thresholds=accumulation.in_thresholds,
+        shared=accumulation.shared,
         weight_bits=_weight_bits(accumulation),
         weights=_pack_weights(accumulation),
         shift=None if accumulation.kind is LayerKind.CONCAT else shift,
@@ -87,7 +89,10 @@ def _pack_weights(accumulation: Accumulation) -> npt.NDArray[np.uint32] | None:
     """Filters as rows of words: one bit per weight, or one byte per weight, the first in the lowest byte."""
     if accumulation.weights is None:
         return None
-    rows = accumulation.weights.reshape(len(accumulation.weights), -1)
+    filters = accumulation.weights
+    if accumulation.shared:
+        filters = filters[..., : filters.shape[3] // accumulation.in_thresholds]
+    rows = filters.reshape(len(filters), -1)
     if _weight_bits(accumulation) == 1:
         return bits.pack(rows)
     padded = np.pad(rows, ((0, 0), (0, -rows.shape[1] % 4)))
@@ -97,7 +102,7 @@ def _pack_weights(accumulation: Accumulation) -> npt.NDArray[np.uint32] | None:
 def unpack(network: PackedNetwork) -> IntegerNetwork:
     """The integer network that a packed one came from."""
     layers = tuple(_unpack_layer(layer, network) for layer in network.layers)
-    return IntegerNetwork(network.name, network.input_spec, layers, network.labels, network.logits)
+    return IntegerNetwork(network.name, network.input_spec, layers, network.labels, network.logits, network.approximate)
 
 
 def _unpack_layer(layer: PackedLayer, network: PackedNetwork) -> IntegerLayer:
@@ -124,13 +129,13 @@ def _unpack_accumulation(layer: PackedLayer, network: PackedNetwork) -> Accumula
     )
     match layer.kind:
         case LayerKind.SUM:
-            return Sum(inputs)
+            return Sum(inputs, layer.source.channels)
         case LayerKind.CONCAT:
             return Concat(inputs)
         case LayerKind.TOTAL:
-            return Total(inputs[0])
+            return Total(inputs[0], layer.source.channels)
         case LayerKind.DENSE:
-            return BinaryDense(layer.source, weights(layer))
+            return BinaryDense(layer.source, weights(layer), layer.in_thresholds)
         case LayerKind.INPUT_CONV | LayerKind.CONV | LayerKind.WIDE_CONV:
             filters = weights(layer)
         case _:
@@ -139,7 +144,7 @@ def _unpack_accumulation(layer: PackedLayer, network: PackedNetwork) -> Accumula
         case MapType.PIXELS:
             return InputConv(layer.source, filters, layer.window, input_spec, layer.groups)
         case MapType.BITS:
-            return BinaryConv(layer.source, filters, layer.window, layer.groups, layer.pad_value)
+            return BinaryConv(layer.source, filters, layer.window, layer.groups, layer.pad_value, layer.in_thresholds)
         case MapType.INTEGERS:
             return IntegerConv(layer.source, inputs[0].bound, filters, layer.window, layer.groups)
         case MapType.SCORES:
@@ -150,13 +155,14 @@ def _unpack_accumulation(layer: PackedLayer, network: PackedNetwork) -> Accumula
 
 def weights(layer: PackedLayer) -> npt.NDArray[np.int8]:
     """Filters int8 [out, kernel height, kernel width, in / groups] of a layer that has weights."""
-    shape = (layer.target.channels, *layer.window.kernel, layer.source.channels // layer.groups)
     if layer.weights is None:
         raise ValueError(f"{layer.name} has no weights")
     if layer.weight_bits == 1:
-        return bits.unpack(layer.weights, layer.taps).reshape(shape)
-    rows = layer.weights.astype("<u4").view(np.int8)
-    return np.ascontiguousarray(rows[:, : layer.taps]).reshape(shape)
+        rows = bits.unpack(layer.weights, layer.filter_weights)
+    else:
+        rows = layer.weights.astype("<u4").view(np.int8)[:, : layer.filter_weights]
+    filters = rows.reshape(layer.conv.channels, *layer.window.kernel, -1)
+    return np.tile(filters, layer.in_thresholds if layer.shared else 1)
 
 
 def _gives(layer: PackedLayer) -> Map:

@@ -47,7 +47,7 @@ def unpooled_words(layer: PackedLayer) -> int:
     """32-bit words of the channel-packed map before the pool; 0 where there is no pool."""
     if layer.pool is None:
         return 0
-    return layer.conv.size if layer.output_type is MapType.INTEGERS else layer.conv.words
+    return layer.conv.size if layer.output_type is MapType.INTEGERS else layer.unpooled.words
 
 
 def integers_in(job: Job) -> bool:
@@ -99,12 +99,12 @@ def pool_work(layer: PackedLayer) -> Work:
 def gather_work(job: Job, core: Core) -> Work:
     """A window of integers is gathered for each position."""
     layer = job.layer
-    count, windows = positions(layer), positions(layer) * layer.groups
+    windows = positions(layer) * layer.groups
     rows, columns = (int(taps.sum()) for taps in inside(layer.window, layer.source, layer.conv))
     within = rows * columns
     whole = layer.taps // 32 * 32
     pixels, integers = layer.sources[0] == INPUT, integers_in(job)
-    outputs = count * layer.target.channels
+    outputs = layer.conv.size
     return Counter(
         windows=windows,
         window_rows=windows * layer.window.kernel[0],
@@ -112,6 +112,7 @@ def gather_work(job: Job, core: Core) -> Work:
         outside=windows * layer.window.kernel[0] * layer.window.kernel[1] - within * layer.groups,
         gathered=within * layer.source.channels,
         outputs=outputs,
+        thresholds=outputs * layer.thresholds if layer.thresholds > 1 else 0,
         multiplied_whole=outputs * whole,
         multiplied=outputs * (layer.taps - whole),
         wide=outputs * layer.taps if integers else 0,
@@ -131,5 +132,6 @@ def merge_work(job: Job, core: Core) -> Work:
         summed_bits=summed[MapType.BITS],
         summed_integers=summed[MapType.INTEGERS],
         outputs=layer.conv.size,
+        thresholds=layer.conv.size * layer.thresholds if layer.thresholds > 1 else 0,
         words=count * sum(bits.words_for(s.target.channels) for s in sources),
     )

@@ -10,10 +10,14 @@ import numpy as np
 
 from bitflow.ir import BatchNorm, BinaryDense, Layer, Network, Pool, Sign, Sum
 
-__all__ = ["CONVS", "GAMMAS", "INPUTS", "PLACES", "Block", "Cell", "cells", "every_cell"]
+__all__ = [
+    "CONVS", "GAMMAS", "INPUTS", "PLACES", "THRESHOLDS", "Block", "Cell", "Pair", "cells", "every_cell", "every_pair",
+    "pairs",
+]  # fmt: skip
 
 PLACES = ("none", "before_norm", "after_norm", "after_sign")
 GAMMAS = ("-", "0", "+")
+THRESHOLDS = (1, 2, 3, 4, 7, 8)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -29,6 +33,16 @@ class Cell:
     gamma: str
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Pair:
+    """A number of thresholds with a value of another feature, which must occur together in a layer."""
+
+    kind: str
+    feature: str
+    value: str
+    thresholds: int
+
+
 @dataclass(frozen=True, slots=True)
 class Block:
     """The features of a convolution in a random network."""
@@ -38,6 +52,7 @@ class Block:
     groups: str
     place: str
     residual: bool = False
+    thresholds: int = 1
 
 
 CONVS = tuple(
@@ -56,6 +71,18 @@ def every_cell() -> set[Cell]:
         Cell(kind, p.padding, p.stride, p.groups, p.place, p.residual, gamma)
         for (kind, p), gamma in product(every, GAMMAS)
     }
+
+
+_PAIRED = ("padding", "stride", "groups", "place", "residual", "gamma")
+
+
+def every_pair() -> set[Pair]:
+    """All pairs that must occur: each value of each feature of a kind with each number of thresholds."""
+    return {pair for cell in every_cell() for count in THRESHOLDS for pair in _pairs(cell, count)}
+
+
+def _pairs(cell: Cell, thresholds: int) -> set[Pair]:
+    return {Pair(cell.kind, feature, str(getattr(cell, feature)), thresholds) for feature in _PAIRED}
 
 
 def _place(layer: Layer) -> str:
@@ -78,7 +105,16 @@ def _gammas(layer: Layer) -> Iterator[str]:
 
 def cells(network: Network) -> set[Cell]:
     """The combinations that occur in a network. A residual one is described by the convolution in its sum."""
-    found = set()
+    return {cell for cell, _ in _found(network)}
+
+
+def pairs(network: Network) -> set[Pair]:
+    """The pairs that occur in a network."""
+    return {pair for cell, thresholds in _found(network) for pair in _pairs(cell, thresholds)}
+
+
+def _found(network: Network) -> Iterator[tuple[Cell, int]]:
+    """The combinations in a network, with the thresholds of their layers."""
     for layer in network.layers[:-1]:
         if layer.sign is None:
             continue
@@ -86,11 +122,11 @@ def cells(network: Network) -> set[Cell]:
         if isinstance(of, Sum) and len(of.inputs) > 1:
             of, residual = network.layers[(layer.sources or ())[0]].accumulation, True
         padding = str(of.pad_value) if any(of.window.padding) else "none"
-        groups = "one" if of.groups == 1 else "depthwise" if of.groups == of.source.channels else "some"
+        values = of.source.channels // of.in_thresholds
+        groups = "one" if of.groups == 1 else "depthwise" if of.groups == values else "some"
         place = _place(layer)
         kind = of.kind.name.lower()
         if kind == "wide_conv" and isinstance(of, BinaryDense):
             padding, groups = "none", "one"
         for gamma in _gammas(layer):
-            found.add(Cell(kind, padding, of.window.stride[0], groups, place, residual, gamma))
-    return found
+            yield Cell(kind, padding, of.window.stride[0], groups, place, residual, gamma), layer.thresholds

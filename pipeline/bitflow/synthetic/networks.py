@@ -8,13 +8,14 @@ averages, affine steps in any order.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from bitflow import bits
+from bitflow.accumulation import MAX_THRESHOLDS
 from bitflow.engines.reference import accumulate, float_layer
 from bitflow.engines.self_test import random_images
 from bitflow.geometry import InputSpec, Shape, Window
@@ -38,7 +39,7 @@ from bitflow.ir import (
     Sum,
     Total,
 )
-from bitflow.synthetic.coverage import CONVS, INPUTS, Block
+from bitflow.synthetic.coverage import CONVS, INPUTS, THRESHOLDS, Block
 from bitflow.synthetic.steps import random_pool, random_steps
 
 __all__ = ["ENDINGS", "MERGES", "SEEDS", "Recipe", "cook", "random_network", "recipe_of"]
@@ -51,6 +52,7 @@ ENDINGS = ("plain", "bytes", "integers", "norm")
 _CHANNELS = (6, 33, 4, 31, 12, 32, 8, 64)
 # Per layer: a network must pass a serial line quickly.
 _MOST_SIGNS = 16384
+_MOST_BITS = 96  # of a position, where accumulators give several
 _MOST_BYTES = 2048
 _PROBES = 9
 
@@ -80,15 +82,20 @@ def recipe_of(seed: int) -> Recipe:
     low, dtype = (-128, "int8") if seed % 3 == 2 else (0, "uint8")
     height, width = (1, int(rng.integers(20, 34))) if seed % 7 == 6 else map(int, rng.integers(6, 10, 2))
     shape = Shape(height, width, (2, 1, 11, 3)[seed // 16 % 4])  # with 11, windows have more than a word
+    blocks = (2 * seed, 2 * seed + 1)
     return Recipe(
         seed,
         InputSpec(shape, dtype, int(rng.integers(low, low + 256))),  # type: ignore[arg-type]
-        INPUTS[(seed + seed // (len(CONVS) // 2)) % len(INPUTS)],
-        tuple(CONVS[(2 * seed + step) % len(CONVS)] for step in range(2)),
+        replace(INPUTS[(seed + seed // (len(CONVS) // 2)) % len(INPUTS)], thresholds=_thresholds(seed // 2)),
+        tuple(replace(CONVS[n % len(CONVS)], thresholds=_thresholds(n + n // len(CONVS))) for n in blocks),
         MERGES[(seed + 1) % 4],
         ENDINGS[seed // 4 % 4],
         plain=seed < len(CONVS) // 2,
     )
+
+
+def _thresholds(number: int) -> int:
+    return THRESHOLDS[number % len(THRESHOLDS)]
 
 
 def random_network(seed: int) -> Network:
@@ -157,35 +164,59 @@ class _Builder:
         self.probes[self.at] = found
         return self.at
 
-    def steps(self, of: Accumulation, place: str, *sources: int, divisor: int = 1) -> tuple[Step, ...]:
-        return random_steps(self.rng, accumulate(of, self.taken(sources)), place, divisor, self.plain)
+    def steps(
+        self, of: Accumulation, place: str, *sources: int, divisor: int = 1, thresholds: int = 1
+    ) -> tuple[Step, ...]:
+        seen = accumulate(of, self.taken(sources))
+        return random_steps(self.rng, seen, place, divisor, self.plain, thresholds)
+
+    def any_thresholds(self, channels: int) -> int:
+        """A number of thresholds for a layer that no cell describes; mostly 1."""
+        some = [1, *(n for n in THRESHOLDS if n * channels <= _MOST_BITS)]
+        return int(self.rng.choice(some)) if self.rng.random() < 0.5 else 1
+
+    @property
+    def bits_here(self) -> int:
+        """The bits of a value of the map that the next layer reads: those of its layer's thresholds, or one."""
+        thresholds = 1 if self.at == INPUT else self.layers[self.at].thresholds
+        return thresholds if self.rng.random() < 0.7 else 1
 
     def stem(self, plan: Block) -> None:
         source = self.input_spec.shape
-        groups, count, kernel = self.split(plan.groups, source)
+        groups, count, kernel = self.split(plan, source)
         filters = self.filters(count, kernel, source.channels // groups)
         conv = InputConv(source, filters, self.window(filters, source, plan), self.input_spec, groups)
-        self.add("first", conv, self.steps(conv, plan.place))
+        self.add("first", conv, self.steps(conv, plan.place, thresholds=plan.thresholds))
 
     def block(self, plan: Block) -> None:
         """A convolution of bits, then the steps; a residual one adds a shortcut to its integers first."""
-        start, source = self.at, self.here.shape
-        groups, count, kernel = self.split(plan.groups, source)
-        filters = self.filters(count, kernel, source.channels // groups)
+        start, source, bits_in = self.at, self.here.shape, self.bits_here
+        groups, count, kernel = self.split(plan, source, bits_in)
+        filters = self.of_values(self.filters(count, kernel, source.channels // groups), bits_in)
         window = self.window(filters, source, plan)
-        conv = BinaryConv(source, filters, window, groups, 0 if plan.padding == "none" else int(plan.padding))
+        padding = 0 if plan.padding == "none" else int(plan.padding)
+        conv = BinaryConv(source, filters, window, groups, padding, bits_in)
         name = f"block{len(self.layers)}"
         if not plan.residual:
-            self.add(name, conv, self.steps(conv, plan.place))
+            self.add(name, conv, self.steps(conv, plan.place, thresholds=plan.thresholds))
             return
         body = self.add(name, conv, (), start)
-        if conv.target == source and self.rng.random() < 0.5:
+        same = (conv.target.height, conv.target.width) == (source.height, source.width)
+        terms, rest = divmod(source.channels, conv.target.channels)
+        if same and rest == 0 and terms <= MAX_THRESHOLDS and self.rng.random() < 0.5:
             shortcut = start  # the bits themselves
         else:
-            other = BinaryConv(source, self.filters(count, kernel, filters.shape[3]), window, groups, 1)
+            other = BinaryConv(source, self.filters(count, kernel, filters.shape[3]), window, groups, 1, bits_in)
             shortcut = self.add(f"{name}.shortcut", other, (), start)
         both = Sum((self.map_of(body), self.map_of(shortcut)))
-        self.add(f"{name}.sum", both, self.steps(both, plan.place, body, shortcut), body, shortcut)
+        steps = self.steps(both, plan.place, body, shortcut, thresholds=plan.thresholds)
+        self.add(f"{name}.sum", both, steps, body, shortcut)
+
+    def of_values(self, filters: npt.NDArray[np.int8], bits_in: int) -> npt.NDArray[np.int8]:
+        """Filters over values of several bits; some have one weight for all bits of a value."""
+        if bits_in == 1 or self.rng.random() < 0.5:
+            return filters
+        return np.tile(filters[..., : filters.shape[3] // bits_in], bits_in)
 
     def concat(self) -> None:
         """Two layers of the same map, side by side."""
@@ -193,7 +224,8 @@ class _Builder:
         found = []
         for name in ("left", "right"):
             conv = self.pointwise(source)
-            found.append(self.add(name, conv, self.steps(conv, "none", start), start))
+            steps = self.steps(conv, "none", start, thresholds=self.any_thresholds(conv.target.channels))
+            found.append(self.add(name, conv, steps, start))
         self.add("concat", Concat(tuple(map(self.map_of, found))), (Sign(),), *found)
 
     def shared(self) -> None:
@@ -206,7 +238,8 @@ class _Builder:
             again: Accumulation = Sum((self.map_of(shared),))
             if name == "twice" and self.rng.random() < 0.7:
                 again = self.of_integers(self.map_of(shared))
-            found.append(self.add(name, again, self.steps(again, "none", shared), shared))
+            steps = self.steps(again, "none", shared, thresholds=self.any_thresholds(again.target.channels))
+            found.append(self.add(name, again, steps, shared))
         self.add("both", Concat(tuple(map(self.map_of, found))), (Sign(),), *found)
 
     def of_integers(self, taken: Map) -> IntegerConv:
@@ -221,18 +254,18 @@ class _Builder:
         """The global average of bits or of a convolution's integers."""
         if self.rng.random() < 0.5:
             self.add("features", self.pointwise(self.here.shape), ())
-        total = Total(self.here)
-        positions = total.source.height * total.source.width
-        self.add("average", total, self.steps(total, "none", divisor=positions))
+        total = Total(self.here, self.here.shape.channels // self.bits_here)
+        positions, count = total.source.height * total.source.width, self.any_thresholds(total.source.channels)
+        self.add("average", total, self.steps(total, "none", divisor=positions, thresholds=count))
 
     def pointwise(self, source: Shape) -> BinaryConv:
         return BinaryConv(source, self.filters(self.width(source.channels), (1, 1), source.channels), Window((1, 1)))
 
     def dense(self) -> None:
-        source = self.here.shape
+        source, bits_in = self.here.shape, self.bits_here
         filters = self.filters(self.width(source.size), (source.height, source.width), source.channels, 0.3)
-        dense = BinaryDense(source, filters)
-        self.add("dense", dense, self.steps(dense, "none"))
+        dense = BinaryDense(source, self.of_values(filters, bits_in), bits_in)
+        self.add("dense", dense, self.steps(dense, "none", thresholds=self.any_thresholds(len(filters))))
 
     def scores(self, ending: str) -> None:
         """+-1 weights with one scale; int8 weights; the integers of a layer without a sign; a BatchNorm at the end.
@@ -269,21 +302,24 @@ class _Builder:
             steps = (BatchNorm(powers.astype(f4), ends.astype(f4), *plain, eps=0.0),)
         return Layer("scores", of, steps, (self.at,))
 
-    def width(self, taps: int) -> int:
-        """A number of channels; few if a filter is large."""
+    def width(self, taps: int, thresholds: int = 1) -> int:
+        """A number of filters; few if a filter is large, or gives many bits."""
         some = [count for count in _CHANNELS if count * taps <= _MOST_SIGNS]
+        if thresholds > 1:
+            some = [count for count in some if thresholds * count <= _MOST_BITS]
         return int(self.rng.choice(some or (3,)))
 
-    def split(self, groups: str, source: Shape) -> tuple[int, int, tuple[int, int]]:
-        """Number of groups, number of output channels, and the kernel's size."""
+    def split(self, plan: Block, source: Shape, bits_in: int = 1) -> tuple[int, int, tuple[int, int]]:
+        """Number of groups, number of filters, and the kernel's size."""
         height, width = (int(self.rng.integers(1, min(4, size + 1))) for size in (source.height, source.width))
-        channels, kernel = source.channels, (height, width)
-        if groups == "depthwise" and channels > 1:
-            return channels, channels * int(self.rng.integers(1, 4 if channels <= 12 else 2)), kernel
-        if groups == "some":
-            found = next((n for n in (2, 3, 31, 11) if channels % n == 0 and channels > n), 1)
+        values, kernel = source.channels // bits_in, (height, width)
+        if plan.groups == "depthwise" and values > 1:
+            few = values * plan.thresholds <= (12 if plan.thresholds == 1 else _MOST_BITS // 2)
+            return values, values * int(self.rng.integers(1, 4 if few else 2)), kernel
+        if plan.groups == "some":
+            found = next((n for n in (2, 3, 31, 11) if values % n == 0 and values > n), 1)
             return found, found * int(self.rng.integers(3, 5)), kernel
-        return 1, self.width(channels * height * width), kernel
+        return 1, self.width(source.channels * height * width, plan.thresholds), kernel
 
     def filters(self, count: int, kernel: tuple[int, ...], channels: int, wide: float = 0.1) -> npt.NDArray[np.int8]:
         """Weights of +-1, or int8 with probability `wide`, unless there are many."""

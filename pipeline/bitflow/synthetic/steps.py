@@ -14,6 +14,7 @@ import numpy.typing as npt
 from bitflow.engines.reference import windows
 from bitflow.geometry import Pool, Window
 from bitflow.ir import BatchNorm, Divide, Offset, Scale, Sign, Step
+from bitflow.lower.arithmetic import composed
 
 __all__ = ["random_pool", "random_steps"]
 
@@ -27,13 +28,14 @@ def random_pool(rng: np.random.Generator) -> Pool:
 
 
 def random_steps(
-    rng: np.random.Generator, seen: Array, place: str, divisor: int = 1, plain: bool = False
+    rng: np.random.Generator, seen: Array, place: str, divisor: int = 1, plain: bool = False, thresholds: int = 1
 ) -> tuple[Step, ...]:
     """Scale, bias, BatchNorm, shift, sign, and a max-pool at `place`; some are left out at random.
 
     seen: accumulators [N, H, W, C] of the layer.
     divisor: of a global average.
     plain: always include a BatchNorm.
+    thresholds: of the sign.
     """
     count: int = seen.shape[3]
     pool = random_pool(rng) if place != "none" else None
@@ -52,7 +54,7 @@ def random_steps(
     first.append(Scale(scale))
     if bias.any():
         first.append(Offset(bias))
-    sign = Sign(-1 if rng.random() < 0.2 else 1)
+    sign = _sign(rng, seen, (*first, *middle), thresholds)
     pools = (pool,) if pool is not None else ()
     match place:
         case "before_norm":
@@ -61,6 +63,20 @@ def random_steps(
             return (*first, *middle, *pools, sign)
         case _:
             return (*first, *middle, sign, *pools)
+
+
+def _sign(rng: np.random.Generator, seen: Array, steps: tuple[Step, ...], thresholds: int) -> Sign:
+    """A sign whose thresholds are in any order; some are equal, and some ties."""
+    if thresholds == 1:
+        return Sign(-1 if rng.random() < 0.2 else 1)
+    channels = seen.shape[3]
+    spread = np.abs(composed(steps, channels)[0]) * seen.std(axis=(0, 1, 2))
+    values = (rng.normal(scale=0.8, size=(thresholds, channels)) * spread).astype(np.float32)
+    tie = np.arange(channels) % 4 == 0
+    values[:, tie] = np.rint(2 * values[:, tie]) / 2
+    values[1, 2::5] = values[0, 2::5]
+    zeros = (-1, 1) if rng.random() < 0.3 else (1,)
+    return Sign(tuple(int(zero) for zero in rng.choice(zeros, thresholds)), values)
 
 
 def _often(rng: np.random.Generator, values: Array) -> Array:

@@ -30,7 +30,7 @@ extern "C" {
 #endif
 
 #define BF_VERSION       "0.1.0"
-#define BF_IMAGE_VERSION 2u          /* generated code and images carry it; another one is refused */
+#define BF_IMAGE_VERSION 3u          /* generated code and images carry it; another one is refused */
 #define BF_MAGIC         0x314E4642u /* "BFN1" as the first four bytes of an image */
 #define BF_IMAGE_ALIGN   4u          /* an image, and an arena, starts on this many bytes */
 
@@ -57,7 +57,8 @@ extern "C" {
     X(BF_ERR_SPACE, -16, "the buffer for the result is too small")                                                     \
     X(BF_ERR_MAPS, -17, "maps that are needed at the same time share memory")                                          \
     X(BF_ERR_PLAN, -18, "the plan behind the image is damaged, or made for another one")                               \
-    X(BF_ERR_PICTURE, -19, "the network takes no pictures, or none of this size")
+    X(BF_ERR_PICTURE, -19, "the network takes no pictures, or none of this size")                                      \
+    X(BF_ERR_FEATURE, -20, "the image needs a newer version of this library")
 
 typedef enum bf_status {
 #define BF_STATUS_ENUM(name, value, text) name = (value),
@@ -70,6 +71,8 @@ const char *bf_status_text(bf_status status);
 
 /* ---- The image: header, layer records, arrays, CRC-32. SPEC.md gives it byte by byte. ---- */
 
+#define BF_APPROXIMATE 1u /* bf_header.flags: rounded somewhere, not exactly the network that was trained */
+
 enum { BF_UINT8 = 0, BF_INT8 = 1 }; /* bf_header.dtype: what a pixel is */
 enum { BF_ORDER_GRAY = 0, BF_ORDER_RGB = 1, BF_ORDER_BGR = 2, BF_ORDER_OTHER = 3 }; /* bf_header.channel_order */
 enum { BF_RESIZE_NONE = 0, BF_RESIZE_STRETCH = 1, BF_RESIZE_CROP = 2 };             /* bf_header.resize */
@@ -77,7 +80,7 @@ enum { BF_RESIZE_NONE = 0, BF_RESIZE_STRETCH = 1, BF_RESIZE_CROP = 2 };         
 typedef struct bf_header {
     uint32_t magic;       /* BF_MAGIC */
     uint16_t version;     /* BF_IMAGE_VERSION */
-    uint16_t flags;       /* 0 */
+    uint16_t flags;       /* BF_APPROXIMATE or 0 */
     uint32_t size;        /* bytes of the whole image, CRC included */
     uint32_t layer_count; /* 1 .. 1024 */
     uint32_t layers;      /* offset of the records; all offsets count from the image's first byte */
@@ -94,7 +97,8 @@ typedef struct bf_header {
     uint8_t reserved0;     /* 0 */
     uint32_t extra;        /* offset of bytes that this library ignores (how scores become logits); 0: none */
     uint32_t extra_size;
-    uint32_t reserved1[3]; /* 0 */
+    uint32_t table;        /* offset of int16_t[256], the value of each pixel; 0: none. This version refuses others */
+    uint32_t reserved1[2]; /* 0 */
 } bf_header;               /* 64 bytes */
 
 /* Kinds of layer, X(NAME, value, text). */
@@ -116,20 +120,26 @@ typedef enum bf_kind {
 
 enum { BF_BITS = 0, BF_SCORES = 1, BF_INTEGERS = 2 }; /* bf_layer.output */
 
-#define BF_MAX_SOURCES 4u
+#define BF_MAX_SOURCES    4u
+#define BF_MAX_THRESHOLDS 8u
 #define BF_PIXELS      0xFFFFu     /* bf_layer.sources: the input */
+#define BF_SHARED       1u         /* bf_layer.flags: one weight for all bits of a value */
+#define BF_PER_POSITION 2u         /* bf_layer.flags: shift is int32_t[conv_h][conv_w][out_c] */
 #define BF_TRANSIENT   0xFFFFFFFFu /* bf_layer.pinned: the next layer reads the map, and nobody else does */
 
 /*
- * One layer: an accumulator for each position and channel, and its output:
- * - BF_BITS: bit = (accumulator + shift >= 0), inverted where the channel's bit in `invert` is 1; then, where pool_h is
+ * One layer: an accumulator for each position and filter (in layers without filters: each channel), and its output:
+ * - BF_BITS: `thresholds` bits of each accumulator. Bit t of filter f is channel c = t * filters + f:
+ *   bit = (accumulator + shift[c] >= 0), inverted where the channel's bit in `invert` is 1; then, where pool_h is
  *   not 0, the max-pool: OR over the window, AND in the channels of pool_and;
  * - BF_INTEGERS: the accumulator; then the max-pool;
  * - BF_SCORES, in the last layer and only there: scale * accumulator + offset.
  *
  * A convolution's accumulator is the sum over its taps of value * weight. Tap i of a filter is
  * i = (ky * kernel_w + kx) * (in_c / groups) + channel. A weight of +-1 is bit i % 32 of word i / 32 of the filter, an
- * int8 weight its byte i.
+ * int8 weight its byte i. Where in_thresholds is above 1, the source's channels are in_thresholds bits of each of n
+ * values: channel t * n + v is bit t of value v. A group has all bits of its values, in the same order. With BF_SHARED,
+ * a filter has one weight for all bits of a value.
  */
 typedef struct bf_layer {
     uint8_t kind;              /* bf_kind */
@@ -137,7 +147,7 @@ typedef struct bf_layer {
     int8_t pad_value;          /* a tap outside a map of bits: -1 or +1, or 0: it does not count. Other maps: 0 */
     uint8_t weight_bits;       /* 1: +-1; 8: int8; 0: BF_SUM, BF_CONCAT, BF_TOTAL, which have no weights */
     uint16_t in_h, in_w, in_c; /* of each source; in_c of BF_CONCAT: of all together */
-    uint16_t groups;           /* 1 .. in_c; in_c and out_c are multiples of it */
+    uint16_t groups;           /* 1 .. in_c; in_c / in_thresholds and out_c / thresholds are multiples of it */
     uint16_t kernel_h, kernel_w;
     uint8_t stride_h, stride_w;
     uint8_t dilation_h, dilation_w;
@@ -148,19 +158,20 @@ typedef struct bf_layer {
     uint8_t pool_top, pool_left, pool_bottom, pool_right; /* rows and columns outside the map, which never win */
     uint16_t out_h, out_w, out_c;                         /* after the pool */
     uint8_t source_count;                                 /* 1 .. BF_MAX_SOURCES; more than 1: BF_SUM, BF_CONCAT */
-    uint8_t reserved0;                                    /* 0 */
+    uint8_t thresholds;                                   /* 1 .. 8 bits of an accumulator; out_c is a multiple */
     uint16_t sources[BF_MAX_SOURCES];                     /* numbers of earlier layers, or BF_PIXELS; unused ones 0 */
     uint16_t last;         /* number of the last layer that reads this map; of the last layer: its own */
-    uint16_t reserved1;    /* 0 */
+    uint8_t in_thresholds; /* 1 .. 8 bits of a value of the source */
+    uint8_t flags;         /* BF_SHARED or 0. This version refuses BF_PER_POSITION */
     uint32_t pinned;       /* where the map is pinned in the arena, a byte offset, multiple of 4; or BF_TRANSIENT */
     uint32_t bound;        /* largest absolute accumulator, at most 2^30 - 1 */
-    uint32_t weights;      /* offset of uint32_t[out_c][words of a filter], unused high bits or bytes 0 */
+    uint32_t weights;      /* offset of uint32_t[filters][words of a filter], unused high bits or bytes 0 */
     uint32_t shift;        /* offset of int32_t[out_c]: BatchShift, or the scale of the scores; 0: neither */
     uint32_t offset;       /* offset of int32_t[out_c]: offset of the scores; 0: none */
     uint32_t pool_and;     /* offset of uint32_t[(out_c + 31) / 32]: channels pooled by AND; 0: all by OR */
     uint32_t invert;       /* offset of uint32_t[(out_c + 31) / 32]: channels whose bit is inverted; 0: none */
     uint32_t name;         /* offset of a NUL-terminated string; 0: none */
-    uint32_t reserved2[2]; /* 0 */
+    uint32_t reserved[2];  /* 0 */
 } bf_layer;                /* 96 bytes */
 
 /* ---- Kernels and plans ---- */

@@ -16,11 +16,13 @@ __all__ = ["SPEC"]
 
 
 def _is_lite(layer: PackedLayer) -> bool:
-    return layer.kind is LayerKind.DENSE and layer.pool is None
+    return layer.kind is LayerKind.DENSE and layer.pool is None and not layer.shared
 
 
 def _scratch_words(job: Job) -> int:
-    return unpooled_words(job.layer) + 2 * bits.words_for(job.layer.taps)  # the bits under the window and their mask
+    layer = job.layer
+    parts = layer.in_thresholds if layer.shared else 1
+    return unpooled_words(layer) + 2 * parts * layer.filter_words  # the bits under the window and their mask
 
 
 def _work(job: Job, core: Core) -> Work:
@@ -31,7 +33,11 @@ def _dense(layer: PackedLayer) -> Work:
     """All of the map is the window: as it lies, or where channels do not fill words brought together by bf_append()."""
     channels, words = layer.source.channels, layer.filter_words
     found: Work = Counter(
-        dense=1, dense_words=words, outputs=layer.target.channels, words=layer.target.channels * words
+        dense=1,
+        dense_words=words,
+        outputs=layer.conv.channels,
+        words=layer.conv.channels * words,
+        thresholds=layer.target.channels if layer.thresholds > 1 else 0,
     )
     if channels % 32:
         taps = layer.source.height * layer.source.width
@@ -43,7 +49,8 @@ def _dense(layer: PackedLayer) -> Work:
 
 def _conv_plain(layer: PackedLayer) -> Work:
     """bf_append() copies bits of a tap, and marks them in the mask, piece by piece between the ends of words."""
-    channels, words = layer.source.channels // layer.groups, layer.filter_words
+    parts = layer.in_thresholds if layer.shared else 1
+    channels, words = layer.source.channels // layer.groups // layer.in_thresholds, layer.filter_words
     windows = positions(layer) * layer.groups
     # Of each row and each column of the window: outputs for which it lies inside the map.
     rows, columns = (taps.sum(axis=0).tolist() for taps in inside(layer.window, layer.source, layer.conv))
@@ -52,16 +59,22 @@ def _conv_plain(layer: PackedLayer) -> Work:
     found: Work = Counter(
         positions=positions(layer),
         windows=windows,
-        window_rows=windows * layer.window.kernel[0],
-        window_words=windows * words,
-        taps=within * layer.groups,
-        outside=(taps - within) * layer.groups,
-        outputs=positions(layer) * layer.target.channels,
-        words=positions(layer) * layer.target.channels * words,
+        window_rows=windows * layer.window.kernel[0] * layer.in_thresholds,
+        window_words=windows * words * parts,
+        taps=within * layer.groups * layer.in_thresholds,
+        outside=(taps - within) * layer.groups * layer.in_thresholds,
+        outputs=layer.conv.size,
+        words=layer.conv.size * words * parts,
+        parts=layer.conv.size * (parts - 1),
+        thresholds=layer.conv.size * layer.thresholds if layer.thresholds > 1 else 0,
     )
-    for tap, (high, wide) in enumerate(itertools.product(rows, columns)):
-        seen, at = high * wide, tap * channels
-        found["copied"] += seen * sum(_pieces(channels, g * channels, at) for g in range(layer.groups))
+    values, step = layer.source.channels // layer.in_thresholds, channels * (1 if parts > 1 else layer.in_thresholds)
+    for (tap, (high, wide)), t in itertools.product(
+        enumerate(itertools.product(rows, columns)), range(layer.in_thresholds)
+    ):
+        seen, at = high * wide, tap * step + t * (words * bits.WORD if parts > 1 else channels)
+        begins = (t * values + g * channels for g in range(layer.groups))
+        found["copied"] += seen * sum(_pieces(channels, begin, at) for begin in begins)
         marked = seen if layer.pad_value == 0 else positions(layer)
         marked += positions(layer) - seen if layer.pad_value > 0 else 0
         found["marked"] += marked * layer.groups * _pieces(channels, at)

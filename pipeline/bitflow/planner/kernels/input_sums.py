@@ -18,7 +18,7 @@ _MOST_WORDS = 0x4000
 
 
 def _covers(layer: PackedLayer, lane_words: int) -> bool:
-    if layer.output_type is not MapType.BITS or layer.groups != 1:
+    if layer.output_type is not MapType.BITS or layer.thresholds != 1 or layer.groups != 1:
         return False
     if layer.window.dilation != (1, 1) or layer.taps > _MOST_TAPS or layer.bound > 255 * layer.taps:
         return False

@@ -27,6 +27,8 @@ _COUNTED = 1 << COUNT_DIGITS
 def _covers(layer: PackedLayer, lane_words: int) -> bool:
     return (
         layer.output_type is MapType.BITS
+        and layer.thresholds == 1
+        and not layer.shared
         and layer.groups == 1
         and layer.invert is None
         and not (any(layer.window.padding) and layer.pad_value == 0)

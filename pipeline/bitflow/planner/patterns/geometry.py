@@ -210,6 +210,8 @@ def covers(geometry: Geometry) -> bool:
     layer, lane_words = geometry.layer, geometry.lane_words
     if layer.output_type is not MapType.BITS or layer.groups != 1 or layer.invert is not None:
         return False
+    if layer.thresholds != 1 or layer.shared:
+        return False
     window, source, padding = layer.window, layer.source, layer.window.padding
     if layer.target.channels % QUAD or max(window.stride) > 2 or max(window.kernel) > _KERNEL_SIDE:
         return False

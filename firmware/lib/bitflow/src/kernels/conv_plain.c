@@ -13,10 +13,10 @@
 /* Inner loops. They are not static: compilers take a static function that only cold functions call for a cold one. */
 uint32_t bf_count_differences(const uint32_t *a, const uint32_t *w, const uint32_t *mask, uint32_t n);
 
-/* The map before the pool, then the window and its mask. */
+/* The map before the pool, then the window and its mask. Each part of the window begins with a word. */
 BF_COLD static size_t conv_scratch(const bf_job *job) {
     const bf_layer *layer = job->layer;
-    return bf_unpooled_size(layer) + 2u * (size_t)bf_words(bf_taps(layer)) * sizeof(uint32_t);
+    return bf_unpooled_size(layer) + 2u * (size_t)bf_parts(layer) * bf_filter_words(layer) * sizeof(uint32_t);
 }
 
 BF_COLD void bf_append(uint32_t *to, uint32_t to_at, const uint32_t *from, uint32_t at, uint32_t n) {
@@ -44,24 +44,31 @@ BF_COLD static void append_ones(uint32_t *to, uint32_t to_at, uint32_t n) {
     }
 }
 
+/* A window, and where the next bits of it go. */
+typedef struct gathered {
+    uint32_t *window, *mask; /* mask: the bits that count */
+    uint32_t channels;       /* of a group; of the bits of its values, each */
+    uint32_t step;           /* bits from tap to tap */
+} gathered;
+
 /*
- * The bits under the window of output position (y, x), channels of one group, and the mask of those that count. Returns
- * how many count.
+ * The bits of the channels from `first` on under the window of output position (y, x), to bit `at`, at + step, ...
+ * Returns how many count.
  */
-BF_COLD static uint32_t gather(const bf_job *job, int32_t y, int32_t x, uint32_t group, uint32_t *window,
-                               uint32_t *mask) {
+BF_COLD static uint32_t gather_part(const bf_job *job, int32_t y, int32_t x, uint32_t first, const gathered *to,
+                                    uint32_t at) {
     const bf_layer *layer = job->layer;
-    const uint32_t channels = (uint32_t)(layer->in_c / layer->groups);
-    const uint32_t pixel_words = bf_words(layer->in_c);
-    uint32_t at = 0, valid = 0;
+    uint32_t *window = to->window, *mask = to->mask;
+    const uint32_t channels = to->channels, pixel_words = bf_words(layer->in_c);
+    uint32_t valid = 0;
     for (int32_t ky = 0; ky < layer->kernel_h; ky++) {
         const int32_t iy = y * layer->stride_h - layer->pad_top + ky * layer->dilation_h;
-        for (int32_t kx = 0; kx < layer->kernel_w; kx++, at += channels) {
+        for (int32_t kx = 0; kx < layer->kernel_w; kx++, at += to->step) {
             const int32_t ix = x * layer->stride_w - layer->pad_left + kx * layer->dilation_w;
             if (iy >= 0 && iy < layer->in_h && ix >= 0 && ix < layer->in_w) {
                 const size_t pixel = (size_t)iy * layer->in_w + (size_t)ix;
                 const uint32_t *from = (const uint32_t *)job->inputs[0] + pixel * pixel_words;
-                bf_append(window, at, from, group * channels, channels);
+                bf_append(window, at, from, first, channels);
             } else if (layer->pad_value == 0) {
                 continue;
             } else if (layer->pad_value > 0) {
@@ -74,6 +81,21 @@ BF_COLD static uint32_t gather(const bf_job *job, int32_t y, int32_t x, uint32_t
     return valid;
 }
 
+/* The window, channels of one group: one part after the other, or the bits of a value side by side. */
+BF_COLD static uint32_t gather(const bf_job *job, int32_t y, int32_t x, uint32_t group, gathered *to) {
+    const bf_layer *layer = job->layer;
+    const uint32_t bits = layer->in_thresholds, values = (uint32_t)(layer->in_c / bits);
+    const uint32_t shared = layer->flags & BF_SHARED;
+    uint32_t valid = 0;
+    to->channels = values / layer->groups;
+    to->step = to->channels * (shared ? 1u : bits);
+    for (uint32_t t = 0; t < bits; t++) {
+        valid += gather_part(job, y, x, t * values + group * to->channels, to,
+                             t * (shared ? bf_filter_words(layer) * BF_WORD_BITS : to->channels));
+    }
+    return valid;
+}
+
 uint32_t bf_count_differences(const uint32_t *a, const uint32_t *w, const uint32_t *mask, uint32_t n) {
     uint32_t count = 0;
     for (uint32_t i = 0; i < n; i++) {
@@ -82,11 +104,16 @@ uint32_t bf_count_differences(const uint32_t *a, const uint32_t *w, const uint32
     return count;
 }
 
-/* The accumulators of the channels c .. end - 1, of a window of which `valid` taps count. */
-BF_COLD static void put_filters(bf_epilogue *epilogue, uint32_t c, uint32_t end, const uint32_t *window,
-                                const uint32_t *mask, const uint32_t *weights, uint32_t words, uint32_t valid) {
-    for (; c < end; c++, weights += words) {
-        bf_put(epilogue, c, (int32_t)(valid - 2u * bf_count_differences(window, weights, mask, words)));
+/* The accumulators of the filters f .. end - 1, of a window of which `valid` taps count. */
+BF_COLD static void put_filters(bf_epilogue *epilogue, uint32_t f, uint32_t end, const uint32_t *window,
+                                const uint32_t *mask, const uint32_t *weights, uint32_t words, uint32_t parts,
+                                uint32_t valid) {
+    for (; f < end; f++, weights += words) {
+        uint32_t differ = 0;
+        for (uint32_t at = 0; at < parts * words; at += words) {
+            differ += bf_count_differences(window + at, weights, mask + at, words);
+        }
+        bf_put(epilogue, f, (int32_t)(valid - 2u * differ));
     }
 }
 
@@ -94,7 +121,7 @@ BF_COLD static void put_filters(bf_epilogue *epilogue, uint32_t c, uint32_t end,
 
 BF_COLD static int is_lite(const bf_kernel *kernel, const bf_layer *layer) {
     (void)kernel;
-    return layer->kind == BF_DENSE && !layer->pool_h;
+    return layer->kind == BF_DENSE && !layer->pool_h && !layer->flags;
 }
 
 BF_COLD static void run_lite(const bf_job *job) {
@@ -111,19 +138,19 @@ BF_COLD static void run_lite(const bf_job *job) {
         window = job->scratch;
     }
     bf_fill(mask, 0xFF, words * sizeof *mask);
-    put_filters(&epilogue, 0, layer->out_c, window, mask, (const uint32_t *)bf_at(job->model, layer->weights), words,
-                taps);
-    bf_put_end(&epilogue, layer->out_c);
+    put_filters(&epilogue, 0, bf_filter_count(layer), window, mask, (const uint32_t *)bf_at(job->model, layer->weights),
+                words, 1, taps);
+    bf_put_end(&epilogue);
 }
 
 /* ---- All layers. ---- */
 
 BF_COLD static void run(const bf_job *job) {
     const bf_layer *layer = job->layer;
-    const uint32_t words = bf_words(bf_taps(layer));
-    const uint32_t filters = (uint32_t)(layer->out_c / layer->groups);
+    const uint32_t words = bf_filter_words(layer), parts = bf_parts(layer);
+    const uint32_t filters = bf_filter_count(layer) / layer->groups;
     uint32_t *window = job->scratch + bf_unpooled_size(layer) / sizeof(uint32_t);
-    uint32_t *mask = window + words;
+    gathered to = {window, window + parts * words, 0, 0};
     bf_epilogue epilogue = bf_epilogue_of(job);
     if (is_lite(job->kernel, layer)) {
         run_lite(job);
@@ -132,13 +159,13 @@ BF_COLD static void run(const bf_job *job) {
     for (int32_t y = 0; y < layer->conv_h; y++) {
         for (int32_t x = 0; x < layer->conv_w; x++) {
             const uint32_t *weights = (const uint32_t *)bf_at(job->model, layer->weights);
-            for (uint32_t c = 0; c < layer->out_c; c += filters, weights += (size_t)filters * words) {
+            for (uint32_t g = 0; g < layer->groups; g++, weights += (size_t)filters * words) {
                 uint32_t valid;
-                bf_fill(window, 0, 2u * (size_t)words * sizeof *window);
-                valid = gather(job, y, x, c / filters, window, mask);
-                put_filters(&epilogue, c, c + filters, window, mask, weights, words, valid);
+                bf_fill(window, 0, 2u * (size_t)parts * words * sizeof *window);
+                valid = gather(job, y, x, g, &to);
+                put_filters(&epilogue, g * filters, (g + 1u) * filters, window, to.mask, weights, words, parts, valid);
             }
-            bf_put_end(&epilogue, layer->out_c);
+            bf_put_end(&epilogue);
         }
     }
     bf_pool(job);

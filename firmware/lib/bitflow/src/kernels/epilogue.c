@@ -17,6 +17,8 @@ BF_COLD bf_epilogue bf_epilogue_of(const bf_job *job) {
     epilogue.to = layer->pool_h ? job->scratch : (uint32_t *)job->output;
     epilogue.word = 0;
     epilogue.bits = layer->output == BF_BITS;
+    epilogue.filters = bf_filter_count(layer);
+    epilogue.channels = layer->out_c;
     return epilogue;
 }
 
@@ -27,9 +29,25 @@ BF_COLD static void put_word(bf_epilogue *epilogue, uint32_t c) {
 }
 
 /* Unsigned arithmetic: not even an image that was changed after bf_open() makes it overflow. */
+static uint32_t bit_of(const bf_epilogue *epilogue, uint32_t c, int32_t accumulator) {
+    return (uint32_t)(accumulator >= (int32_t)(0u - epilogue->shift[c])) << (c % BF_WORD_BITS);
+}
+
+/* Several thresholds: the bits of a filter lie apart, in words that begin as the inversion mask. */
+BF_COLD static void put_each(bf_epilogue *epilogue, uint32_t f, int32_t accumulator) {
+    for (uint32_t i = f ? bf_words(epilogue->channels) : 0; i < bf_words(epilogue->channels); i++) {
+        epilogue->to[i] = epilogue->invert ? epilogue->invert[i] : 0u;
+    }
+    for (uint32_t c = f; c < epilogue->channels; c += epilogue->filters) {
+        epilogue->to[c / BF_WORD_BITS] ^= bit_of(epilogue, c, accumulator);
+    }
+}
+
 BF_COLD void bf_put(bf_epilogue *epilogue, uint32_t c, int32_t accumulator) {
-    if (epilogue->bits) {
-        epilogue->word |= (uint32_t)(accumulator >= (int32_t)(0u - epilogue->shift[c])) << (c % BF_WORD_BITS);
+    if (epilogue->channels != epilogue->filters) {
+        put_each(epilogue, c, accumulator);
+    } else if (epilogue->bits) {
+        epilogue->word |= bit_of(epilogue, c, accumulator);
         if (c % BF_WORD_BITS == BF_WORD_BITS - 1u) {
             put_word(epilogue, c);
         }
@@ -39,9 +57,11 @@ BF_COLD void bf_put(bf_epilogue *epilogue, uint32_t c, int32_t accumulator) {
     }
 }
 
-BF_COLD void bf_put_end(bf_epilogue *epilogue, uint32_t channels) {
-    if (epilogue->bits && channels % BF_WORD_BITS) {
-        put_word(epilogue, channels);
+BF_COLD void bf_put_end(bf_epilogue *epilogue) {
+    if (epilogue->channels != epilogue->filters) {
+        epilogue->to += bf_words(epilogue->channels);
+    } else if (epilogue->bits && epilogue->channels % BF_WORD_BITS) {
+        put_word(epilogue, epilogue->channels);
     }
 }
 

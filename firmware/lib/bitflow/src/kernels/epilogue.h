@@ -21,15 +21,17 @@ typedef struct bf_epilogue {
     uint32_t *to;           /* next word of bits, integer or score */
     uint32_t word;          /* bits so far */
     uint32_t bits;          /* not 0: BF_BITS */
+    uint32_t filters;       /* accumulators of a position */
+    uint32_t channels;      /* bits of a position: `filters` for each threshold */
 } bf_epilogue;
 
 bf_epilogue bf_epilogue_of(const bf_job *job);
 
-/* Writes the accumulator of channel c. */
-void bf_put(bf_epilogue *epilogue, uint32_t c, int32_t accumulator);
+/* Writes the accumulator of filter f. */
+void bf_put(bf_epilogue *epilogue, uint32_t f, int32_t accumulator);
 
-/* Completes a position of `channels` channels. */
-void bf_put_end(bf_epilogue *epilogue, uint32_t channels);
+/* Completes a position. */
+void bf_put_end(bf_epilogue *epilogue);
 
 /* Pools the map in scratch, where the layer has a pool. */
 void bf_pool(const bf_job *job);

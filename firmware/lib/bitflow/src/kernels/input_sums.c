@@ -112,7 +112,7 @@ BF_COLD size_t bf_input_sums_scratch(const bf_layer *layers, unsigned index) {
     const bf_layer *l = &layers[index];
     size_t words;
     bf_sums_plan p;
-    if (l->kind != BF_INPUT_CONV || l->output != BF_BITS || l->groups != 1 || l->dilation_h != 1 ||
+    if (l->kind != BF_INPUT_CONV || l->output != BF_BITS || l->thresholds != 1 || l->groups != 1 || l->dilation_h != 1 ||
         l->dilation_w != 1 || bf_taps(l) > MOST_TAPS || l->bound > 255u * bf_taps(l)) {
         return BF_NOT_COVERED;
     }

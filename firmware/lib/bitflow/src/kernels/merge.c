@@ -15,9 +15,9 @@ BF_COLD static uint32_t *sums_of(const bf_job *job) {
     return job->scratch + bf_unpooled_size(job->layer) / sizeof(uint32_t);
 }
 
-/* Add source k at a position; a bit counts as +-1. */
+/* Add source k at a position; a bit counts as +-1. A map of bits may have several for each channel. */
 static void add(const bf_job *job, unsigned k, size_t position, uint32_t *sums) {
-    const uint32_t channels = job->layer->in_c;
+    const uint32_t channels = job->layer->in_c, all = job->model->layers[job->layer->sources[k]].out_c;
     const uint32_t *from = (const uint32_t *)job->inputs[k];
     if (bf_source_type(job->model->layers, job->layer, k) == BF_INTEGERS) {
         from += position * channels;
@@ -25,9 +25,11 @@ static void add(const bf_job *job, unsigned k, size_t position, uint32_t *sums) 
             sums[c] += from[c];
         }
     } else {
-        from += position * bf_words(channels);
-        for (uint32_t c = 0; c < channels; c++) {
-            sums[c] += (from[c / BF_WORD_BITS] >> c % BF_WORD_BITS & 1u) * 2u - 1u;
+        from += position * bf_words(all);
+        for (uint32_t i = 0; i < all;) {
+            for (uint32_t c = 0; c < channels; c++, i++) {
+                sums[c] += (from[i / BF_WORD_BITS] >> i % BF_WORD_BITS & 1u) * 2u - 1u;
+            }
         }
     }
 }
@@ -36,7 +38,7 @@ BF_COLD static void put_all(bf_epilogue *epilogue, const uint32_t *sums, uint32_
     for (uint32_t c = 0; c < channels; c++) {
         bf_put(epilogue, c, (int32_t)sums[c]);
     }
-    bf_put_end(epilogue, channels);
+    bf_put_end(epilogue);
 }
 
 BF_COLD static void sum_run(const bf_job *job) {

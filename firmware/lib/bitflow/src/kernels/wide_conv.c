@@ -27,8 +27,9 @@ BF_COLD static size_t wide_scratch(const bf_job *job) {
 /* The window, and what is gathered into it. */
 typedef struct window {
     const bf_job *job;
-    uint32_t type; /* BF_PIXELS, BF_BITS or BF_INTEGERS */
-    uint32_t channels, words;
+    uint32_t type;     /* BF_PIXELS, BF_BITS or BF_INTEGERS */
+    uint32_t channels; /* of a group; of the bits of its values, each */
+    uint32_t words;
     int16_t *narrow;
     uint32_t *wide;
 } window;
@@ -66,20 +67,29 @@ BF_COLD static void gather_padding(const window *w, uint32_t at) {
     }
 }
 
-/* The values under the window of output position (y, x), channels of one group. */
-BF_COLD static void gather(const window *w, int32_t y, int32_t x, uint32_t group) {
+/* Those of the channels from `first` on under the window of output position (y, x), to tap `at`, at + step, ... */
+BF_COLD static void gather_part(const window *w, int32_t y, int32_t x, uint32_t first, uint32_t at, uint32_t step) {
     const bf_layer *layer = w->job->layer;
-    uint32_t at = 0;
     for (int32_t ky = 0; ky < layer->kernel_h; ky++) {
         const int32_t iy = y * layer->stride_h - layer->pad_top + ky * layer->dilation_h;
-        for (int32_t kx = 0; kx < layer->kernel_w; kx++, at += w->channels) {
+        for (int32_t kx = 0; kx < layer->kernel_w; kx++, at += step) {
             const int32_t ix = x * layer->stride_w - layer->pad_left + kx * layer->dilation_w;
             if (iy >= 0 && iy < layer->in_h && ix >= 0 && ix < layer->in_w) {
-                gather_position(w, (size_t)iy * layer->in_w + (size_t)ix, group * w->channels, at);
+                gather_position(w, (size_t)iy * layer->in_w + (size_t)ix, first, at);
             } else {
                 gather_padding(w, at);
             }
         }
+    }
+}
+
+/* The values under a window, channels of one group: one part after the other, or the bits of a value side by side. */
+BF_COLD static void gather(const window *w, int32_t y, int32_t x, uint32_t group) {
+    const bf_layer *layer = w->job->layer;
+    const uint32_t bits = layer->in_thresholds, shared = layer->flags & BF_SHARED;
+    const uint32_t apart = shared ? bf_taps(layer) / bits : w->channels, step = w->channels * (shared ? 1u : bits);
+    for (uint32_t t = 0; t < bits; t++) {
+        gather_part(w, y, x, t * (layer->in_c / bits) + group * w->channels, t * apart, step);
     }
 }
 
@@ -134,8 +144,15 @@ uint32_t bf_signed_sum(const uint32_t *values, const uint32_t *weights, uint32_t
 /* A filter's accumulator. total: of the values that are gathered. */
 BF_COLD static uint32_t sum_of(const window *w, const uint32_t *weights, uint32_t taps, uint32_t total) {
     const int8_t *bytes = (const int8_t *)(const void *)weights;
+    uint32_t sum = 0;
     if (w->job->layer->weight_bits == 8u) {
-        return w->type == BF_INTEGERS ? bf_wide_sum(w->wide, bytes, taps) : bf_narrow_sum(w->narrow, bytes, taps);
+        if (w->type == BF_INTEGERS) {
+            return bf_wide_sum(w->wide, bytes, taps);
+        }
+        for (uint32_t part = 0; part < bf_parts(w->job->layer); part++) {
+            sum += bf_narrow_sum(w->narrow + part * taps, bytes, taps);
+        }
+        return sum;
     }
     return w->type == BF_INTEGERS ? bf_signed_sum(w->wide, weights, taps)
                                   : bf_add_signed(w->narrow, weights, taps, total);
@@ -143,14 +160,13 @@ BF_COLD static uint32_t sum_of(const window *w, const uint32_t *weights, uint32_
 
 BF_COLD static void wide_run(const bf_job *job) {
     const bf_layer *layer = job->layer;
-    const uint32_t taps = bf_taps(layer);
-    const uint32_t words = bf_words(taps * layer->weight_bits);
-    const uint32_t filters = (uint32_t)(layer->out_c / layer->groups);
+    const uint32_t taps = bf_taps(layer) / bf_parts(layer), words = bf_filter_words(layer);
+    const uint32_t filters = bf_filter_count(layer) / layer->groups;
     window w;
     bf_epilogue epilogue = bf_epilogue_of(job);
     w.job = job;
     w.type = bf_source_type(job->model->layers, layer, 0);
-    w.channels = (uint32_t)(layer->in_c / layer->groups);
+    w.channels = (uint32_t)(layer->in_c / layer->in_thresholds / layer->groups);
     w.words = bf_words(layer->in_c);
     w.wide = job->scratch + bf_unpooled_size(layer) / sizeof(uint32_t);
     w.narrow = (int16_t *)(void *)w.wide;
@@ -168,7 +184,7 @@ BF_COLD static void wide_run(const bf_job *job) {
                     bf_put(&epilogue, c, (int32_t)sum_of(&w, weights, taps, total));
                 }
             }
-            bf_put_end(&epilogue, layer->out_c);
+            bf_put_end(&epilogue);
         }
     }
     bf_pool(job);

@@ -23,7 +23,18 @@ static bf_status check_kind(const bf_layer *l, int last) {
     } else {
         BF_CHECK(l->weight_bits == has_filters(l), BF_ERR_KIND);
     }
-    BF_CHECK(!l->reserved0 && !l->reserved1 && !(l->reserved2[0] | l->reserved2[1]), BF_ERR_SHAPE);
+    BF_CHECK(!(l->flags & ~(BF_SHARED | BF_PER_POSITION)) && !(l->reserved[0] | l->reserved[1]), BF_ERR_SHAPE);
+    BF_CHECK(!(l->flags & BF_PER_POSITION), BF_ERR_FEATURE);
+    return BF_OK;
+}
+
+/* Bits of an accumulator, and of a value of the source. */
+static bf_status check_thresholds(const bf_layer *l) {
+    const uint32_t most = l->output == BF_BITS && l->kind != BF_CONCAT ? BF_MAX_THRESHOLDS : 1u;
+    const int counts = l->kind == BF_CONV || l->kind == BF_DENSE || l->kind == BF_WIDE_CONV;
+    BF_CHECK(l->thresholds >= 1 && l->thresholds <= most && l->out_c % l->thresholds == 0, BF_ERR_SHAPE);
+    BF_CHECK(l->in_thresholds >= 1 && l->in_thresholds <= (counts ? BF_MAX_THRESHOLDS : 1u), BF_ERR_SHAPE);
+    BF_CHECK(l->in_c % l->in_thresholds == 0 && (l->in_thresholds > 1 || !(l->flags & BF_SHARED)), BF_ERR_SHAPE);
     return BF_OK;
 }
 
@@ -37,7 +48,7 @@ static int axis_fits(int32_t in, int32_t before, int32_t after, int32_t kernel, 
 static bf_status check_window(const bf_layer *l) {
     const int whole = l->kind == BF_DENSE || l->kind == BF_TOTAL; /* the kernel is the map */
     BF_CHECK(l->in_h && l->in_w && l->in_c && l->out_c && l->groups, BF_ERR_SHAPE);
-    BF_CHECK(l->in_c % l->groups == 0 && l->out_c % l->groups == 0, BF_ERR_SHAPE);
+    BF_CHECK(l->in_c / l->in_thresholds % l->groups == 0 && bf_filter_count(l) % l->groups == 0, BF_ERR_SHAPE);
     BF_CHECK(axis_fits(l->in_h, l->pad_top, l->pad_bottom, l->kernel_h, l->dilation_h, l->stride_h, l->conv_h) &&
                  axis_fits(l->in_w, l->pad_left, l->pad_right, l->kernel_w, l->dilation_w, l->stride_w, l->conv_w),
              BF_ERR_SHAPE);
@@ -48,7 +59,7 @@ static bf_status check_window(const bf_layer *l) {
                      !(l->pad_top | l->pad_left | l->pad_bottom | l->pad_right),
                  BF_ERR_SHAPE);
     }
-    BF_CHECK(has_filters(l) || l->out_c == l->in_c, BF_ERR_SHAPE);
+    BF_CHECK(has_filters(l) || bf_filter_count(l) == l->in_c, BF_ERR_SHAPE);
     BF_CHECK(!has_filters(l) || (uint64_t)l->kernel_h * l->kernel_w * (uint32_t)(l->in_c / l->groups) <= BF_TAP_LIMIT,
              BF_ERR_SHAPE);
     return BF_OK;
@@ -115,6 +126,15 @@ static int accepts(const bf_layer *l, uint32_t type) {
     }
 }
 
+/* Whether a source of n channels gives the in_c channels that the layer reads. */
+static int gives(const bf_layer *l, uint32_t type, uint32_t n) {
+    if (l->kind == BF_SUM || l->kind == BF_TOTAL) {
+        /* The bits of a value are added. */
+        return n % l->in_c == 0 && n / l->in_c <= (type == BF_BITS ? BF_MAX_THRESHOLDS : 1u);
+    }
+    return l->kind == BF_CONCAT || (n == l->in_c && (l->in_thresholds == 1 || type == BF_BITS));
+}
+
 static bf_status check_sources(const bf_image *im, const bf_layer *l, uint32_t index) {
     const int several = l->kind == BF_SUM || l->kind == BF_CONCAT;
     uint32_t channels = 0;
@@ -138,7 +158,7 @@ static bf_status check_sources(const bf_image *im, const bf_layer *l, uint32_t i
         BF_CHECK(accepts(l, type), BF_ERR_KIND);
         channels += from;
         BF_CHECK(l->in_h == height && l->in_w == width, BF_ERR_CHAIN);
-        BF_CHECK(l->kind == BF_CONCAT || l->in_c == from, BF_ERR_CHAIN);
+        BF_CHECK(gives(l, type, from), BF_ERR_CHAIN);
     }
     BF_CHECK(l->kind != BF_CONCAT || l->in_c == channels, BF_ERR_CHAIN);
     BF_CHECK(l->pad_value >= -1 && l->pad_value <= 1, BF_ERR_SHAPE);
@@ -150,7 +170,7 @@ bf_status bf_check_layer(const bf_image *im, uint32_t index) {
     const bf_layer *l = &im->layers[index];
     bf_status status;
     if ((status = check_kind(l, index + 1u == im->header->layer_count)) != BF_OK ||
-        (status = check_window(l)) != BF_OK || (status = check_pool(l)) != BF_OK ||
+        (status = check_thresholds(l)) != BF_OK || (status = check_window(l)) != BF_OK || (status = check_pool(l)) != BF_OK ||
         (status = check_roles(l)) != BF_OK || (status = check_maps(im, l)) != BF_OK) {
         return status;
     }

@@ -36,6 +36,21 @@ static inline uint32_t bf_taps(const bf_layer *layer) {
     return (uint32_t)layer->kernel_h * layer->kernel_w * (uint32_t)(layer->in_c / layer->groups);
 }
 
+/* Accumulators of a position. */
+static inline uint32_t bf_filter_count(const bf_layer *layer) {
+    return (uint32_t)(layer->out_c / layer->thresholds);
+}
+
+/* Parts of a window that the same weights read: the bits of a value that share one, or the whole window. */
+static inline uint32_t bf_parts(const bf_layer *layer) {
+    return layer->flags & BF_SHARED ? layer->in_thresholds : 1u;
+}
+
+/* Words of a filter. */
+static inline uint32_t bf_filter_words(const bf_layer *layer) {
+    return bf_words(bf_taps(layer) / bf_parts(layer) * layer->weight_bits);
+}
+
 /* Words of a position of a map. */
 static inline uint32_t bf_position_words(uint32_t output, uint32_t channels) {
     return output == BF_INTEGERS ? channels : bf_words(channels);

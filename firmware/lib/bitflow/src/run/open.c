@@ -61,7 +61,7 @@ static bf_status check_arrays(bf_image *im, const bf_layer *l) {
     const uint32_t mask_words = bf_words(l->out_c);
     bf_status status;
     if ((l->weight_bits &&
-         (status = check_array(im, l->weights, (uint64_t)l->out_c * bf_words(bf_taps(l) * l->weight_bits))) != BF_OK) ||
+         (status = check_array(im, l->weights, (uint64_t)bf_filter_count(l) * bf_filter_words(l))) != BF_OK) ||
         (has_shift(l) && (status = check_array(im, l->shift, l->out_c)) != BF_OK) ||
         (l->output == BF_SCORES && (status = check_array(im, l->offset, l->out_c)) != BF_OK) ||
         (l->pool_and && (status = check_array(im, l->pool_and, mask_words)) != BF_OK) ||
@@ -89,7 +89,7 @@ static bf_status check_tails(const uint32_t *words, uint32_t count, uint32_t bit
 /* No weight is -128, whose negative is no int8. */
 static bf_status check_weights(const bf_image *im, const bf_layer *l) {
     const int8_t *weights = (const int8_t *)(const void *)(im->base + l->weights);
-    const size_t count = (size_t)l->out_c * bf_words(bf_taps(l) * 8u) * 4u;
+    const size_t count = (size_t)bf_filter_count(l) * bf_filter_words(l) * 4u;
     for (size_t i = 0; l->weight_bits == 8 && i < count; i++) {
         BF_CHECK(weights[i] != -128, BF_ERR_RANGE);
     }
@@ -98,13 +98,13 @@ static bf_status check_weights(const bf_image *im, const bf_layer *l) {
 
 /* The largest sum of absolute weights of a filter. */
 static uint64_t heaviest_of(const bf_image *im, const bf_layer *l) {
-    const uint32_t stride = bf_words(bf_taps(l) * 8u) * 4u;
+    const uint32_t stride = bf_filter_words(l) * 4u;
     const int8_t *weights = (const int8_t *)(const void *)(im->base + l->weights);
     uint32_t heaviest = 0; /* 127 * BF_TAP_LIMIT at most */
     if (l->weight_bits == 1) {
         return bf_taps(l);
     }
-    for (uint32_t c = 0; c < l->out_c; c++, weights += stride) {
+    for (uint32_t f = 0; f < bf_filter_count(l); f++, weights += stride) {
         uint32_t sum = 0;
         for (uint32_t i = 0; i < stride; i++) {
             const int32_t weight = weights[i];
@@ -112,7 +112,7 @@ static uint64_t heaviest_of(const bf_image *im, const bf_layer *l) {
         }
         heaviest = sum > heaviest ? sum : heaviest;
     }
-    return heaviest;
+    return (uint64_t)heaviest * bf_parts(l);
 }
 
 /* The largest absolute value that source k can hold. */
@@ -130,19 +130,24 @@ static uint32_t source_bound(const bf_image *im, const bf_layer *l, unsigned k) 
     }
 }
 
+/* The same of what a sum or total adds to a channel: all bits of a value. */
+static uint64_t added_bound(const bf_image *im, const bf_layer *l, unsigned k) {
+    return (uint64_t)source_bound(im, l, k) * (uint32_t)(im->layers[l->sources[k]].out_c / l->in_c);
+}
+
 /* R, the largest absolute accumulator. Those of the sources were checked: no product is above 2^63. */
 static uint64_t bound_of(const bf_image *im, const bf_layer *l) {
     uint64_t sum = 0;
     switch (l->kind) {
     case BF_SUM:
         for (unsigned k = 0; k < l->source_count; k++) {
-            sum += source_bound(im, l, k);
+            sum += added_bound(im, l, k);
         }
         return sum;
     case BF_CONCAT:
         return 1;
     case BF_TOTAL:
-        return (uint64_t)l->in_h * l->in_w * source_bound(im, l, 0);
+        return (uint64_t)l->in_h * l->in_w * added_bound(im, l, 0);
     default:
         return heaviest_of(im, l) * source_bound(im, l, 0);
     }
@@ -167,7 +172,8 @@ static bf_status check_shift(const bf_image *im, const bf_layer *l) {
 static bf_status check_contents(const bf_image *im, const bf_layer *l) {
     bf_status status;
     if ((l->weight_bits &&
-         (status = check_tails(words_at(im, l->weights), l->out_c, bf_taps(l) * l->weight_bits)) != BF_OK) ||
+         (status = check_tails(words_at(im, l->weights), bf_filter_count(l),
+                               bf_taps(l) / bf_parts(l) * l->weight_bits)) != BF_OK) ||
         (status = check_weights(im, l)) != BF_OK ||
         (l->pool_and && (status = check_tails(words_at(im, l->pool_and), 1, l->out_c)) != BF_OK) ||
         (l->invert && (status = check_tails(words_at(im, l->invert), 1, l->out_c)) != BF_OK)) {
@@ -184,7 +190,8 @@ static bf_status check_header(bf_image *im) {
     const bf_header *h = im->header;
     const int32_t low = h->dtype == BF_INT8 ? -128 : 0;
     bf_status status;
-    BF_CHECK(!h->flags && !h->reserved0 && !(h->reserved1[0] | h->reserved1[1] | h->reserved1[2]), BF_ERR_HEADER);
+    BF_CHECK(!(h->flags & ~BF_APPROXIMATE) && !h->reserved0 && !(h->reserved1[0] | h->reserved1[1]), BF_ERR_HEADER);
+    BF_CHECK(!h->table, BF_ERR_FEATURE);
     BF_CHECK(h->dtype <= BF_INT8 && h->channel_order <= BF_ORDER_OTHER && h->resize <= BF_RESIZE_CROP, BF_ERR_HEADER);
     BF_CHECK(h->zero_point >= low && h->zero_point <= low + 255, BF_ERR_HEADER);
     BF_CHECK(h->layer_count >= 1 && h->layer_count <= BF_LAYER_LIMIT, BF_ERR_HEADER);
