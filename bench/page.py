@@ -118,12 +118,12 @@ def _code() -> list[str]:
 
 def _kernels(part: CodePart) -> str:
     """Who needs it; where that is one form of a kernel, its name."""
-    if all(part.symbols & set(kernel.forms) for kernel in KERNELS.values()):
+    if all(part.symbols & set(kernel.symbols) for kernel in KERNELS.values()):
         return "every network"
     found = []
     for kernel in KERNELS.values():
-        forms = [form for form in kernel.forms if form in part.symbols]
-        found += [kernel.name] if len(forms) == len(kernel.forms) else forms
+        forms = [form for form in kernel.symbols if form in part.symbols]
+        found += [kernel.name] if len(forms) == len(kernel.symbols) else forms
     return ", ".join(found)
 
 

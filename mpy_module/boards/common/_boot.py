@@ -1,5 +1,6 @@
 # Run at every start: a file system in RAM that no soft reset touches.
 import sys
+
 import uctypes
 import vfs
 

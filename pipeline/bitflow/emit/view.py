@@ -156,7 +156,7 @@ def model_view(network: PackedNetwork, prefix: str | None = None, plan: Plan | N
         getattr(layer, role).nbytes for layer, roles in zip(network.layers, left_out, strict=True) for role in roles
     )
     shape = network.input_spec.shape
-    used = [(spec, form) for spec in KERNELS.values() for form in spec.forms if form in planned.symbols]
+    used = [(spec, form) for spec in KERNELS.values() for form in spec.symbols if form in planned.symbols]
     strings = (network.name, *(layer.name for layer in network.layers), *network.labels)
     return ModelView(
         version=__version__,

@@ -26,10 +26,12 @@ _BYTES = {
     "bits of a position": (224, 224, 240),
     "bits put together": (144, 112, 112),
     "filter patterns": (3600, 3088, 3616),
+    "thresholds of filter patterns": (0, 0, 0),
     "copies of the input, exact zeros": (2640, 3600, 3264),
     "adder of 16-bit lists": (720, 720, 1328),
     "sums of maps": (208, 192, 208),
     "sums of pixels": (3024, 3392, 2896),
+    "thresholds of sums": (0, 0, 0),
     "plain first layer, wide convolution": (1216, 1136, 1136),
     "plain first layer": (32, 32, 32),
     "16-bit lists of a plan": (64, 64, 64),
@@ -60,8 +62,7 @@ class CodePart:
 
 
 def _symbols(part: str) -> frozenset[str]:
-    linked = {spec.symbol: spec.code for spec in KERNELS.values()}
-    linked |= {spec.forms[-1]: spec.lite_code for spec in KERNELS.values() if spec.lite is not None}
+    linked = {form.symbol: form.code for spec in KERNELS.values() for form in spec.forms}
     return frozenset(symbol for symbol, parts in linked.items() if part == _BASE or part in parts)
 
 

@@ -124,12 +124,11 @@ def planned(network: PackedNetwork, lane_words: int, options: Sequence[Option], 
 
 
 def _symbols(network: PackedNetwork, layers: Sequence[LayerPlan]) -> tuple[str, ...]:
-    """The kernels that run the layers, as bitflow.h calls them: the lite form where it can run all of a kernel's."""
-    full = {
-        own.kernel for layer, own in zip(network.layers, layers, strict=True) if not KERNELS[own.kernel].is_lite(layer)
-    }
-    used = sorted({own.kernel for own in layers})
-    return tuple(KERNELS[kernel].forms[0 if kernel in full else -1] for kernel in used)
+    """The kernels that run the layers, as bitflow.h calls them: of each the form with the least code that can."""
+    of_kernel: dict[Kernel, list[PackedLayer]] = {}
+    for layer, own in zip(network.layers, layers, strict=True):
+        of_kernel.setdefault(own.kernel, []).append(layer)
+    return tuple(KERNELS[kernel].form_for(of_kernel[kernel]).symbol for kernel in sorted(of_kernel))
 
 
 def replaced(kernel: Kernel) -> tuple[str, ...]:

@@ -22,11 +22,12 @@ __all__ = ["MEASURED", "Spec", "parse", "random_spec", "row_of_layers", "single_
 
 MEASURED = "layer"  # the name of the measured layer
 _STEM = "stem"
+_MOST_BITS = 96  # channels of the map of a random layer with several thresholds
 _PATTERN = re.compile(
     r"(?P<kind>conv|first)(?P<kh>\d+)x(?P<kw>\d+):(?P<h>\d+)x(?P<w>\d+)x(?P<cin>\d+)-(?P<cout>\d+)"
-    r"(?:/s(?P<stride>[1-9]\d*)|/p(?P<pad>-1|0|\+1)|/g(?P<groups>[1-9]\d*))*"
+    r"(?:/s(?P<stride>[1-9]\d*)|/p(?P<pad>-1|0|\+1)|/g(?P<groups>[1-9]\d*)|/t(?P<thresholds>[1-8]))*"
 )
-_DENSE = re.compile(r"dense:(?P<n>\d+)-(?P<m>\d+)")
+_DENSE = re.compile(r"dense:(?P<n>\d+)-(?P<m>\d+)(?:/t(?P<thresholds>[1-8]))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,8 @@ class Spec:
 
     kind: LayerKind INPUT_CONV, CONV or DENSE.
     source: shape of the map that it reads.
-    channels: number of output channels.
+    channels: number of filters.
+    thresholds: bits that each of them gives.
     far: how many of 16 BatchShifts have extreme values.
     """
 
@@ -48,6 +50,7 @@ class Spec:
     pool: Pool | None = None
     zero_point: int = 128
     far: int = 0
+    thresholds: int = 1
 
     @property
     def conv_map(self) -> Shape:
@@ -59,18 +62,19 @@ class Spec:
 def parse(text: str) -> Spec:
     """The layer that `bitflow bench --layer` describes.
 
-    conv<k>x<k>:HxWxCin-Cout[/s<stride>][/p<-1|0|+1>][/g<groups>], dense:N-M, first<k>x<k>:HxWxC-Cout[/s<stride>]. Rows
-    and columns are padded so that a stride of 1 keeps the size of the map. Raises InputError.
+    conv<k>x<k>:HxWxCin-Cout[/s<stride>][/p<-1|0|+1>][/g<groups>], dense:N-M, first<k>x<k>:HxWxC-Cout[/s<stride>], each
+    with [/t<thresholds>]. Cout is the number of filters. Rows and columns are padded so that a stride of 1 keeps the
+    size of the map. Raises InputError.
     """
     found = _DENSE.fullmatch(text)
     if found:
         source = Shape(1, 1, int(found["n"]))
-        return Spec(LayerKind.DENSE, source, int(found["m"]), Window((1, 1)))
+        return Spec(LayerKind.DENSE, source, int(found["m"]), Window((1, 1)), thresholds=int(found["thresholds"] or 1))
     found = _PATTERN.fullmatch(text)
     if not found:
         raise InputError(
             f"no layer is called {text!r}: try conv3x3:16x16x64-64, conv3x3:32x32x32-64/s2/p0, dense:1024-256 "
-            "or first3x3:28x28x1-32"
+            "or first3x3:28x28x1-32/t2"
         )
     kernel = int(found["kh"]), int(found["kw"])
     stride = int(found["stride"] or 1)
@@ -85,6 +89,7 @@ def parse(text: str) -> Spec:
         Window(kernel, (stride, stride), padding),
         groups,
         0 if first else int(found["pad"] or -1),
+        thresholds=int(found["thresholds"] or 1),
     )
     if spec.source.channels % groups or spec.channels % groups:
         raise InputError(f"{text}: {groups} groups do not divide the channels")
@@ -120,7 +125,13 @@ def random_spec(seed: int) -> Spec:
     )  # fmt: skip
     channels = 4 * int(rng.integers(1, 11))
     spec = Spec(LayerKind.CONV, Shape(height, width, cin), channels, window, 1, int(rng.integers(-1, 2)), far=2)
-    return replace(spec, pool=_random_pool(rng, spec.conv_map), zero_point=int(rng.integers(0, 256)))
+    spec = replace(spec, pool=_random_pool(rng, spec.conv_map), zero_point=int(rng.integers(0, 256)))
+    return replace(spec, thresholds=_random_thresholds(rng, channels))
+
+
+def _random_thresholds(rng: np.random.Generator, filters: int) -> int:
+    """One for about half of the layers; not so many that a map has very many channels."""
+    return int(rng.choice([1, 1, 1, *(t for t in (2, 3, 4, 7, 8) if t * filters <= _MOST_BITS)]))
 
 
 def _random_pool(rng: np.random.Generator, conv: Shape) -> Pool | None:
@@ -185,7 +196,7 @@ def _layer(rng: np.random.Generator, name: str, source: int, spec: Spec, input_s
         sources=(source,),
         source=spec.source,
         conv=conv,
-        target=Shape(*over, spec.channels),
+        target=Shape(*over, spec.thresholds * spec.channels),
         output_type=MapType.BITS,
         bound=bound,
         window=spec.window,
@@ -195,16 +206,17 @@ def _layer(rng: np.random.Generator, name: str, source: int, spec: Spec, input_s
         weight_bits=1,
         weights=bits.pack(rng.random((spec.channels, taps)) < 0.5),
         shift=_shifts(rng, spec, bound),
-        pool_and=bits.pack(rng.random(spec.channels) < 0.3) if spec.pool else None,
+        pool_and=bits.pack(rng.random(spec.thresholds * spec.channels) < 0.3) if spec.pool else None,
     )
 
 
 def _shifts(rng: np.random.Generator, spec: Spec, bound: int) -> npt.NDArray[np.int32]:
     """BatchShifts, mostly near 0, where bits are 1 as often as 0."""
     spread = max(1, round(0.5 * bound**0.5))
-    near = rng.integers(-spread, spread + 1, spec.channels)
-    far = rng.choice((bound, -(bound + 1), bound - 1, -bound, bound // 2, -(bound // 2)), spec.channels)
-    return np.where(rng.random(spec.channels) < spec.far / 16, far, near).astype(np.int32)
+    count = spec.thresholds * spec.channels
+    near = rng.integers(-spread, spread + 1, count)
+    far = rng.choice((bound, -(bound + 1), bound - 1, -bound, bound // 2, -(bound // 2)), count)
+    return np.where(rng.random(count) < spec.far / 16, far, near).astype(np.int32)
 
 
 def _scores(layer: PackedLayer) -> PackedLayer:
@@ -221,15 +233,18 @@ def typical_spec(seed: int) -> Spec:
     kernel = int(rng.choice((1, 3, 3, 3, 5)))
     if draw < 0.15:
         source = Shape(1, 1, 32 * int(rng.integers(2, 40)))
-        return Spec(LayerKind.DENSE, source, 8 * int(rng.integers(1, 40)), Window((1, 1)))
+        spec = Spec(LayerKind.DENSE, source, 8 * int(rng.integers(1, 40)), Window((1, 1)))
+        return replace(spec, thresholds=_random_thresholds(rng, spec.channels))
     stride = int(rng.choice((1, 1, 1, 2)))
     pad = kernel // 2 if rng.random() < 0.8 else 0
     window = Window((kernel, kernel), (stride, stride), (pad, pad, pad, pad))
     if draw < 0.3:
         source = Shape(*side, int(rng.choice((1, 1, 3, 3, 2, 4))))
-        return Spec(LayerKind.INPUT_CONV, source, channels[1], window, 1, 0)
+        spec = Spec(LayerKind.INPUT_CONV, source, channels[1], window, 1, 0)
+        return replace(spec, thresholds=_random_thresholds(rng, spec.channels))
     while side[0] * side[1] * channels[0] * channels[1] * kernel**2 > 12_000_000:
         channels = [max(8, c // 16 * 8) for c in channels]
     spec = Spec(LayerKind.CONV, Shape(*side, channels[0]), channels[1], window, 1, int(rng.choice((-1, -1, 0, 0, 1))))
     pooled = min(spec.conv_map.height, spec.conv_map.width) > 1 and rng.random() < 0.3
-    return replace(spec, pool=Pool(Window((2, 2), (2, 2)))) if pooled else spec
+    spec = replace(spec, pool=Pool(Window((2, 2), (2, 2)))) if pooled else spec
+    return replace(spec, thresholds=_random_thresholds(rng, spec.channels))

@@ -209,11 +209,14 @@ extern const bf_kernel *const bf_all_kernels[BF_KERNELS];
 
 /*
  * Lite forms of kernels: less code, fewer layers.
- * bf_conv_patterns_..._lite: stride 1, a map as wide as the input, padding -1, no pool or 2 x 2 windows side by side.
- * bf_input_sums_lite: any first layer without a pool or with 2 x 2 windows side by side.
+ * bf_conv_patterns_..._lite: stride 1, a map as wide as the input, padding -1, no pool or 2 x 2 windows side by side,
+ *     one threshold.
+ * bf_input_sums_lite: any first layer without a pool or with 2 x 2 windows side by side, and with one threshold.
+ * bf_..._several: the same with any number of thresholds.
  * bf_conv_plain_lite: dense layers without a pool.
  */
 extern const bf_kernel bf_input_sums_lite, bf_conv_patterns_16_lite, bf_conv_patterns_8_lite, bf_conv_patterns_1_lite,
+    bf_input_sums_several, bf_conv_patterns_16_several, bf_conv_patterns_8_several, bf_conv_patterns_1_several,
     bf_conv_plain_lite;
 
 /*

@@ -31,6 +31,7 @@
 #if defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M' && !defined(BF_NO_ASSEMBLY)
 #if BF_LANE_WORDS == 4 && defined(__ARM_FEATURE_MVE)
 #define BF_ARM_MVE 1 /* src/arm/..._mve.S */
+#define BF_ASM_COMPARE_SEVERAL
 #define BF_ASM_ADD_LISTS16
 #define BF_ASM_ADD_LISTS8
 #define BF_ASM_VALUE_OF /* part of compare */
@@ -39,6 +40,7 @@
 #define BF_ASM_PLANES_OF_ROW
 #elif BF_LANE_WORDS == 1 && __ARM_ARCH_ISA_THUMB >= 2
 #define BF_ARM_V7M 1 /* src/arm/..._v7m.S */
+#define BF_ASM_COMPARE_SEVERAL
 #define BF_ASM_ADD_LISTS16
 #define BF_ASM_ADD_LISTS8
 #define BF_ASM_VALUE_OF /* part of compare */
@@ -53,6 +55,7 @@
 #define BF_ARM_V6M 1 /* src/arm/..._v6m.S */
 #define BF_ASM_ADD_LISTS16
 #define BF_ASM_VALUE_OF
+#define BF_ASM_WITHIN
 #define BF_ASM_COMPARE
 #define BF_ASM_PLANES_OF_ROW
 #endif

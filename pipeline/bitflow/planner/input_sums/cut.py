@@ -19,7 +19,7 @@ _LANE_OUTPUTS = 12
 _SLACK = 8
 BUILT = 4
 """Words of a table that are made together."""
-_HEAD = 2  # words of a filter before its offsets
+_HEAD = 2  # words of a filter for each threshold
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def _cut(layer: PackedLayer, group: int) -> Cut:
 
 def _cost(layer: PackedLayer, found: Cut) -> int:
     kh, sh = layer.window.kernel[0], layer.window.stride[0]
-    return 3 * layer.target.channels * found.pointers + (6 * min(sh, kh) + 2 * kh) * found.entries
+    return 3 * layer.conv.channels * found.pointers + (6 * min(sh, kh) + 2 * kh) * found.entries
 
 
 def most_grouped(layer: PackedLayer) -> int:
@@ -91,7 +91,8 @@ def columns(layer: PackedLayer, found: Cut) -> int:
 def scratch_words(layer: PackedLayer) -> int:
     """Of the sums themselves."""
     found = cut(layer)
-    filter_words = _HEAD + -(-found.pointers // 2)
+    filter_words = _HEAD * layer.thresholds + -(-found.pointers // 2)
+    filters = layer.conv.channels * filter_words + _HEAD * (layer.thresholds - 1) + 1
     tables = layer.window.kernel[0] * row_words(layer, found) * found.entries
     pixels = columns(layer, found) * layer.source.channels
-    return tables + _SLACK + pixels + found.pointers + layer.target.channels * filter_words + 1
+    return tables + _SLACK + pixels + found.pointers + filters

@@ -16,6 +16,7 @@ from bitflow.planner.planes import plane_words
 __all__ = ["input_work"]
 
 _POINTERS = 9  # that bf_sums_8() takes, at most
+_THRESHOLDS = 4  # that bf_sums_8_several() takes, at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class _Rows:
 
 def input_work(layer: PackedLayer, core: Core) -> Counter[str]:
     """The things that INPUT_SUMS does for one picture, without its pool and changes of layout."""
-    cut, filters = cutting.cut(layer), layer.target.channels
+    cut, filters = cutting.cut(layer), layer.conv.channels
     rows = _Rows(
         layer.source, layer.conv, layer.window, cutting.columns(layer, cut), cutting.half_row(layer),
         cutting.outputs(layer), cutting.in_pairs(layer),
@@ -53,8 +54,9 @@ def input_work(layer: PackedLayer, core: Core) -> Counter[str]:
     strips = _strips(rows)
     work = Counter(
         cuts=cutting.most_grouped(layer),
-        cleared=filters * plane_words(layer.conv.height * layer.conv.width, core.lane_words),
+        cleared=layer.target.channels * plane_words(layer.conv.height * layer.conv.width, core.lane_words),
         made_filters=filters,
+        made_thresholds=filters * (layer.thresholds - 1),
         made_words=filters * bits.words_for(layer.taps),
         made_groups=cut.pointers,
         made_pointers=filters * cut.pointers,
@@ -65,9 +67,9 @@ def input_work(layer: PackedLayer, core: Core) -> Counter[str]:
     )
     work += strips
     work += _tables(layer, cut, strips["strips"])
-    work += _sums(cut, rows.half, turns, filters, core)
+    work += _sums(cut, rows.half, turns, layer, core)
     for thing, count in _put(rows).items():
-        work[thing] += count * (1 if thing == "put_rows" else filters)
+        work[thing] += count * (layer.thresholds if thing == "put_rows" else layer.target.channels)
     return work
 
 
@@ -108,12 +110,14 @@ def _tables(layer: PackedLayer, cut: cutting.Cut, strips: int) -> Counter[str]:
     return found
 
 
-def _sums(cut: cutting.Cut, half: int, turns: int, filters: int, core: Core) -> Counter[str]:
-    """The loops that add a row's sums, by the way that the core and the pointers of a filter take."""
-    pointers = cut.pointers
-    if core.name == "v7m" and pointers == 3:
+def _sums(cut: cutting.Cut, half: int, turns: int, layer: PackedLayer, core: Core) -> Counter[str]:
+    """The loops that add a row's sums, by the way that the core, pointers and thresholds of a filter take."""
+    pointers, filters, several = cut.pointers, layer.conv.channels, layer.thresholds > 1
+    if core.name == "v7m" and pointers == 3 and not several:
         return Counter(calls_three=turns, filters_three=turns * filters, fours_three=turns * filters * -(-half // 4))
-    way, together = ("eight", 8) if core.name == "v7m" and pointers <= _POINTERS else ("four", 4)
+    by_eight = core.name == "v7m" and pointers <= _POINTERS and layer.thresholds <= _THRESHOLDS
+    way, together = ("eight", 8) if by_eight else ("four", 4)
+    way += "_several" if several else ""
     calls = turns * -(-half // together)
     return Counter(
         {
@@ -121,6 +125,7 @@ def _sums(cut: cutting.Cut, half: int, turns: int, filters: int, core: Core) -> 
             f"call_pointers_{way}": calls * pointers,
             f"filters_{way}": calls * filters,
             f"added_{way}": calls * filters * pointers,
+            f"thresholds_{way}": calls * filters * (layer.thresholds - 1),
             "next_bases": (calls - turns) * pointers,
         }
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bitflow.accumulation import LayerKind
-from bitflow.planner.kernels.spec import Job, Kernel, KernelSpec
+from bitflow.planner.kernels.spec import Form, Job, Kernel, KernelSpec
 from bitflow.planner.windows import merge_work
 
 __all__ = ["SPEC"]
@@ -15,9 +15,8 @@ def _scratch_words(job: Job) -> int:
 
 SPEC = KernelSpec(
     kernel=Kernel.CONCAT,
-    symbol="bf_concat",
+    forms=(Form("bf_concat", ("bits put together", "concatenation")),),
     kinds=(LayerKind.CONCAT,),
     scratch_words=_scratch_words,
     work=merge_work,
-    code=("bits put together", "concatenation"),
 )

@@ -9,7 +9,7 @@ from bitflow import bits
 from bitflow.accumulation import LayerKind
 from bitflow.cores import Core
 from bitflow.packed import PackedLayer
-from bitflow.planner.kernels.spec import Job, Kernel, KernelSpec, Work
+from bitflow.planner.kernels.spec import Form, Job, Kernel, KernelSpec, Work
 from bitflow.planner.windows import inside, positions, unpooled_words
 
 __all__ = ["SPEC"]
@@ -90,11 +90,11 @@ _LITE_CODE = ("division", "bits before a pool", "bits of a position", "bits put 
 
 SPEC = KernelSpec(
     kernel=Kernel.CONV_PLAIN,
-    symbol="bf_conv_plain",
+    forms=(
+        Form("bf_conv_plain_lite", _LITE_CODE, _is_lite),
+        Form("bf_conv_plain", (*_LITE_CODE, "pool of positions", "plain convolution")),
+    ),
     kinds=(LayerKind.CONV, LayerKind.DENSE),
-    lite=_is_lite,
     scratch_words=_scratch_words,
     work=_work,
-    code=(*_LITE_CODE, "pool of positions", "plain convolution"),
-    lite_code=_LITE_CODE,
 )

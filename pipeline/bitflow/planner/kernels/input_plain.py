@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from bitflow.accumulation import LayerKind
-from bitflow.planner.kernels.spec import Kernel, KernelSpec
+from bitflow.planner.kernels.spec import Form, Kernel, KernelSpec
 from bitflow.planner.windows import GATHER_CODE, gather_scratch_words, gather_work
 
 __all__ = ["SPEC"]
 
 SPEC = KernelSpec(
     kernel=Kernel.INPUT_PLAIN,
-    symbol="bf_input_conv_plain",
+    forms=(Form("bf_input_conv_plain", (*GATHER_CODE, "plain first layer")),),
     kinds=(LayerKind.INPUT_CONV,),
     scratch_words=gather_scratch_words,
     work=gather_work,
-    code=(*GATHER_CODE, "plain first layer"),
 )

@@ -8,7 +8,7 @@ from bitflow.packed import PackedLayer
 from bitflow.planner import planes
 from bitflow.planner.input_sums.cut import scratch_words
 from bitflow.planner.input_sums.work import input_work
-from bitflow.planner.kernels.spec import Job, Kernel, KernelSpec, Work
+from bitflow.planner.kernels.spec import Form, Job, Kernel, KernelSpec, Work, one_threshold
 from bitflow.planner.planes import pools_by_two
 
 __all__ = ["SPEC"]
@@ -18,7 +18,9 @@ _MOST_WORDS = 0x4000
 
 
 def _covers(layer: PackedLayer, lane_words: int) -> bool:
-    if layer.output_type is not MapType.BITS or layer.thresholds != 1 or layer.groups != 1:
+    if layer.output_type is not MapType.BITS or layer.groups != 1:
+        return False
+    if layer.thresholds > 1 and layer.invert is not None:
         return False
     if layer.window.dilation != (1, 1) or layer.taps > _MOST_TAPS or layer.bound > 255 * layer.taps:
         return False
@@ -37,16 +39,18 @@ def _work(job: Job, core: Core) -> Work:
 
 
 _CODE = ("division", "bit planes", "sums of pixels")
+_SEVERAL_CODE = "thresholds of sums"
 
 SPEC = KernelSpec(
     kernel=Kernel.INPUT_SUMS,
-    symbol="bf_input_sums",
+    forms=(
+        Form("bf_input_sums_lite", _CODE, one_threshold(pools_by_two)),
+        Form("bf_input_sums_several", (*_CODE, _SEVERAL_CODE), pools_by_two),
+        Form("bf_input_sums", (*_CODE, _SEVERAL_CODE, "pools of any windows")),
+    ),
     kinds=(LayerKind.INPUT_CONV,),
     covers=_covers,
-    lite=pools_by_two,
     scratch_words=_scratch_words,
     work=_work,
-    code=(*_CODE, "pools of any windows"),
-    lite_code=_CODE,
     writes_planes=True,
 )

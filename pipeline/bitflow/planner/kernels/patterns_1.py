@@ -87,18 +87,15 @@ def _options(layer: PackedLayer, core: Core) -> tuple[Option, ...]:
     )
 
 
-_CODE = (*shared.CODE, "adder of 16-bit lists", "lists made in RAM")
+_CODE = ("adder of 16-bit lists", "lists made in RAM")
 
 SPEC = KernelSpec(
     kernel=Kernel.PATTERNS_1,
-    symbol="bf_conv_patterns_1",
+    forms=shared.forms("bf_conv_patterns_1", _CODE, "their limits, exact zeros"),
     kinds=(LayerKind.CONV,),
     covers=_covers,
-    lite=shared.is_lite,
     scratch_words=_scratch_words,
     work=_work,
-    code=(*_CODE, *shared.FULL_CODE, "their limits, exact zeros"),
-    lite_code=_CODE,
     reads_planes=True,
     writes_planes=True,
     options=_options,

@@ -13,13 +13,13 @@ from bitflow import bits
 from bitflow.accumulation import LayerKind, MapType
 from bitflow.cores import Core
 from bitflow.packed import PackedLayer
-from bitflow.planner.kernels.spec import DataArray, Job, Kernel, KernelSpec, Option, Work
+from bitflow.planner.kernels.spec import DataArray, Form, Job, Kernel, KernelSpec, Option, Work
 from bitflow.planner.patterns.geometry import COUNT_DIGITS, RUN
 from bitflow.planner.windows import POSITION_CODE, inside, unpooled_words
 
 __all__ = ["SPEC"]
 
-_THRESHOLDS = 4
+_CASES = 4  # of a threshold: even and odd number of listed inputs; ones and zeros listed
 _OFFSETS = 0x10000
 _COUNTED = 1 << COUNT_DIGITS
 
@@ -27,7 +27,6 @@ _COUNTED = 1 << COUNT_DIGITS
 def _covers(layer: PackedLayer, lane_words: int) -> bool:
     return (
         layer.output_type is MapType.BITS
-        and layer.thresholds == 1
         and not layer.shared
         and layer.groups == 1
         and layer.invert is None
@@ -38,12 +37,12 @@ def _covers(layer: PackedLayer, lane_words: int) -> bool:
 
 
 def _blocks(layer: PackedLayer, lane_words: int) -> int:
-    return -(-bits.words_for(layer.target.channels) // lane_words)
+    return -(-bits.words_for(layer.conv.channels) // lane_words)
 
 
 def _data_bytes(layer: PackedLayer, lane_words: int) -> int:
     """bf_set_bits_size: bytes that the kernel needs of a plan."""
-    return _blocks(layer, lane_words) * (_THRESHOLDS * COUNT_DIGITS + layer.taps + 1) * 4 * lane_words
+    return _blocks(layer, lane_words) * (layer.thresholds * _CASES * COUNT_DIGITS + layer.taps + 1) * 4 * lane_words
 
 
 def _most_listed(taps: int) -> int:
@@ -68,12 +67,15 @@ def _data(layer: PackedLayer, lane_words: int) -> bytes:
     lanes = 32 * lane_words
     count = _blocks(layer, lane_words) * lanes
     weights = np.zeros((count, layer.taps), dtype=np.bool_)
-    weights[: layer.target.channels] = bits.unpack(layer.weights, layer.taps) > 0
-    shift = np.zeros(count, dtype=np.int64)
-    shift[: layer.target.channels] = layer.shift
+    filters = layer.conv.channels
+    weights[:filters] = bits.unpack(layer.weights, layer.taps) > 0
+    shifts = np.zeros((layer.thresholds, count), dtype=np.int64)
+    shifts[:, :filters] = layer.shift.reshape(-1, filters)
     ones = weights.sum(axis=1, dtype=np.int64)
-    thresholds = np.stack([_threshold(layer.taps, ones, s, odd) for s in (shift, -1 - shift) for odd in (0, 1)])
-    planes = thresholds[:, np.newaxis, :] >> np.arange(COUNT_DIGITS)[:, np.newaxis] & 1  # [4, planes, filters]
+    cases = [
+        _threshold(layer.taps, ones, s, odd) for shift in shifts for s in (shift, -1 - shift) for odd in (0, 1)
+    ]
+    planes = np.stack(cases)[:, np.newaxis, :] >> np.arange(COUNT_DIGITS)[:, np.newaxis] & 1  # [cases, planes, filters]
     rows = np.concatenate([planes.reshape(-1, count).astype(np.bool_), weights.T, np.zeros((1, count), dtype=np.bool_)])
     words = bits.pack(rows)  # [rows, words of all filters]
     blocks = words.reshape(len(rows), -1, lane_words).transpose(1, 0, 2)
@@ -125,6 +127,7 @@ def _work(job: Job, core: Core) -> Work:
             ("listed", looked * ones),
             ("padded", (looked - given_up) * padded),
             ("blocks", blocks),
+            ("thresholds", blocks * layer.thresholds if layer.thresholds > 1 else 0),
             ("fours", blocks * runs[1]),
             ("runs", blocks * runs[0]),
             ("begun", blocks * runs[2]),
@@ -146,12 +149,11 @@ def _runs(listed: float, spread: float) -> npt.NDArray[np.float64]:
 
 SPEC = KernelSpec(
     kernel=Kernel.SET_BITS,
-    symbol="bf_conv_set_bits",
+    forms=(Form("bf_conv_set_bits", ("division", *POSITION_CODE, "bits put together", "adder of 16-bit lists", "set bits")),),
     kinds=(LayerKind.CONV, LayerKind.DENSE),
     covers=_covers,
     scratch_words=_scratch_words,
     work=_work,
-    code=("division", *POSITION_CODE, "adder of 16-bit lists", "set bits"),
     options=_options,
     data=_data,
     arrays=_arrays,

@@ -7,7 +7,7 @@ two together.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -18,7 +18,7 @@ from bitflow.accumulation import LayerKind
 from bitflow.cores import Core
 from bitflow.packed import PackedLayer, PackedNetwork
 
-__all__ = ["LIST_MEMORY", "DataArray", "Job", "Kernel", "KernelSpec", "Option", "Work"]
+__all__ = ["LIST_MEMORY", "DataArray", "Form", "Job", "Kernel", "KernelSpec", "Option", "Work", "one_threshold"]
 
 LIST_MEMORY = 16384
 """BF_LIST_MEMORY: bytes that a convolution without a plan takes to make its lists."""
@@ -91,6 +91,29 @@ def _always(layer: PackedLayer, lane_words: int) -> bool:
     return True
 
 
+def _any(layer: PackedLayer) -> bool:
+    return True
+
+
+def one_threshold(runs: Callable[[PackedLayer], bool]) -> Callable[[PackedLayer], bool]:
+    """The same for layers with one threshold only."""
+    return lambda layer: layer.thresholds == 1 and runs(layer)
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A form of a kernel. Those of one kernel compute the same; the more layers one runs, the more code it links.
+
+    symbol: its bf_kernel in bitflow.h.
+    code: the parts of the library that it links (`planner.code_size`).
+    runs: whether it runs a layer that its kernel covers.
+    """
+
+    symbol: str
+    code: tuple[str, ...]
+    runs: Callable[[PackedLayer], bool] = _any
+
+
 def _no_data(layer: PackedLayer, lane_words: int) -> bytes:
     return b""
 
@@ -104,13 +127,11 @@ class KernelSpec:
     """A kernel of the C library.
 
     kernel: its number.
-    symbol: its bf_kernel in bitflow.h.
+    forms: its forms, the one with the least code first; the last one runs every layer that the kernel covers.
     kinds: the kinds of layers that it serves.
     work: what it does for one picture, without the pool of channel-packed maps and the cost of a call.
     scratch_words: 32-bit words of scratch, including the maps before and after a pool where scratch holds them.
-    code: the parts of the library that it links (`planner.code_size`).
     covers: (layer, lane words of the core) -> whether it can run a layer of these kinds.
-    lite, lite_code: whether its lite form can run a layer that it covers, and what that links; None: there is none.
     reads_planes, writes_planes: whether its input and its output are bit planes.
     options: the ways to run a layer on a core; None: one, without memory and data.
     data: what a plan holds for it; it replaces weights and BatchShift where `planned`.
@@ -120,14 +141,11 @@ class KernelSpec:
     """
 
     kernel: Kernel
-    symbol: str
+    forms: tuple[Form, ...]
     kinds: tuple[LayerKind, ...]
     work: Callable[[Job, Core], Work]
     scratch_words: Callable[[Job], int]
-    code: tuple[str, ...]
     covers: Callable[[PackedLayer, int], bool] = _always
-    lite: Callable[[PackedLayer], bool] | None = None
-    lite_code: tuple[str, ...] = ()
     reads_planes: bool = False
     writes_planes: bool = False
     options: Callable[[PackedLayer, Core], tuple[Option, ...]] | None = None
@@ -142,9 +160,18 @@ class KernelSpec:
         return self.kernel.name.lower()
 
     @property
-    def forms(self) -> tuple[str, ...]:
-        """Its symbols in bitflow.h: the full form, then the lite one where there is one."""
-        return (self.symbol, f"{self.symbol}_lite") if self.lite is not None else (self.symbol,)
+    def symbol(self) -> str:
+        """That of its full form."""
+        return self.forms[-1].symbol
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Those of all forms, the one with the least code first."""
+        return tuple(form.symbol for form in self.forms)
+
+    def form_for(self, layers: Sequence[PackedLayer]) -> Form:
+        """The form with the least code that runs all these layers, which the kernel covers."""
+        return next(form for form in self.forms if all(map(form.runs, layers)))
 
     @property
     def family(self) -> str:
@@ -155,10 +182,6 @@ class KernelSpec:
     def once(self) -> str:
         """The thing that it does once for a layer."""
         return f"layer_{self.name}"
-
-    def is_lite(self, layer: PackedLayer) -> bool:
-        """Whether its lite form runs a layer that it covers."""
-        return self.lite is not None and self.lite(layer)
 
     def ways(self, layer: PackedLayer, core: Core) -> tuple[Option, ...]:
         """The ways to run a layer that it covers; none where its lists cannot hold the layer."""

@@ -42,6 +42,7 @@ BORDER_PATTERNS = 6
 """Border patterns that one comparison tells apart."""
 _BORDER_WORDS = 12
 _QUAD_BYTES = 12
+_MORE_WORDS = 2  # of a quad, for each threshold but one
 _OFFSETS = 0x10000  # a list entry is a byte offset of 16 bits
 _MAP_LIMIT = 2**28
 
@@ -98,7 +99,7 @@ class Geometry:
 
     @property
     def quads(self) -> int:
-        return self.layer.target.channels // QUAD
+        return self.layer.conv.channels // QUAD
 
     @property
     def positions(self) -> int:
@@ -155,7 +156,8 @@ class Geometry:
 
     @property
     def record_words(self) -> int:
-        return _QUAD_BYTES // 4 + self.borders * _BORDER_WORDS
+        more = self.layer.thresholds - 1
+        return _QUAD_BYTES // 4 + ((1 + more) * self.borders * _BORDER_WORDS if self.exact else more * _MORE_WORDS)
 
     @property
     def list_words(self) -> int:
@@ -210,10 +212,10 @@ def covers(geometry: Geometry) -> bool:
     layer, lane_words = geometry.layer, geometry.lane_words
     if layer.output_type is not MapType.BITS or layer.groups != 1 or layer.invert is not None:
         return False
-    if layer.thresholds != 1 or layer.shared:
+    if layer.shared:
         return False
     window, source, padding = layer.window, layer.source, layer.window.padding
-    if layer.target.channels % QUAD or max(window.stride) > 2 or max(window.kernel) > _KERNEL_SIDE:
+    if layer.conv.channels % QUAD or max(window.stride) > 2 or max(window.kernel) > _KERNEL_SIDE:
         return False
     if layer.taps >> COUNT_DIGITS:
         return False

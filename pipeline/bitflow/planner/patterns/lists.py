@@ -13,7 +13,7 @@ from bitflow import bits
 from bitflow.planner.patterns import grouping
 from bitflow.planner.patterns.geometry import PATTERNS, QUAD, RUN, Geometry
 from bitflow.planner.patterns.grouping import grouped
-from bitflow.planner.patterns.limits import Quad, most_disagreements, record, starts
+from bitflow.planner.patterns.limits import Quad, first_threshold, most_disagreements, record
 
 __all__ = ["Steps", "pattern_data", "pattern_sizes", "pattern_steps", "sizes_bytes"]
 
@@ -121,7 +121,7 @@ def _pattern_data(known: _Known, width: int) -> tuple[bytes, tuple[tuple[int, ..
         pattern = _patterns(four)
         entries = planes + (four[0] ^ inverted)
         other = np.array([0, *(int(np.sum(pattern >> (QUAD - 1 - j) & 1)) for j in range(1, QUAD))])
-        records.append(record(geometry, Quad(rows, most[rows], other), _row_numbers(rows)))
+        records.append(record(geometry, Quad(rows, most[:, rows], other), _row_numbers(rows)))
         sizes = []
         for code in _GRAY:
             members = np.sort(entries[pattern == code])
@@ -188,7 +188,7 @@ def _pattern_steps(known: _Known, width: int, searched: bool) -> Steps | None:
     weights = bits.unpack(layer.weights, geometry.inputs) > 0
     order = grouped(weights, PAGE) if searched else np.arange(len(weights)).reshape(-1, QUAD)
     most = most_disagreements(geometry, weights, layer.shift)
-    undecided = sum(starts(geometry, most[rows[0]]) is None for rows in order)
+    undecided = sum(first_threshold(geometry, most[:, rows[0]])[1] is None for rows in order)
     sizes = np.stack([np.bincount(_patterns(weights[rows]), minlength=PATTERNS) for rows in order])
     runs, wide = -(-sizes // RUN), 0 * sizes
     if width == 8:

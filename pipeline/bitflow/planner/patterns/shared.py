@@ -6,19 +6,29 @@ import numpy as np
 
 from bitflow.packed import PackedLayer
 from bitflow.planner import planes
-from bitflow.planner.kernels.spec import DataArray, Job
+from bitflow.planner.kernels.spec import DataArray, Form, Job, one_threshold
 from bitflow.planner.patterns.geometry import COUNT_DIGITS, PATTERNS, Geometry, reads_input
 
-__all__ = ["CODE", "FULL_CODE", "is_lite", "record_array", "scratch_words"]
+__all__ = ["forms", "record_array", "scratch_words"]
 
-CODE = ("division", "bit planes", "filter patterns")
-"""The parts of the library that every form links."""
-FULL_CODE = ("pools of any windows", "copies of the input, exact zeros")
-"""The parts that full forms link as well."""
+# The parts of the library that every form links, those for several thresholds, and those of full forms.
+_CODE = ("division", "bit planes", "filter patterns")
+_SEVERAL_CODE = "thresholds of filter patterns"
+_FULL_CODE = ("pools of any windows", "copies of the input, exact zeros")
 
 
-def is_lite(layer: PackedLayer) -> bool:
-    """Whether the lite form runs a layer: a small pool, and all taps read in the input itself."""
+def forms(symbol: str, code: tuple[str, ...], *full_code: str) -> tuple[Form, ...]:
+    """The forms of a kernel. code: what only its forms link; full_code: what only the full one links."""
+    own = (*_CODE, *code)
+    return (
+        Form(f"{symbol}_lite", own, one_threshold(_is_plain)),
+        Form(f"{symbol}_several", (*own, _SEVERAL_CODE), _is_plain),
+        Form(symbol, (*own, _SEVERAL_CODE, *_FULL_CODE, *full_code)),
+    )
+
+
+def _is_plain(layer: PackedLayer) -> bool:
+    """A small pool, and all taps read in the input itself."""
     return planes.pools_by_two(layer) and reads_input(layer)
 
 

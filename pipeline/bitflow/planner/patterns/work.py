@@ -57,7 +57,16 @@ def _quads(g: Geometry, steps: Steps, adder: str) -> Counter[str]:
             "ripples": round(quads * _ripples(g)),
         }
     )
-    if not g.exact:
+    several = g.layer.thresholds - 1
+    if not g.exact and several:
+        found["several"] = quads
+        found["several_digits"] = quads * g.digits
+        found["several_odd"] = quads * (g.digits % 2)
+        found["several_thresholds"] = quads * several
+        found["several_thresholds_digits"] = quads * several * g.digits
+        found["several_undecided"] = steps.undecided * g.blocks
+        found["several_undecided_digits"] = steps.undecided * g.blocks * g.digits
+    elif not g.exact:
         found["compared"] = quads * (g.digits // 2)
         found["compared_odd"] = quads * (g.digits % 2)
         found["undecided"] = steps.undecided * g.blocks

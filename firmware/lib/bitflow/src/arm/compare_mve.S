@@ -1,5 +1,5 @@
 /*
- * compare_mve.S - bf_compare() and bf_compare_each() for cores with MVE (Helium): 128 lanes.
+ * compare_mve.S - bf_compare(), bf_compare_several() and bf_compare_each() for cores with MVE (Helium): 128 lanes.
  *
  * What is computed is that of compare_v7m.S, a digit at a time.
  *
@@ -154,12 +154,43 @@ tmp     .req r12
 81:
 .endm
 
-.macro COMPARE filter
+/*
+ * The value's digit replaces one of a count that no other filter needs; of filter 1 that of V1 - 1, whose digit 0 is the
+ * complement of C7's.
+ */
+.macro KEEP filter
+.if \filter == 1
+    vmvn X, Z
+    vstrw.32 X, [near, #-PLANE]
+.elseif \filter == 2
+    vstrw.32 Z, [far, #-PLANE]
+.else
+    vstrw.32 Z, [near, #-2 * COUNT - PLANE]
+.endif
+.endm
+
+.macro KEEP_SIGN filter
+.if \filter == 1
+    vstrw.32 Z, [near]
+.else
+    vmvn X, Z
+.if \filter == 2
+    vstrw.32 X, [far]
+.else
+    vstrw.32 X, [near, #-2 * COUNT]
+.endif
+.endif
+.endm
+
+.macro COMPARE filter, keep=0
     ldrh limit, [limits], #2
     START \filter
     WITHIN_ONE (\filter == 1)
     dls lr, digits
 1:  NEXT_PLANE \filter
+.if \keep
+    KEEP \filter
+.endif
     lsrs limit, limit, #1
     bcs 2f
     WITHIN_0 (\filter == 1)
@@ -168,6 +199,9 @@ tmp     .req r12
 2:  WITHIN_1 (\filter == 1)
     le lr, 1b
 3:  SIGN \filter
+.if \keep
+    KEEP_SIGN \filter
+.endif
     WITHIN_ONE (\filter != 1)
     vstrw.32 WITHIN, [to, #\filter * PLANE]
 .endm
@@ -179,6 +213,60 @@ BEGIN bf_compare
     COMPARE 3
     END
     .size bf_compare, . - bf_compare
+
+/* ---- bf_compare_several(). The first threshold as above; then the others, of the digits that were kept. ---- */
+
+/* A value's digits from digit 1 on are at \offset; Y: C7's digit 0. */
+.macro MORE filter, offset
+    add total, counts, #\offset
+    ldrh limit, [limits], #2
+    dls lr, digits
+.if \filter == 1
+    vmov.i32 WITHIN, #0
+    lsrs limit, limit, #1
+    bcc 1f
+    vmov WITHIN, Y
+.else
+    vmov.i8 WITHIN, #255
+    lsrs limit, limit, #1
+    bcs 1f
+    vmvn WITHIN, Y
+.endif
+1:  vldrw.32 Z, [total], #PLANE
+    lsrs limit, limit, #1
+    bcs 2f
+    vbic WITHIN, WITHIN, Z
+    le lr, 1b
+    b 3f
+2:  vorn WITHIN, WITHIN, Z
+    le lr, 1b
+3:  vstrw.32 WITHIN, [to], #PLANE
+.endm
+
+BEGIN bf_compare_several
+    COMPARE_0
+    add far, counts, #7 * COUNT + PLANE
+    add far, far, digits, lsl #4
+    vmov.i8 X, #255
+    vstrw.32 X, [far]       @ the sign of C7
+    COMPARE 1, 1
+    COMPARE 2, 1
+    COMPARE 3, 1
+    add total, counts, #7 * COUNT
+    vldrw.32 Y, [total]
+    adds digits, digits, #1
+    adds to, to, #4 * PLANE
+    ldr words, [sp, #96]    @ above d8-d15, one word, r4-r9 and lr
+    subs words, words, #1
+    beq 5f
+4:  MORE 0, (7 * COUNT + PLANE)
+    MORE 1, (3 * COUNT)
+    MORE 2, (1 * COUNT)
+    MORE 3, 0
+    subs words, words, #1
+    bne 4b
+5:  END
+    .size bf_compare_several, . - bf_compare_several
 
 /* ---- bf_compare_each(). ---- */
 

@@ -1,5 +1,5 @@
 /*
- * compare_v6m.S - bf_value_of() and bf_compare() for ARMv6-M, and for ARMv8-M without its main extension.
+ * compare_v6m.S - bf_value_of(), bf_within() and bf_compare() for ARMv6-M, and for ARMv8-M without its main extension.
  *
  * Digits are added as in add_v7m.S, pair by pair, with registers for the complements of some, so that
  * there is an instruction for each operation.
@@ -109,6 +109,32 @@ even    .req lr             @ 0: the number of digits from digit 1 to the sign i
     pop {r4-r7, pc}
     .size bf_value_of, . - bf_value_of
 
+/* r2: the lanes that are not within the limit in r3, whose last digit a 1 follows. \value: the digits. */
+.macro OUTSIDE value
+    movs r2, #0
+    lsrs r3, r3, #1
+    bcs 3f
+2:  ldm \value!, {r0}
+    orrs r2, r0
+    lsrs r3, r3, #1
+    bcc 2b
+3:  beq 4f
+    ldm \value!, {r0}
+    ands r2, r0
+    lsrs r3, r3, #1
+    bcs 3b
+    b 2b
+4:  mvns r2, r2
+.endm
+
+    FUNCTION bf_within
+    movs r3, r1
+    movs r1, r0
+    OUTSIDE r1
+    movs r0, r2
+    bx lr
+    .size bf_within, . - bf_within
+
 /* Below: the digits of a value up to its sign; so much of the stack. */
     .equ VALUE, 56
 
@@ -139,20 +165,7 @@ even    .req lr             @ 0: the number of digits from digit 1 to the sign i
     lsls r2, r6
     orrs r3, r2             @ a bit behind the limit's last one
     mov r1, sp
-    movs r2, #0             @ the lanes that are not within the limit
-    lsrs r3, r3, #1
-    bcs 3f
-2:  ldm r1!, {r0}
-    orrs r2, r0
-    lsrs r3, r3, #1
-    bcc 2b
-3:  beq 4f
-    ldm r1!, {r0}
-    ands r2, r0
-    lsrs r3, r3, #1
-    bcs 3b
-    b 2b
-4:  mvns r2, r2
+    OUTSIDE r1
     stm r7!, {r2}
     ldr r3, [sp, #VALUE]
     adds r3, #16

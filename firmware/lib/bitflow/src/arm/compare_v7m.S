@@ -1,5 +1,5 @@
 /*
- * compare_v7m.S - bf_compare() and bf_compare_each() for ARMv7-M and later.
+ * compare_v7m.S - bf_compare(), bf_compare_several() and bf_compare_each() for ARMv7-M and later.
  *
  * Digit by digit, from the lowest one on, a value is computed and compared with its limit: within = the majority of
  * (within, not value, limit) says whether the digits up to this one are at most those of the limit. Filter 1 computes
@@ -140,8 +140,37 @@ last    .req r2
 .endif
 .endm
 
+/*
+ * \keep: the value's digits, from digit 1 on, replace those of a count that no other filter needs; of filter 1 those of
+ * V1 - 1, whose digit 0 is the complement of C7's.
+ */
+.macro KEEP filter
+.if \filter == 1
+    mvn z0, z0
+    mvn z1, z1
+    strd z0, z1, [at, #C3 - 4]
+.elseif \filter == 2
+    strd z0, z1, [at, #C1 - 4]
+.else
+    strd z0, z1, [at, #C0 - 4]
+.endif
+.endm
+
+.macro KEEP_SIGN filter
+.if \filter == 1
+    str z0, [at, #C3 + 4]
+.else
+    mvn z0, z0
+.if \filter == 2
+    strd z0, z1, [at, #C1 + 4] @ z1: nobody reads it; an str has no such offset
+.else
+    strd z0, z1, [at, #C0 + 4]
+.endif
+.endif
+.endm
+
 /* The limit's digit 0 is in the highest bit: shifted by two, the next two digits are the carry and the sign. */
-.macro COMPARE filter
+.macro COMPARE filter, keep=0
 .if \filter > 1
     ldm sp, {r0-r2}
 .endif
@@ -159,6 +188,9 @@ last    .req r2
     lsls limit, limit, #2
     WITHIN (\filter == 1), cs, cc, z0
     WITHIN (\filter == 1), mi, pl, z1
+.if \keep
+    KEEP \filter
+.endif
     cmp at, last
     bne 1b
     ldr last, [sp, #ODD]
@@ -166,6 +198,9 @@ last    .req r2
     SIGN \filter, r3
     lsls limit, limit, #1
     WITHIN (\filter != 1), mi, pl, z0
+.if \keep
+    KEEP_SIGN \filter
+.endif
 2:  ldr r1, [sp, #TO]
     str within, [r1, #4 * \filter]
 .endm
@@ -182,6 +217,95 @@ last    .req r2
     str r4, [r6]
     pop {r4-r11, pc}
     .size bf_compare, . - bf_compare
+
+/* ---- bf_compare_several(). The first threshold as above; then the others, of the digits that were kept. ---- */
+
+count7      .req r0
+limits  .req r1
+pairs   .req r2             @ where as many pairs of digits as there are entry
+to      .req r3
+not_low .req r8             @ the complement of C7's digit 0, which is that of V2 and V3 too
+entry   .req r9             @ pairs, or before them an odd digit
+sets    .req r10
+digit   .req r11
+
+    .equ PAIR, 26           @ bytes of the instructions for a pair
+
+.macro MORE filter, offset
+    add digit, count7, #\offset
+    ldrh limit, [limits], #2
+    rbit limit, limit
+.if \filter == 1
+    asr within, limit, #31
+    bic within, within, not_low
+.else
+    orr within, not_low, limit, asr #31
+.endif
+    blx entry
+    str within, [to], #4
+.endm
+
+    FUNCTION bf_compare_several
+    push {r4-r11, lr}
+    add at, at, #-C0
+    BEGIN r3
+    push {r0-r6}
+    COMPARE 1, 1
+    COMPARE 2, 1
+    COMPARE 3, 1
+    ldm sp, {r0-r3}
+    ldr r9, [sp, #ODD]
+    subs pairs, pairs, count7
+    lsrs pairs, pairs, #3
+    movs r5, #PAIR
+    muls pairs, r5, pairs
+    adr.w r12, .Lpairs + 1 /* Thumb */
+    sub pairs, r12, pairs
+    adr.w r12, .Lodd + 1
+    cmp r9, #0
+    ite eq
+    moveq entry, pairs
+    movne entry, r12
+    adds count7, #4
+    adds limits, #6
+    adds to, #16
+    ldr not_low, [count7]
+    mvn not_low, not_low
+    ldr sets, [sp, #64]     @ above r0-r6, r4-r11 and lr
+    subs sets, #1
+    beq 2f
+1:  MORE 0, 4
+    MORE 1, C3
+    MORE 2, C1
+    MORE 3, C0
+    subs sets, #1
+    bne 1b
+2:  pop {r0-r6}
+    str r4, [r6]
+    pop {r4-r11, pc}
+.Lodd:
+    ldr z0, [digit], #4
+    lsls limit, limit, #1
+    WITHIN 0, mi, pl, z0
+    bx pairs
+    .rept 6
+    ldrd z0, z1, [digit], #8
+    lsls limit, limit, #2
+    WITHIN 0, cs, cc, z0
+    WITHIN 0, mi, pl, z1
+    .endr
+.Lpairs:
+    bx lr
+    .size bf_compare_several, . - bf_compare_several
+
+    .unreq count7
+    .unreq limits
+    .unreq pairs
+    .unreq to
+    .unreq not_low
+    .unreq entry
+    .unreq sets
+    .unreq digit
 
 /* ---- bf_compare_each(). ---- */
 

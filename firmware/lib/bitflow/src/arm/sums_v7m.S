@@ -12,75 +12,24 @@
 #ifdef BF_ARM_V7M
 
 #include "macros.h"
+#include "sums_v7m.h"
 
-    .equ POINTERS, 9
     .equ JUMP, 0  /* on the stack: the first of the filters' steps after table 0, */
     .equ BYTES, 4 /* bytes of a filter, */
     .equ BASES, 8 /* and the bases */
-    .equ FRAME, BASES + 4 * POINTERS
-
-/* r0: where table k has its words. Two bytes an instruction. */
-.macro ADDRESS k, filter
-    ldrh r1, [\filter, #8 + 2 * \k]
-    ldr r0, [sp, #BASES + 4 * \k]
-    add r0, r1
-.endm
-
-.macro SIGN sum
-    and \sum, #0x80008000
-    orr r1, \sum, r1, lsr #1
-.endm
+    .equ FRAME, BASES + 4 * SUMS_POINTERS
 
 /* The filter is r5, the sums are r6-r12 and lr. A step has 13 instructions. */
     FUNCTION bf_sums_8
     push {r4-r11, lr}
     sub sp, #FRAME
     str r3, [sp, #BYTES]
-    adr.w r3, .Lnone8 + 1 /* Thumb */
-    movs r4, #26
-    subs r5, r2, #1
-    muls r4, r5, r4
-    subs r3, r4
-    str r3, [sp, #JUMP]
-    add r3, sp, #BASES
-    mov r5, r1
-1:  ldm r5!, {r4}
-    add r4, r1
-    stm r3!, {r4}
-    subs r2, #1
-    bne 1b
-    mov r5, r0
+    SUMS_8_BEGIN .Lnone8, 26, JUMP, BASES
 .Lfilter8:
-    ldr r2, [r5]
-    cbz r2, .Lend8
-    ADDRESS 0, r5
-    ldm r0, {r6-r12, lr}
-    .irp sum, r6, r7, r8, r9, r10, r11, r12, lr
-    add \sum, r2
-    .endr
-    ldr pc, [sp, #JUMP]
-.Lend8:
-    add sp, #FRAME
-    pop {r4-r11, pc}
-    .irp k, 8, 7, 6, 5, 4, 3, 2, 1
-    ADDRESS \k, r5
-    ldm r0!, {r1-r4}
-    add r6, r1
-    add r7, r2
-    add r8, r3
-    add r9, r4
-    ldm r0!, {r1-r4}
-    add r10, r1
-    add r11, r2
-    add r12, r3
-    add lr, r4
-    .endr
+    SUMS_8_FIRST .Lend8, JUMP, BASES, FRAME
+    SUMS_8_TABLES BASES
 .Lnone8:
-    ldr r1, [r5, #4]
-    .irp sum, r6, r7, r8, r9, r10, r11, r12, lr
-    SIGN \sum
-    .endr
-    str r1, [r5, #4]
+    SUMS_8_SIGNS
     ldr r2, [sp, #BYTES]
     add r5, r2
     b .Lfilter8

@@ -69,6 +69,14 @@ static inline void put(uint32_t *page, uint32_t stride, const bf_quad *quad, con
     *(bf_lanes *)(void *)(page + quad->row[3] * stride) = bits[3];
 }
 
+/* The same for each threshold, four bits in a row. */
+static inline void put_each(const bf_block *b, const bf_quad *quad, const bf_lanes *bits) {
+    const uint32_t filters = b->k->filters * b->stride;
+    for (uint32_t n = 0; n < b->k->thresholds; n++, bits += BF_QUAD) {
+        put(b->page + bf_threshold_at(quad, n) * filters, b->stride, quad, bits);
+    }
+}
+
 /* Runs quads of one page. Returns the end of their lists. (Members of b are copied so that they stay in registers.) */
 static const void *run_plain(const bf_block *b, const uint32_t *record, const void *list, uint32_t quads) {
     const uint32_t digits = b->k->digits, stride = b->stride;
@@ -91,24 +99,45 @@ static const void *run_plain(const bf_block *b, const uint32_t *record, const vo
     return list;
 }
 
+/* The same with any number of thresholds. Where a form has it for one as well, it links no bf_compare(). */
+static const void *run_several(const bf_block *b, const uint32_t *record, const void *list, uint32_t quads) {
+    const uint32_t digits = b->k->digits, thresholds = b->k->thresholds, step = b->k->record;
+    bf_count *const counts = b->counts;
+    for (; quads; quads--, record += step) {
+        const bf_quad *quad = (const bf_quad *)(const void *)record;
+        const uint32_t number = quad->first & BF_FIRST_NUMBER, undecided = quad->first & BF_FIRST_LIMIT;
+        bf_lanes bits[BF_QUAD * BF_MAX_THRESHOLDS];
+        list = b->add(b->planes, list, counts, BF_START(undecided ? 0u : number, BF_PATTERNS));
+        bf_compare_several(counts, bf_limits_of(quad), digits, bits, thresholds);
+        if (undecided) {
+            bits[0] = bf_less_than(&counts[BF_PATTERNS - 1u], number, digits);
+        }
+        put_each(b, quad, bits);
+    }
+    return list;
+}
+
 /* The same with exact zero padding. */
 static const void *run_border(const bf_block *b, const uint32_t *record, const void *list, uint32_t quads) {
-    const uint32_t step = b->k->record, digits = b->k->digits, several = b->tables - 1u, stride = b->stride;
+    const uint32_t step = b->k->record, digits = b->k->digits, stride = b->stride;
+    const uint32_t several = (b->tables - 1u) | (b->k->thresholds - 1u);
     const uint32_t *border = record + sizeof(bf_quad) / sizeof(uint32_t) + b->border[0] * BF_BORDER_WORDS;
     const bf_lanes *const table = b->table;
     bf_count *const counts = b->counts;
     uint32_t *const page = b->page;
     for (; quads; quads--, record += step, border += step) {
         const bf_quad *quad = (const bf_quad *)(const void *)record;
-        bf_lanes bits[BF_QUAD];
         if (quad->first | several) {
+            bf_lanes bits[BF_QUAD * BF_MAX_THRESHOLDS];
             list = bf_run_border(b, quad, list, bits);
+            put_each(b, quad, bits);
         } else {
+            bf_lanes bits[BF_QUAD];
             bf_look_up(border, table, digits, counts[0].digit);
             list = b->add(b->planes, list, counts, BF_START(0, BF_PATTERNS) | BF_START_IS_SET);
             bf_compare_each(counts, border + 3, digits, table, bits);
+            put(page, stride, quad, bits);
         }
-        put(page, stride, quad, bits);
     }
     return list;
 }
@@ -117,11 +146,13 @@ static const void *run_border(const bf_block *b, const uint32_t *record, const v
  * The code of full kernels alone. Lite kernels run layers whose taps all count and are read in the input itself, with
  * the pool that most networks have. They leave the pointer NULL, so the linker drops this code.
  */
+typedef const void *bf_runner(const bf_block *b, const uint32_t *record, const void *list, uint32_t quads);
+
 typedef struct full_code {
     void (*border_of)(bf_geometry *k);
     void (*copy)(const bf_geometry *k, const uint32_t *planes, uint32_t *copies);
     void (*find_borders)(bf_block *b, uint32_t number);
-    const void *(*run_border)(const bf_block *b, const uint32_t *record, const void *list, uint32_t quads);
+    bf_runner *run_border;
     bf_plane_pool *pool;
 } full_code;
 
@@ -131,6 +162,8 @@ static const full_code all_code = {bf_border_of, bf_copy_input, bf_find_borders,
 typedef struct form {
     uint32_t chunk; /* channels between fillers in lists, 0: all */
     bf_adder *add;
+    bf_runner *plain;      /* runs quads with one threshold */
+    bf_runner *several;    /* with several; NULL: not covered */
     const full_code *full; /* NULL: a lite kernel */
     bf_limits *limits;     /* for lists that are made; exact padding */
 } form;
@@ -160,7 +193,9 @@ BF_COLD static void run_quads(convolution *c, const uint32_t *record, const void
         const uint32_t room = BF_PAGE - first % BF_PAGE;
         const uint32_t n = quads < room ? quads : room;
         b->page = b->to + (size_t)(first / BF_PAGE * BF_PAGE * BF_QUAD) * b->stride;
-        list = (b->k->exact ? c->own->full->run_border : run_plain)(b, record, list, n);
+        list = (b->k->exact           ? c->own->full->run_border
+                : b->k->thresholds > 1u ? c->own->several
+                                        : c->own->plain)(b, record, list, n);
         record += (size_t)n * b->k->record;
         first += n;
         quads -= n;
@@ -263,6 +298,7 @@ BF_COLD static int covers(const bf_kernel *kernel, const bf_layer *layer) {
         return 0;
     }
     return bf_patterns_cover(layer, own->chunk, &k) &&
+           (own->several || k.thresholds == 1u) &&
            (own->full || (k.source == BF_INPUT && !k.exact && bf_is_by_two(layer)));
 }
 
@@ -285,14 +321,20 @@ BF_COLD static size_t scratch_made(const bf_job *job) {
 #define PLANNED (BF_INPUT_PLANES | BF_OUTPUT_PLANES | BF_NEEDS_PLAN)
 #define MADE    (BF_INPUT_PLANES | BF_OUTPUT_PLANES)
 
-static const form full_16 = {0, bf_add_lists16, &all_code, NULL}, lite_16 = {0, bf_add_lists16, NULL, NULL};
-static const form full_8 = {BF_LIST8_CHANNELS, bf_add_lists8, &all_code, NULL};
-static const form lite_8 = {BF_LIST8_CHANNELS, bf_add_lists8, NULL, NULL};
-static const form full_1 = {0, bf_add_lists16, &all_code, bf_border_limits};
+static const form full_16 = {0, bf_add_lists16, run_plain, run_several, &all_code, NULL};
+static const form several_16 = {0, bf_add_lists16, run_several, run_several, NULL, NULL};
+static const form lite_16 = {0, bf_add_lists16, run_plain, NULL, NULL, NULL};
+static const form full_8 = {BF_LIST8_CHANNELS, bf_add_lists8, run_plain, run_several, &all_code, NULL};
+static const form several_8 = {BF_LIST8_CHANNELS, bf_add_lists8, run_several, run_several, NULL, NULL};
+static const form lite_8 = {BF_LIST8_CHANNELS, bf_add_lists8, run_plain, NULL, NULL, NULL};
+static const form full_1 = {0, bf_add_lists16, run_plain, run_several, &all_code, bf_border_limits};
 
 const bf_kernel bf_conv_patterns_16 = {1u << BF_CONV, PLANNED, covers, scratch_planned, run_planned, &full_16};
 const bf_kernel bf_conv_patterns_8 = {1u << BF_CONV, PLANNED, covers, scratch_planned, run_planned, &full_8};
 const bf_kernel bf_conv_patterns_1 = {1u << BF_CONV, MADE, covers, scratch_made, run_made, &full_1};
+const bf_kernel bf_conv_patterns_16_several = {1u << BF_CONV, PLANNED, covers, scratch_planned, run_planned, &several_16};
+const bf_kernel bf_conv_patterns_8_several = {1u << BF_CONV, PLANNED, covers, scratch_planned, run_planned, &several_8};
+const bf_kernel bf_conv_patterns_1_several = {1u << BF_CONV, MADE, covers, scratch_made, run_made, &several_16};
 const bf_kernel bf_conv_patterns_16_lite = {1u << BF_CONV, PLANNED, covers, scratch_planned, run_planned, &lite_16};
 const bf_kernel bf_conv_patterns_8_lite = {1u << BF_CONV, PLANNED, covers, scratch_planned, run_planned, &lite_8};
 const bf_kernel bf_conv_patterns_1_lite = {1u << BF_CONV, MADE, covers, scratch_made, run_made, &lite_16};

@@ -14,6 +14,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include "conv_set_bits.h"
+#include "conv_plain.h"
 #include "../patterns/lanes.h"
 #include "epilogue.h"
 
@@ -27,15 +28,20 @@ static uint32_t start_of(uint32_t inputs) {
     return most_listed(inputs) / 2u + 1u;
 }
 
-#define THRESHOLDS 4u /* of a block of filters: even and odd number of listed inputs; ones and zeros listed */
+#define CASES 4u /* of a threshold: even and odd number of listed inputs; ones and zeros listed */
+
+/* Lanes of all thresholds of a block of filters. */
+static uint32_t threshold_lanes(const bf_layer *layer) {
+    return layer->thresholds * CASES * BF_COUNT_DIGITS;
+}
 
 /* Lanes of a block of filters in the plan: its thresholds, the planes of all inputs, a plane of zeros. */
 static uint32_t block_lanes(const bf_layer *layer) {
-    return THRESHOLDS * BF_COUNT_DIGITS + bf_taps(layer) + 1u;
+    return threshold_lanes(layer) + bf_taps(layer) + 1u;
 }
 
 static uint32_t blocks_of(const bf_layer *layer) {
-    return (bf_words(layer->out_c) + BF_LANE_WORDS - 1u) / BF_LANE_WORDS;
+    return (bf_words(bf_filter_count(layer)) + BF_LANE_WORDS - 1u) / BF_LANE_WORDS;
 }
 
 BF_COLD uint32_t bf_set_bits_size(const bf_layer *layer) {
@@ -46,7 +52,7 @@ BF_COLD static int covers(const bf_kernel *kernel, const bf_layer *layer) {
     (void)kernel;
     const uint32_t padding = (uint32_t)layer->pad_top | layer->pad_left | layer->pad_bottom | layer->pad_right;
     /* A count stays below start_of() and most_listed() together; an entry is a byte offset of 16 bits. */
-    return layer->output == BF_BITS && layer->thresholds == 1 && !layer->flags && layer->groups == 1 && !layer->invert && !(padding && layer->pad_value == 0) &&
+    return layer->output == BF_BITS && !layer->flags && layer->groups == 1 && !layer->invert && !(padding && layer->pad_value == 0) &&
            start_of(bf_taps(layer)) + most_listed(bf_taps(layer)) < BF_COUNTED &&
            (bf_taps(layer) + 1u) * sizeof(bf_lanes) <= 0x10000u;
 }
@@ -133,6 +139,7 @@ static bf_lanes at_least(const bf_count *count, const bf_lanes *threshold) {
     return more;
 }
 
+/* Writes the bits of a block of filters, of a layer with one threshold. */
 static void put(const bf_layer *l, uint32_t block, bf_lanes bits, uint32_t *to) {
     const uint32_t *words = (const uint32_t *)(const void *)&bits;
     const uint32_t first = block * BF_LANE_WORDS;
@@ -142,17 +149,34 @@ static void put(const bf_layer *l, uint32_t block, bf_lanes bits, uint32_t *to) 
     }
 }
 
+/* The same of threshold t of several, whose bits begin anywhere in words that are 0 so far. */
+static void put_threshold(const bf_layer *l, uint32_t block, uint32_t t, bf_lanes bits, uint32_t *to) {
+    const uint32_t filters = bf_filter_count(l), first = block * BF_LANES;
+    const uint32_t n = filters - first < BF_LANES ? filters - first : BF_LANES;
+    bf_append(to, t * filters + first, (const uint32_t *)(const void *)&bits, 0, n);
+}
+
 /* All filters at one position. */
 static void run_position(const bf_job *job, const uint16_t *list, uint32_t listed, uint32_t flip, bf_count *counts,
                          uint32_t *to) {
     const bf_layer *l = job->layer;
     const bf_lanes *block = (const bf_lanes *)bf_plan_data(job);
     const uint32_t start = BF_START(start_of(bf_taps(l)) - listed / 2u, 1);
+    if (l->thresholds > 1u) {
+        bf_fill(to, 0, bf_words(l->out_c) * sizeof *to);
+    }
     for (uint32_t b = 0; b < blocks_of(l); b++, block += block_lanes(l)) {
-        bf_lanes bits;
-        bf_add_lists16(block + THRESHOLDS * BF_COUNT_DIGITS, list, counts, start);
-        bits = at_least(counts, block + ((flip & 2u) | (listed & 1u)) * BF_COUNT_DIGITS);
-        put(l, b, flip ? ~bits : bits, to);
+        const bf_lanes *threshold = block + ((flip & 2u) | (listed & 1u)) * BF_COUNT_DIGITS;
+        bf_add_lists16(block + threshold_lanes(l), list, counts, start);
+        for (uint32_t t = 0; t < l->thresholds; t++, threshold += CASES * BF_COUNT_DIGITS) {
+            const bf_lanes more = at_least(counts, threshold);
+            const bf_lanes bits = flip ? ~more : more;
+            if (l->thresholds > 1u) {
+                put_threshold(l, b, t, bits, to);
+            } else {
+                put(l, b, bits, to);
+            }
+        }
     }
 }
 

@@ -99,22 +99,22 @@ void bf_sums_tables(const bf_sums_work *w, uint32_t *to) {
     }
 }
 
-void bf_sums_put_word(const bf_sums_work *w, uint32_t *to, uint32_t stride) {
+void bf_sums_put_word(const bf_sums_work *w, int bits, uint32_t *to, uint32_t stride) {
     const uint32_t size = w->p.filter;
     for (uint32_t *filter = w->filters; filter[BF_SUMS_START]; filter += size, to += stride) {
-        *to = filter[BF_SUMS_BITS];
-        filter[BF_SUMS_BITS] = 0;
+        *to = filter[bits];
+        filter[bits] = 0;
     }
 }
 
-void bf_sums_put(const bf_sums_work *w, uint32_t right, uint32_t low, uint32_t high, uint32_t *to, uint32_t at,
-                 uint32_t stride) {
+void bf_sums_put(const bf_sums_work *w, int at_bits, uint32_t right, uint32_t low, uint32_t high, uint32_t *to,
+                 uint32_t at, uint32_t stride) {
     const uint32_t shift = at % BF_WORD_BITS, size = w->p.filter;
     const uint32_t low_mask = (1u << low) - 1u, high_mask = ((1u << high) - 1u) << low;
     to += at / BF_WORD_BITS;
     for (uint32_t *filter = w->filters; filter[BF_SUMS_START]; filter += size, to += stride) {
-        uint32_t bits = filter[BF_SUMS_BITS];
-        filter[BF_SUMS_BITS] = bits & 0xFFFFu;
+        uint32_t bits = filter[at_bits];
+        filter[at_bits] = bits & 0xFFFFu;
         bits >>= right;
         bits = (bits & low_mask) | (bits >> (16u - low) & high_mask);
         to[0] |= bits << shift;

@@ -5,18 +5,20 @@
 #ifndef BITFLOW_INPUT_ROWS_H
 #define BITFLOW_INPUT_ROWS_H
 
-#include "../run/layer.h"
+#include "../run/job.h"
 
 /*
  * A filter as the inner loop reads it, words:
  * BF_SUMS_START: the start of its sums in both lanes, never 0.
  * BF_SUMS_BITS: its bits of the row.
  * BF_SUMS_OFFSETS: byte offsets into its tables, from the base of each, two a word.
- * A word 0 follows the last filter.
+ * A word 0 follows the last filter. Before these words, two for each threshold t but the first:
+ * BF_SUMS_MORE(t): what is added to the sums of the threshold before, in both lanes; and behind it the bits of t.
  */
-#define BF_SUMS_START   0u
-#define BF_SUMS_BITS    1u
-#define BF_SUMS_OFFSETS 2u
+#define BF_SUMS_START   0
+#define BF_SUMS_BITS    1
+#define BF_SUMS_OFFSETS 2
+#define BF_SUMS_MORE(t) (-2 * (int)(t))
 
 #define BF_SUMS_BUILT    4u /* words of a table that are made together */
 #define BF_SUMS_LANES(x) ((x) * 0x10001u)
@@ -31,6 +33,19 @@
 #define BF_SUMS_POINTERS 9u
 void bf_sums_8(uint32_t *filters, const uint32_t *bases, uint32_t pointers, uint32_t filter_bytes);
 void bf_sums_3(uint32_t *filters, const uint32_t *bases, uint32_t words);
+
+/*
+ * Adds up the same words of all filters' tables as bf_sums_8(), for several thresholds. filter_words: from filter to
+ * filter. Returns how many words: four, or in arm/sums_several_v7m.S eight.
+ */
+typedef uint32_t bf_sums_several(uint32_t *filters, const uint32_t *bases, uint32_t pointers, uint32_t filter_words,
+                                 uint32_t thresholds);
+bf_sums_several bf_sums_of_several;
+
+/* In arm/sums_several_v7m.S: of 1 .. BF_SUMS_POINTERS tables and 2 .. BF_SUMS_THRESHOLDS thresholds. */
+#define BF_SUMS_THRESHOLDS 4u
+void bf_sums_8_several(uint32_t *filters, const uint32_t *bases, uint32_t pointers, uint32_t filter_bytes,
+                       uint32_t thresholds);
 
 /* Also there: as make_table() of input_rows.c. */
 void bf_sums_table(const uint32_t *value, uint32_t n, uint32_t *to, uint32_t code_bytes, uint32_t apart_bytes);
@@ -60,6 +75,7 @@ typedef struct bf_sums_work {
     const uint8_t *pixels;
     uint32_t flip, zero; /* a value is (pixel ^ flip) - zero */
     uint32_t *bases, *tables, *strip, *filters;
+    bf_sums_several *several;
     bf_sums_lane lanes[2];
 } bf_sums_work;
 
@@ -72,15 +88,15 @@ void bf_sums_strip(const bf_sums_work *w, int32_t row);
 /* Makes the tables of the row in the strip. */
 void bf_sums_tables(const bf_sums_work *w, uint32_t *to);
 
-/* Writes all 32 bits of each filter, of 16 summed words, to a word of its channel. */
-void bf_sums_put_word(const bf_sums_work *w, uint32_t *to, uint32_t stride);
+/* Writes all 32 bits of each filter, of 16 summed words, to a word of its channel. bits: where a filter has them. */
+void bf_sums_put_word(const bf_sums_work *w, int bits, uint32_t *to, uint32_t stride);
 
 /*
  * Bits of each filter go to bit `at` of its channel's words, which are 0 from there on: the `low` lowest of those from
  * bit `right` on, after them the `high` lowest from bit right + 16 on. Where the lanes go to two rows, put the high
  * lane first: its bits are cleared for the next row.
  */
-void bf_sums_put(const bf_sums_work *w, uint32_t right, uint32_t low, uint32_t high, uint32_t *to, uint32_t at,
-                 uint32_t stride);
+void bf_sums_put(const bf_sums_work *w, int bits, uint32_t right, uint32_t low, uint32_t high, uint32_t *to,
+                 uint32_t at, uint32_t stride);
 
 #endif

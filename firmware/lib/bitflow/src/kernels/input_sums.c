@@ -26,15 +26,15 @@
  *   tables   kernel_h * row
  *   slack    8: blocks of outputs end after the last one
  *   strip    ((words - 1) * stride_w + span) * in_c: the pixels of a row, two lanes
- *   filters  out_c * filter + 1
+ *   filters  2 * (thresholds - 1) + n * filter + 1, n = out_c / thresholds
  * with values = kernel_w * in_c, segments = ceil(values / g), last = values - (segments - 1) * g,
- * pointers = kernel_h * segments, filter = 2 + ceil(pointers / 2), outputs = ceil(conv_w / ceil(conv_w / 32)),
+ * pointers = kernel_h * segments, filter = 2 * thresholds + ceil(pointers / 2), outputs = ceil(conv_w / ceil(conv_w / 32)),
  * half = outputs if conv_w <= 12 and conv_h > 1, else ceil(outputs / 2), and
  *   one table for all (in_c divides g, stride_w divides g / in_c, last = g):
  *           step = g / in_c / stride_w, words = max(half + (segments - 1) * step, 4), span = g / in_c, entries = 2^g
  *   else:   words = max(half, 4), span = kernel_w, entries = (segments - 1) * 2^g + 2^last
  * and row = words * entries. g is that of 1 .. min(values, 5) with the least cost, of several the smallest:
- *   cost = 3 * out_c * pointers + (6 * min(stride_h, kernel_h) + 2 * kernel_h) * entries
+ *   cost = 3 * n * pointers + (6 * min(stride_h, kernel_h) + 2 * kernel_h) * entries
  *
  * SPDX-License-Identifier: MIT
  */
@@ -83,7 +83,7 @@ BF_COLD static void cut(bf_sums_plan *p, const bf_layer *l, uint32_t segment) {
  */
 BF_COLD static uint32_t cost_of(const bf_sums_plan *p, const bf_layer *l) {
     const uint32_t fresh = smaller(l->stride_h, l->kernel_h);
-    return 3u * l->out_c * p->pointers + (6u * fresh + 2u * l->kernel_h) * p->entries;
+    return 3u * bf_filter_count(l) * p->pointers + (6u * fresh + 2u * l->kernel_h) * p->entries;
 }
 
 BF_COLD static void make_plan(bf_sums_plan *p, const bf_layer *l) {
@@ -97,7 +97,7 @@ BF_COLD static void make_plan(bf_sums_plan *p, const bf_layer *l) {
         least = smaller(cost, least);
     }
     cut(p, l, best);
-    p->filter = BF_SUMS_OFFSETS + up(p->pointers, 2);
+    p->filter = 2u * l->thresholds + up(p->pointers, 2);
     p->outputs = up(l->conv_w, up(l->conv_w, ROW_OUTPUTS));
     p->down = l->conv_w <= LANE_OUTPUTS && l->conv_h > 1u ? up(l->conv_h, 2) : 0u;
     p->half = p->down ? p->outputs : up(p->outputs, 2);
@@ -112,12 +112,13 @@ BF_COLD size_t bf_input_sums_scratch(const bf_layer *layers, unsigned index) {
     const bf_layer *l = &layers[index];
     size_t words;
     bf_sums_plan p;
-    if (l->kind != BF_INPUT_CONV || l->output != BF_BITS || l->thresholds != 1 || l->groups != 1 || l->dilation_h != 1 ||
+    if (l->kind != BF_INPUT_CONV || l->output != BF_BITS || (l->thresholds > 1 && l->invert) || l->groups != 1 || l->dilation_h != 1 ||
         l->dilation_w != 1 || bf_taps(l) > MOST_TAPS || l->bound > 255u * bf_taps(l)) {
         return BF_NOT_COVERED;
     }
     make_plan(&p, l);
-    words = l->kernel_h * p.row + SLACK + p.columns * l->in_c + p.pointers + l->out_c * p.filter + 1u;
+    words = l->kernel_h * p.row + SLACK + p.columns * l->in_c + p.pointers + bf_filter_count(l) * p.filter + 1u +
+            2u * (l->thresholds - 1u);
     return words > MOST_BYTES / sizeof(uint32_t) ? BF_NOT_COVERED : words * sizeof(uint32_t);
 }
 
@@ -128,10 +129,12 @@ BF_COLD size_t bf_input_sums_scratch(const bf_layer *layers, unsigned index) {
 BF_COLD static void make_starts(const bf_sums_work *w, const uint32_t *weights, const uint32_t *shifts,
                                 const uint32_t *invert) {
     const int32_t taps = (int32_t)bf_taps(w->layer), zero = (int32_t)w->zero;
+    const uint32_t filters = bf_filter_count(w->layer);
     uint32_t *filter = w->filters;
-    for (uint32_t c = 0; c < w->layer->out_c; c++, filter += w->p.filter) {
+    for (uint32_t c = 0; c < filters; c++, filter += w->p.filter) {
         const uint32_t flip = invert ? 0u - (invert[c / BF_WORD_BITS] >> c % BF_WORD_BITS & 1u) : 0u;
-        int32_t plus = 0, shift = (int32_t)(shifts[c] ^ flip), high, low;
+        uint32_t before = 0;
+        int32_t plus = 0, high, low;
         for (uint32_t k = bf_words((uint32_t)taps); k; k--) {
             plus += (int32_t)bf_popcount(*weights++);
         }
@@ -139,9 +142,13 @@ BF_COLD static void make_starts(const bf_sums_work *w, const uint32_t *weights, 
         /* -least and -most - 1; least = plus * -zero - (taps - plus) * (255 - zero). */
         high = (2 * plus - taps) * zero + (taps - plus) * 255;
         low = high - taps * 255 - 1;
-        shift = shift > high ? high : shift < low ? low : shift;
-        filter[BF_SUMS_START] = BF_SUMS_LANES((uint32_t)shift + 0x8000u);
-        filter[BF_SUMS_BITS] = flip;
+        for (uint32_t t = 0; t < w->layer->thresholds; t++) {
+            int32_t shift = (int32_t)(shifts[t * filters + c] ^ flip);
+            shift = shift > high ? high : shift < low ? low : shift;
+            filter[BF_SUMS_MORE(t)] = BF_SUMS_LANES((uint32_t)shift - before + (t ? 0u : 0x8000u));
+            filter[BF_SUMS_MORE(t) + 1] = flip; /* of the first threshold: BF_SUMS_START, BF_SUMS_BITS */
+            before = (uint32_t)shift;
+        }
     }
     filter[BF_SUMS_START] = 0;
 }
@@ -179,6 +186,7 @@ BF_COLD static void make_filters(const bf_sums_work *w, const bf_model *model) {
     }
     for (uint32_t *filter = w->filters; filter[BF_SUMS_START]; filter += w->p.filter) {
         filter[BF_SUMS_BITS] = 0;
+        BF_KEEP_LOOP();
     }
 }
 
@@ -206,6 +214,9 @@ static void sums_4(uint32_t *filter, const uint32_t *bases, uint32_t pointers, u
  */
 static uint32_t sum_some(const bf_sums_work *w, uint32_t left) {
     const uint32_t pointers = w->p.pointers;
+    if (w->layer->thresholds > 1) {
+        return w->several(w->filters, w->bases, pointers, w->p.filter, w->layer->thresholds);
+    }
 #ifdef BF_ASM_SUMS
     if (pointers == 3) {
         left = up(left, 4) * 4u;
@@ -240,14 +251,17 @@ static uint32_t sum_row(const bf_sums_work *w) {
 static void put_row(const bf_sums_work *w, uint32_t summed, uint32_t y, uint32_t x, uint32_t n, uint32_t *to,
                     uint32_t stride) {
     const uint32_t at = y * w->layer->conv_w + x, right = 16u - summed, low = smaller(n, w->p.half);
-    if (n == BF_WORD_BITS && at % BF_WORD_BITS == 0) {
-        bf_sums_put_word(w, to + at / BF_WORD_BITS, stride);
-        return;
+    for (uint32_t t = 0; t < w->layer->thresholds; t++, to += bf_filter_count(w->layer) * stride) {
+        const int bits = BF_SUMS_MORE(t) + 1;
+        if (n == BF_WORD_BITS && at % BF_WORD_BITS == 0) {
+            bf_sums_put_word(w, bits, to + at / BF_WORD_BITS, stride);
+            continue;
+        }
+        if (w->p.down && y + w->p.down < w->layer->conv_h) {
+            bf_sums_put(w, bits, right + 16u, n, 0, to, at + w->p.down * w->layer->conv_w, stride);
+        }
+        bf_sums_put(w, bits, right, low, n - low, to, at, stride);
     }
-    if (w->p.down && y + w->p.down < w->layer->conv_h) {
-        bf_sums_put(w, right + 16u, n, 0, to, at + w->p.down * w->layer->conv_w, stride);
-    }
-    bf_sums_put(w, right, low, n - low, to, at, stride);
 }
 
 /* Outputs x .. x + n - 1 of all rows. */
@@ -274,35 +288,39 @@ static void run_part(bf_sums_work *w, uint32_t x, uint32_t n, uint32_t *to, uint
     }
 }
 
-BF_COLD void bf_input_sums_run(const bf_job *job, uint32_t *scratch, uint32_t *to, uint32_t stride_words) {
+BF_COLD void bf_input_sums_run(const bf_job *job, bf_sums_several *several, uint32_t *scratch, uint32_t *to,
+                               uint32_t stride) {
     const bf_layer *l = job->layer;
     const bf_header *header = (const bf_header *)bf_at(job->model, 0);
     bf_sums_work w;
     make_plan(&w.p, l);
     w.layer = l;
+    w.several = several;
     w.pixels = (const uint8_t *)job->inputs[0];
     w.flip = header->dtype == BF_INT8 ? 0x80u : 0u; /* int8 p is uint8 (p ^ 0x80) - 128 */
     w.zero = (uint32_t)header->zero_point + w.flip;
     w.bases = scratch;
     w.tables = w.bases + w.p.pointers;
     w.strip = w.tables + l->kernel_h * w.p.row + SLACK;
-    w.filters = w.strip + w.p.columns * l->in_c;
+    w.filters = w.strip + w.p.columns * l->in_c + 2u * (l->thresholds - 1u);
     make_filters(&w, job->model);
-    clear(to, (size_t)l->out_c * stride_words);
+    clear(to, (size_t)l->out_c * stride);
     for (uint32_t x = 0; x < l->conv_w; x += w.p.outputs) {
-        run_part(&w, x, smaller(w.p.outputs, l->conv_w - x), to, stride_words);
+        run_part(&w, x, smaller(w.p.outputs, l->conv_w - x), to, stride);
     }
 }
 
 /* ---- The kernel. It writes bit planes. ---- */
 
-/* How windows other than 2 x 2 side by side are pooled; NULL: a lite kernel, which does not cover them. */
+/* What only full kernels cover; NULL: not covered. */
 typedef struct form {
-    bf_plane_pool *pool;
+    bf_plane_pool *pool;      /* windows other than 2 x 2 side by side */
+    bf_sums_several *several; /* thresholds */
 } form;
 
 BF_COLD static int covers(const bf_kernel *kernel, const bf_layer *layer) {
-    return (((const form *)kernel->form)->pool || bf_is_by_two(layer)) &&
+    const form *own = (const form *)kernel->form;
+    return (own->pool || bf_is_by_two(layer)) && (own->several || layer->thresholds == 1) &&
            bf_input_sums_scratch(layer, 0) != BF_NOT_COVERED && bf_output_planes_fit(layer);
 }
 
@@ -312,11 +330,15 @@ BF_COLD static size_t scratch(const bf_job *job) {
 
 BF_COLD static void run(const bf_job *job) {
     const uint32_t positions = (uint32_t)job->layer->conv_h * job->layer->conv_w;
-    bf_input_sums_run(job, job->scratch + bf_planes_scratch(job), bf_output_planes(job), bf_words_of_plane(positions));
-    bf_planes_done(job, ((const form *)job->kernel->form)->pool);
+    const form *own = (const form *)job->kernel->form;
+    bf_input_sums_run(job, own->several, job->scratch + bf_planes_scratch(job), bf_output_planes(job),
+                      bf_words_of_plane(positions));
+    bf_planes_done(job, own->pool);
 }
 
-static const form full = {bf_pool_windows}, lite = {NULL};
+static const form full = {bf_pool_windows, bf_sums_of_several}, several = {NULL, bf_sums_of_several};
+static const form lite = {NULL, NULL};
 
 const bf_kernel bf_input_sums = {1u << BF_INPUT_CONV, BF_OUTPUT_PLANES, covers, scratch, run, &full};
+const bf_kernel bf_input_sums_several = {1u << BF_INPUT_CONV, BF_OUTPUT_PLANES, covers, scratch, run, &several};
 const bf_kernel bf_input_sums_lite = {1u << BF_INPUT_CONV, BF_OUTPUT_PLANES, covers, scratch, run, &lite};

@@ -50,7 +50,7 @@ BF_COLD void bf_border_of(bf_geometry *k) {
     together = BF_BORDER_PATTERNS / k->x.count;
     k->borders = k->y.count > together ? k->y.count - together + 1u : 1u;
     k->tables = (k->y.count + together - 1u) / together;
-    k->record += k->borders * BF_BORDER_WORDS;
+    k->record += k->thresholds * k->borders * BF_BORDER_WORDS;
 }
 
 /* ---- Border words of a quad. ---- */
@@ -117,37 +117,53 @@ BF_COLD static void put_bits(uint32_t *words, uint32_t pattern, uint32_t coded) 
     }
 }
 
-BF_COLD void bf_border_limits(const bf_filters *g, const int32_t *shift, uint32_t *record) {
+/* Writes the number of filter j for a border pattern to each border that has its zone of rows. */
+BF_COLD static void put_number(const bf_geometry *k, uint32_t *borders, uint32_t j, uint32_t pattern, uint32_t coded) {
+    const uint32_t columns = k->x.count, of_border = BF_BORDER_PATTERNS / columns * columns;
+    for (uint32_t m = 0; m < k->borders && m * columns <= pattern; m++) {
+        if (pattern - m * columns < of_border) {
+            put_bits(borders + m * BF_BORDER_WORDS + 3u * j, pattern - m * columns, coded);
+        }
+    }
+}
+
+/* What counts start at so that the top digit decides for filter 0 at all positions; else 0 everywhere. */
+BF_COLD static int starts_of(const bf_filters *g, int32_t shift, int16_t *starts) {
     const bf_geometry *k = g->k;
-    const uint32_t patterns = k->y.count * k->x.count;
-    const uint32_t of_border = BF_BORDER_PATTERNS / k->x.count * k->x.count;
-    uint32_t *borders = record + sizeof(bf_quad) / sizeof(uint32_t);
-    /* By the top digit, at all positions. Counts that start anywhere below 2^digits must not overflow twelve digits. */
+    /* Counts that start anywhere below 2^digits must not overflow twelve digits. */
     int decided = k->digits < BF_COUNT_DIGITS;
-    int16_t starts[MOST_PATTERNS], most[MOST_PATTERNS];
-    most_of_border(g, 0, shift[0], starts);
-    for (uint32_t i = 0; i < patterns; i++) {
+    most_of_border(g, 0, shift, starts);
+    for (uint32_t i = 0; i < k->y.count * k->x.count; i++) {
         decided &= bf_start_for(k, starts[i]) >= 0;
     }
-    ((bf_quad *)(void *)record)->first = decided ? 0 : BF_FIRST_LIMIT;
-    bf_fill(borders, 0, k->borders * BF_BORDER_WORDS * sizeof *borders);
-    for (uint32_t j = 0; j < BF_QUAD; j++) {
-        if (j) {
-            most_of_border(g, j, shift[j], most);
-        }
-        for (uint32_t i = 0; i < patterns; i++) {
-            uint32_t coded;
-            if (j == 0) {
-                starts[i] = (int16_t)(decided ? bf_start_for(k, starts[i]) : starts[i] + 1);
-                coded = (uint32_t)starts[i];
-            } else {
-                coded = bf_limit_of(g, j, most[i], decided ? starts[i] : 0);
-            }
-            /* In each border that has the zone of rows. */
-            for (uint32_t m = 0; m < k->borders && m * k->x.count <= i; m++) {
-                if (i - m * k->x.count < of_border) {
-                    put_bits(borders + m * BF_BORDER_WORDS + 3u * j, i - m * k->x.count, coded);
-                }
+    for (uint32_t i = 0; i < k->y.count * k->x.count; i++) {
+        starts[i] = (int16_t)(decided ? bf_start_for(k, starts[i]) : 0);
+    }
+    return decided;
+}
+
+BF_COLD void bf_border_limits(const bf_filters *g, const int32_t *shift, uint32_t *record) {
+    const bf_geometry *k = g->k;
+    bf_quad *quad = (bf_quad *)(void *)record;
+    uint32_t *borders = record + sizeof(bf_quad) / sizeof(uint32_t);
+    int16_t starts[MOST_PATTERNS], most[MOST_PATTERNS];
+    uint32_t first = 0;
+    int decided = 0;
+    for (uint32_t t = 0; t < k->thresholds && t < BF_FIRST_THRESHOLDS && !decided; t++) {
+        decided = starts_of(g, shift[BF_QUAD * t], starts);
+        first = decided ? t : 0u;
+    }
+    quad->first = (uint16_t)(BF_FIRST_THRESHOLD(first) | (decided ? 0u : BF_FIRST_LIMIT));
+    bf_fill(borders, 0, k->thresholds * k->borders * BF_BORDER_WORDS * sizeof *borders);
+    for (uint32_t n = 0; n < k->thresholds; n++, borders += k->borders * BF_BORDER_WORDS) {
+        const int32_t *of = shift + BF_QUAD * bf_threshold_at(quad, n);
+        for (uint32_t j = 0; j < BF_QUAD; j++) {
+            most_of_border(g, j, of[j], most);
+            for (uint32_t i = 0; i < k->y.count * k->x.count; i++) {
+                const uint32_t number = j          ? bf_limit_of(g, j, most[i], starts[i])
+                                        : n || !decided ? (uint32_t)(most[i] + starts[i] + 1)
+                                                        : (uint32_t)starts[i];
+                put_number(k, borders, j, i, number);
             }
         }
     }
@@ -155,18 +171,19 @@ BF_COLD void bf_border_limits(const bf_filters *g, const int32_t *shift, uint32_
 
 /* ---- A run. ---- */
 
-static const uint32_t *words_of(const bf_block *b, const bf_quad *quad, uint32_t table) {
-    return (const uint32_t *)(const void *)(quad + 1) + b->border[table] * BF_BORDER_WORDS;
+/* The border words of a quad for a table, of the threshold at place n. */
+static const uint32_t *words_of(const bf_block *b, const bf_quad *quad, uint32_t table, uint32_t n) {
+    return (const uint32_t *)(const void *)(quad + 1) + (n * b->k->borders + b->border[table]) * BF_BORDER_WORDS;
 }
 
 /* The start of each lane's count. */
 BF_COLD static void start_lanes(const bf_block *b, const bf_quad *quad) {
     const uint32_t digits = b->k->digits;
     bf_lanes *to = b->counts[0].digit;
-    bf_look_up(words_of(b, quad, 0), b->table, digits, to);
+    bf_look_up(words_of(b, quad, 0, 0), b->table, digits, to);
     for (uint32_t p = 1; p < b->tables; p++) {
         bf_lanes more[BF_COUNT_DIGITS];
-        bf_look_up(words_of(b, quad, p), b->table + p * BF_BORDER_TABLE, digits, more);
+        bf_look_up(words_of(b, quad, p, 0), b->table + p * BF_BORDER_TABLE, digits, more);
         for (uint32_t i = 0; i < digits; i++) {
             to[i] |= more[i];
         }
@@ -185,24 +202,26 @@ BF_COLD static bf_lanes less_than_each(const bf_block *b, const uint32_t *border
 }
 
 BF_COLD const void *bf_run_border(const bf_block *b, const bf_quad *quad, const void *list, bf_lanes *bits) {
-    const bf_lanes *table = b->table;
     uint32_t start = BF_START(0, BF_PATTERNS);
-    if (quad->first == 0) {
+    if (!(quad->first & BF_FIRST_LIMIT)) {
         start |= BF_START_IS_SET;
         start_lanes(b, quad);
     }
     list = b->add(b->planes, list, b->counts, start);
-    for (uint32_t p = 0; p < b->tables; p++, table += BF_BORDER_TABLE) {
-        const uint32_t *border = words_of(b, quad, p);
-        const bf_lanes mine = table[BF_BORDER_TABLE - 1u];
-        bf_lanes more[BF_QUAD];
-        bf_compare_each(b->counts, border + 3, b->k->digits, table, more);
-        if (quad->first) {
-            more[0] = less_than_each(b, border, table);
-        }
-        for (uint32_t j = 0; j < BF_QUAD; j++) {
-            const bf_lanes before = p ? bits[j] : bf_no_lanes();
-            bits[j] = (before & ~mine) | (more[j] & mine);
+    for (uint32_t n = 0; n < b->k->thresholds; n++, bits += BF_QUAD) {
+        const bf_lanes *table = b->table;
+        for (uint32_t p = 0; p < b->tables; p++, table += BF_BORDER_TABLE) {
+            const uint32_t *border = words_of(b, quad, p, n);
+            const bf_lanes mine = table[BF_BORDER_TABLE - 1u];
+            bf_lanes more[BF_QUAD];
+            bf_compare_each(b->counts, border + 3, b->k->digits, table, more);
+            if (n || quad->first & BF_FIRST_LIMIT) {
+                more[0] = less_than_each(b, border, table);
+            }
+            for (uint32_t j = 0; j < BF_QUAD; j++) {
+                const bf_lanes before = p ? bits[j] : bf_no_lanes();
+                bits[j] = (before & ~mine) | (more[j] & mine);
+            }
         }
     }
     return list;

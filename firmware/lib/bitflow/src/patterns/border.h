@@ -58,7 +58,7 @@ void bf_find_borders(bf_block *b, uint32_t number);
 
 /*
  * The bits of a quad's filters where the block needs several tables, or where the top digit does not decide for filter
- * 0. Returns the list's end.
+ * 0: four for each threshold, in the order of the record. Returns the list's end.
  */
 const void *bf_run_border(const bf_block *b, const bf_quad *quad, const void *list, bf_lanes *bits);
 

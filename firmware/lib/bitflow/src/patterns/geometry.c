@@ -46,7 +46,9 @@ BF_COLD void bf_geometry_of(const bf_layer *l, uint32_t chunk, bf_geometry *k) {
     k->layer = l;
     k->inputs = bf_taps(l);
     k->digits = bit_length(k->inputs) < 4u ? 4u : bit_length(k->inputs);
-    k->quads = l->out_c / BF_QUAD;
+    k->thresholds = l->thresholds;
+    k->filters = bf_filter_count(l);
+    k->quads = k->filters / BF_QUAD;
     k->positions = (uint32_t)l->conv_h * l->conv_w;
     k->blocks = (k->positions + BF_BLOCK - 1u) / BF_BLOCK;
     k->chunk = chunk ? chunk : l->in_c;
@@ -58,11 +60,11 @@ BF_COLD void bf_geometry_of(const bf_layer *l, uint32_t chunk, bf_geometry *k) {
     k->source_words = source_words_of(l, k->source);
     k->copy_words = k->source_words * l->in_c;
     k->copies_words = k->copy_words * copies_of(l, k->source);
-    k->record = sizeof(bf_quad) / sizeof(uint32_t);
+    k->record = sizeof(bf_quad) / sizeof(uint32_t) + (k->exact ? 0u : (k->thresholds - 1u) * BF_MORE_WORDS);
 }
 
 BF_COLD int bf_patterns_cover(const bf_layer *l, uint32_t chunk, bf_geometry *k) {
-    if (l->output != BF_BITS || l->thresholds != 1 || l->flags || l->groups != 1 || l->invert || l->out_c % BF_QUAD || l->stride_h > 2 ||
+    if (l->output != BF_BITS || l->flags || l->groups != 1 || l->invert || bf_filter_count(l) % BF_QUAD || l->stride_h > 2 ||
         l->stride_w > 2 || l->kernel_h > BF_KERNEL_SIDE || l->kernel_w > BF_KERNEL_SIDE ||
         bf_taps(l) >> BF_COUNT_DIGITS) {
         return 0;

@@ -45,6 +45,8 @@ typedef struct bf_geometry {
     const bf_layer *layer;
     uint32_t inputs;       /* of an accumulator */
     uint32_t digits;       /* of a count: inputs < 2^digits */
+    uint32_t filters;      /* which give `thresholds` bits each */
+    uint32_t thresholds;   /* of a filter */
     uint32_t quads;        /* of filters */
     uint32_t positions;    /* of the map of accumulators */
     uint32_t blocks;       /* of positions */
@@ -64,10 +66,12 @@ typedef struct bf_geometry {
 } bf_geometry;
 
 /*
- * What a quad's record begins with; where exact, its borders follow, BF_BORDER_WORDS each.
- * row: the filters' channels, counted from the first one of the quad's page.
+ * What a quad's record begins with. For each other threshold four limits follow, BF_MORE_WORDS; where exact, not these
+ * but for each threshold its borders, BF_BORDER_WORDS each. Thresholds come in their order, but for the first one.
+ * row: the numbers of the filters, counted from the first one of the quad's page.
  * first: what the count starts at, so that its top digit decides for filter 0; or BF_FIRST_LIMIT + 1 + the most
  *     disagreements of filter 0, and the count starts at 0. Where exact: 0 or BF_FIRST_LIMIT, without a number.
+ *     With the number of the first threshold, one of the lowest four, at BF_FIRST_THRESHOLD.
  * limit: of the filters 1, 2, 3, as BF_LIMIT() codes them. Where exact: 0.
  */
 typedef struct bf_quad {
@@ -76,7 +80,26 @@ typedef struct bf_quad {
     uint16_t limit[BF_QUAD - 1u];
 } bf_quad;
 
-#define BF_FIRST_LIMIT 0x8000u
+#define BF_FIRST_LIMIT        0x8000u
+#define BF_FIRST_NUMBER       0x1FFFu
+#define BF_FIRST_THRESHOLD(t) ((uint32_t)(t) << 13)
+#define BF_MORE_WORDS         2u /* four limits */
+
+/* All limits of a record that is not exact: of the first threshold three, of each other one four. */
+static inline const uint16_t *bf_limits_of(const bf_quad *quad) {
+    return (const uint16_t *)(const void *)quad + (sizeof *quad - sizeof quad->limit) / sizeof(uint16_t);
+}
+
+/* The threshold whose filter 0 the top digit decides. */
+static inline uint32_t bf_first_threshold(const bf_quad *quad) {
+    return (uint32_t)quad->first >> 13 & 3u;
+}
+
+/* The threshold whose numbers are at place `n` of a record: the first one, then the others in their order. */
+static inline uint32_t bf_threshold_at(const bf_quad *quad, uint32_t n) {
+    const uint32_t first = bf_first_threshold(quad);
+    return n == 0 ? first : n <= first ? n - 1u : n;
+}
 
 /*
  * What a plan has for a quad whose list is made in RAM.

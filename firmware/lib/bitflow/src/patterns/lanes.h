@@ -27,6 +27,7 @@
 
 #include "../run/layer.h"
 
+#define BF_LANES        (32u * BF_LANE_WORDS)
 #define BF_QUAD         4u /* filters */
 #define BF_PATTERNS     8u
 #define BF_COUNT_DIGITS 12u /* of a count: start and inputs together are less than 4,096 */
@@ -88,6 +89,12 @@ bf_adder bf_add_lists8;
  * (Assembly may write behind the digits of C7 meanwhile, and restores what was there.)
  */
 void bf_compare(const bf_count *counts, const uint16_t *limits, uint32_t digits, bf_lanes *to);
+
+/*
+ * bf_compare() for several thresholds. limits: of the first one, three as above; then of each other one four, also of
+ * filter 0, whose value is C7. to[4 * n + j]: threshold n of these, filter j. Leaves C7's digits, and no other count.
+ */
+void bf_compare_several(bf_count *counts, const uint16_t *limits, uint32_t digits, bf_lanes *to, uint32_t thresholds);
 
 /*
  * bf_compare() where each lane has a limit of its own, by its border pattern (border.h).

@@ -39,14 +39,25 @@ BF_COLD int32_t bf_start_for(const bf_geometry *k, int32_t most) {
 BF_COLD void bf_plain_limits(const bf_filters *g, const int32_t *shift, uint32_t *to) {
     bf_quad *record = (bf_quad *)(void *)to;
     const bf_geometry *k = g->k;
-    int32_t most[BF_QUAD], start;
-    for (uint32_t j = 0; j < BF_QUAD; j++) {
-        most[j] = bf_most_disagreements(g, shift[j], k->inputs, 0);
+    uint16_t *limit = (uint16_t *)(void *)(to + 1) + 1; /* as bf_limits_of() */
+    int32_t most = 0, start = -1;
+    uint32_t first = 0;
+    for (uint32_t t = 0; t < k->thresholds && t < BF_FIRST_THRESHOLDS && start < 0; t++) {
+        first = t;
+        most = bf_most_disagreements(g, shift[BF_QUAD * t], k->inputs, 0);
+        start = bf_start_for(k, most);
     }
-    start = bf_start_for(k, most[0]);
-    record->first = start < 0 ? (uint16_t)(BF_FIRST_LIMIT | (uint32_t)(most[0] + 1)) : (uint16_t)start;
+    if (start < 0) {
+        first = 0;
+        most = bf_most_disagreements(g, shift[0], k->inputs, 0);
+    }
+    record->first = (uint16_t)(BF_FIRST_THRESHOLD(first) |
+                               (start < 0 ? BF_FIRST_LIMIT | (uint32_t)(most + 1) : (uint32_t)start));
     start = start < 0 ? 0 : start;
-    for (uint32_t j = 1; j < BF_QUAD; j++) {
-        record->limit[j - 1u] = bf_limit_of(g, j, most[j], start);
+    for (uint32_t n = 0; n < k->thresholds; n++) {
+        const int32_t *of = shift + BF_QUAD * bf_threshold_at(record, n);
+        for (uint32_t j = n ? 0 : 1; j < BF_QUAD; j++) {
+            *limit++ = bf_limit_of(g, j, bf_most_disagreements(g, of[j], k->inputs, 0), start);
+        }
     }
 }

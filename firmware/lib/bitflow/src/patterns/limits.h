@@ -39,14 +39,20 @@ BF_COLD static inline int32_t bf_most_disagreements(const bf_filters *g, int32_t
 /* What the count starts at so that its top digit decides for filter 0; -1: that is not possible. */
 int32_t bf_start_for(const bf_geometry *k, int32_t most);
 
-/* The limit of filter j, as BF_LIMIT() codes it. */
+/* The limit of filter j, as BF_LIMIT() codes it. For filter 0: other[0] is 0. */
 BF_COLD static inline uint16_t bf_limit_of(const bf_filters *g, uint32_t j, int32_t most, int32_t start) {
     const int32_t limit = most + start - (int32_t)g->other[j];
     return (uint16_t)BF_LIMIT(limit, g->k->digits);
 }
 
-/* Writes the limits of a quad to its record: one number for all lanes, or border words. shift: of the four filters. */
+/*
+ * Writes the limits of a quad to its record: one number for all lanes, or border words.
+ * shift: of the four filters, threshold after threshold.
+ */
 typedef void bf_limits(const bf_filters *filters, const int32_t *shift, uint32_t *record);
+
+/* The first of the lowest four thresholds that a start decides; 0: there is none. */
+#define BF_FIRST_THRESHOLDS 4u
 bf_limits bf_plain_limits;
 
 #endif

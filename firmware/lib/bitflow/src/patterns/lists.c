@@ -82,6 +82,7 @@ BF_COLD static uint16_t *fill_list(const bf_filters *g, uint16_t *list) {
 /* Filter j differs from filter 0 in the patterns of half of the order. */
 BF_COLD static void count_others(bf_filters *g) {
     const uint16_t *n = g->size;
+    g->other[0] = 0;
     g->other[1] = (uint32_t)n[4] + n[5] + n[6] + n[7];
     g->other[2] = (uint32_t)n[2] + n[3] + n[4] + n[5];
     g->other[3] = (uint32_t)n[1] + n[2] + n[5] + n[6];
@@ -90,13 +91,13 @@ BF_COLD static void count_others(bf_filters *g) {
 BF_COLD uint16_t *bf_make_list(const bf_model *model, const bf_geometry *k, const uint16_t *rows, const uint16_t *size,
                                bf_limits *limits, uint16_t *list, uint32_t *record) {
     const int32_t *shifts = (const int32_t *)bf_at(model, k->layer->shift);
-    int32_t shift[BF_QUAD];
+    int32_t shift[BF_QUAD * BF_MAX_THRESHOLDS];
     bf_filters g;
     bf_begin(model, k, rows, &g);
     g.size = size;
     count_others(&g);
-    for (uint32_t j = 0; j < BF_QUAD; j++) {
-        shift[j] = shifts[rows[j]];
+    for (uint32_t i = 0; i < BF_QUAD * k->thresholds; i++) {
+        shift[i] = shifts[i / BF_QUAD * k->filters + rows[i % BF_QUAD]];
     }
     limits(&g, shift, record);
     return fill_list(&g, list);

@@ -100,7 +100,7 @@ static const uint8_t *check_list(const bf_geometry *k, int bytes, const uint8_t 
 
 static int rows_hold(const bf_geometry *k, uint32_t g, const uint8_t *rows) {
     for (uint32_t j = 0; j < BF_QUAD; j++) {
-        if (g / BF_PAGE * BF_PAGE * BF_QUAD + rows[j] >= k->layer->out_c) {
+        if (g / BF_PAGE * BF_PAGE * BF_QUAD + rows[j] >= k->filters) {
             return 0;
         }
     }
@@ -116,13 +116,14 @@ static uint32_t bits_of_digits(uint32_t digits, uint32_t third) {
 /* Starts and limits of each lane. Where counts start at those of a border, these are below 2^digits. */
 static int borders_hold(const bf_geometry *k, const bf_quad *quad) {
     const uint32_t *word = (const uint32_t *)(const void *)(quad + 1);
-    const uint32_t starts = quad->first ? 0u : 1u << k->digits;
-    if ((quad->first & ~BF_FIRST_LIMIT) || (quad->limit[0] | quad->limit[1] | quad->limit[2]) ||
+    const uint32_t starts = quad->first & BF_FIRST_LIMIT ? 0u : 1u << k->digits;
+    if ((quad->first & BF_FIRST_NUMBER) || (quad->limit[0] | quad->limit[1] | quad->limit[2]) ||
         starts + k->inputs > BF_COUNTED) {
         return 0;
     }
-    for (uint32_t i = 0; i < k->borders * BF_BORDER_WORDS; i++) {
-        const uint32_t planes = starts && i % BF_BORDER_WORDS < 3u ? k->digits : k->digits + 1u;
+    for (uint32_t i = 0; i < k->thresholds * k->borders * BF_BORDER_WORDS; i++) {
+        const int is_start = starts && i < k->borders * BF_BORDER_WORDS && i % BF_BORDER_WORDS < 3u;
+        const uint32_t planes = is_start ? k->digits : k->digits + 1u;
         if (word[i] & ~bits_of_digits(planes, i % 3u)) {
             return 0;
         }
@@ -132,11 +133,18 @@ static int borders_hold(const bf_geometry *k, const bf_quad *quad) {
 
 /* No count overflows, whatever the inputs; and no number has bits that one kernel sees and another does not. */
 static int record_holds(const bf_geometry *k, const bf_quad *quad) {
-    const uint32_t first = quad->first & ~BF_FIRST_LIMIT;
+    const uint32_t first = quad->first & BF_FIRST_NUMBER;
+    uint32_t limits = 0;
+    if (bf_first_threshold(quad) >= k->thresholds) {
+        return 0;
+    }
     if (k->exact) {
         return borders_hold(k, quad);
     }
-    return (quad->limit[0] | quad->limit[1] | quad->limit[2]) < 2 << k->digits &&
+    for (uint32_t i = 0; i < BF_QUAD * k->thresholds - 1u; i++) {
+        limits |= bf_limits_of(quad)[i];
+    }
+    return limits < 2u << k->digits &&
            (quad->first & BF_FIRST_LIMIT ? first <= k->inputs + 1u : first + k->inputs < BF_COUNTED);
 }
 
@@ -182,7 +190,7 @@ static bf_status check_sizes(const bf_model *model, const bf_layer *l, const uin
 /* Behind the planes of all inputs stands one of zeros, which fills lists up: only so no count overflows. */
 static bf_status check_set_bits(const bf_layer *l, const uint8_t *data, uint32_t size) {
     const bf_lanes *planes = (const bf_lanes *)(const void *)data;
-    const uint32_t blocks = (bf_words(l->out_c) + BF_LANE_WORDS - 1u) / BF_LANE_WORDS;
+    const uint32_t blocks = (bf_words(bf_filter_count(l)) + BF_LANE_WORDS - 1u) / BF_LANE_WORDS;
     BF_CHECK(size == bf_set_bits_size(l), BF_ERR_PLAN);
     for (uint32_t b = 1; b <= blocks; b++) {
         BF_CHECK(!bf_any_lane(planes[size / sizeof *planes / blocks * b - 1u]), BF_ERR_PLAN);
