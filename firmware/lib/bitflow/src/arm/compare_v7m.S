@@ -229,8 +229,6 @@ entry   .req r9             @ pairs, or before them an odd digit
 sets    .req r10
 digit   .req r11
 
-    .equ PAIR, 26           @ bytes of the instructions for a pair
-
 .macro MORE filter, offset
     add digit, count7, #\offset
     ldrh limit, [limits], #2
@@ -257,7 +255,7 @@ digit   .req r11
     ldr r9, [sp, #ODD]
     subs pairs, pairs, count7
     lsrs pairs, pairs, #3
-    movs r5, #PAIR
+    movs r5, #(.Lpairs - .Lfirst_pair) / 6
     muls pairs, r5, pairs
     adr.w r12, .Lpairs + 1 /* Thumb */
     sub pairs, r12, pairs
@@ -288,6 +286,7 @@ digit   .req r11
     lsls limit, limit, #1
     WITHIN 0, mi, pl, z0
     bx pairs
+.Lfirst_pair:
     .rept 6
     ldrd z0, z1, [digit], #8
     lsls limit, limit, #2
