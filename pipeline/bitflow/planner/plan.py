@@ -31,7 +31,7 @@ class LayerPlan:
     scratch_bytes: scratch beside the map.
     pinned: whether others than the next layer read the map.
     planes_in, planes_out: whether its input and its output are bit planes.
-    memory: bytes for planes and lists that are made in RAM; 0 where none are.
+    memory: as in `Option`.
     data_bytes: what the kernel needs beside the image.
     instructions: predicted; None where the core was not measured.
     """
@@ -82,7 +82,8 @@ def default_plan(network: PackedNetwork, lane_words: int = 1) -> Plan:
 def default_option(layer: PackedLayer, lane_words: int) -> Option:
     """The first kernel that covers a layer and needs no plan."""
     spec = next(spec for spec in candidates(layer, lane_words) if not spec.planned)
-    return Option(spec.kernel, LIST_MEMORY, len(spec.data(layer, lane_words)))
+    memory = LIST_MEMORY if spec.kernel is Kernel.PATTERNS_1 else 0
+    return Option(spec.kernel, memory, len(spec.data(layer, lane_words)))
 
 
 def planned(network: PackedNetwork, lane_words: int, options: Sequence[Option], reasons: Sequence[str]) -> Plan:
@@ -107,7 +108,7 @@ def planned(network: PackedNetwork, lane_words: int, options: Sequence[Option], 
         layers.append(
             LayerPlan(
                 option.kernel, reasons[index], output, scratch, pinned, planes_in, planes_out,
-                option.memory if option.kernel is Kernel.PATTERNS_1 else 0, option.data_bytes,
+                option.memory, option.data_bytes,
             )
         )  # fmt: skip
         here = 0 if pinned else output

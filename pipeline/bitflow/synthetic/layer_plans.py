@@ -43,8 +43,10 @@ def singled_out(network: PackedNetwork, core: Core, objective: Objective, kernel
     if kernel not in {spec.kernel for spec in allowed}:
         names = ", ".join(spec.name for spec in allowed)
         raise InputError(f"{kernel.name.lower()} does not cover this layer: {names} do")
+    if found.kernel is kernel:
+        return _with(network, core, kernel, found.memory)
     # At most 20 KB more than the planes of one block, which a small chip can spare for lists.
-    return _with(network, core, kernel, found.memory if found.kernel is kernel else 2 * LIST_MEMORY)
+    return _with(network, core, kernel, 2 * LIST_MEMORY if kernel is Kernel.PATTERNS_1 else 0)
 
 
 def plain_plan(network: PackedNetwork, plan: Plan) -> Plan:
@@ -55,10 +57,17 @@ def plain_plan(network: PackedNetwork, plan: Plan) -> Plan:
 
 
 def every_plan(network: PackedNetwork, core: Core) -> Iterator[tuple[Kernel, Plan]]:
-    """A plan for each kernel that the layer can have; lists made in RAM also with least memory and without sizes."""
-    for spec in candidates(network.layers[measured(network)], core.lane_words):
+    """A plan for each kernel that the layer can have; lists made in RAM also with least memory and without sizes, sums
+    of pixels with each size of tables.
+    """
+    layer = network.layers[measured(network)]
+    for spec in candidates(layer, core.lane_words):
         kernel = spec.kernel
-        ways = ((0, True), (LIST_MEMORY, True), (LIST_MEMORY, False)) if kernel is Kernel.PATTERNS_1 else ((0, True),)
+        ways: tuple[tuple[int, bool], ...] = ((0, True),)
+        if kernel is Kernel.PATTERNS_1:
+            ways = ((0, True), (LIST_MEMORY, True), (LIST_MEMORY, False))
+        elif kernel is Kernel.INPUT_SUMS:
+            ways = tuple((option.memory, True) for option in spec.ways(layer, core))
         for memory, sized in ways:
             try:
                 yield kernel, _with(network, core, kernel, memory, sized)

@@ -122,10 +122,10 @@ enum { BF_BITS = 0, BF_SCORES = 1, BF_INTEGERS = 2 }; /* bf_layer.output */
 
 #define BF_MAX_SOURCES    4u
 #define BF_MAX_THRESHOLDS 8u
-#define BF_PIXELS      0xFFFFu     /* bf_layer.sources: the input */
-#define BF_SHARED       1u         /* bf_layer.flags: one weight for all bits of a value */
-#define BF_PER_POSITION 2u         /* bf_layer.flags: shift is int32_t[conv_h][conv_w][out_c] */
-#define BF_TRANSIENT   0xFFFFFFFFu /* bf_layer.pinned: the next layer reads the map, and nobody else does */
+#define BF_PIXELS         0xFFFFu     /* bf_layer.sources: the input */
+#define BF_SHARED         1u          /* bf_layer.flags: one weight for all bits of a value */
+#define BF_PER_POSITION   2u          /* bf_layer.flags: shift is int32_t[conv_h][conv_w][out_c] */
+#define BF_TRANSIENT      0xFFFFFFFFu /* bf_layer.pinned: the next layer reads the map, and nobody else does */
 
 /*
  * One layer: an accumulator for each position and filter (in layers without filters: each channel), and its output:
@@ -240,7 +240,8 @@ typedef struct bf_plan {
 
 typedef struct bf_choice {
     uint32_t kernel; /* bf_kernel_number */
-    uint32_t memory; /* BF_USE_PATTERNS_1: bytes of scratch for planes and lists, more is faster; else 0 */
+    uint32_t memory; /* more is faster. BF_USE_PATTERNS_1: bytes of scratch for planes and lists. BF_USE_INPUT_SUMS:
+                        values whose sums a table holds, 1 .. 5; 0: the library chooses. Others: 0 */
     uint32_t data;   /* offset, from the plan's first byte, of what the kernel needs, a multiple of 4; else 0 */
     uint32_t size;   /* bytes of it, a multiple of 4 */
 } bf_choice;         /* 16 bytes */

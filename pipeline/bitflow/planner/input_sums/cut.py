@@ -56,8 +56,10 @@ def most_grouped(layer: PackedLayer) -> int:
     return min(layer.window.kernel[1] * layer.source.channels, _MOST_GROUP)
 
 
-def cut(layer: PackedLayer) -> Cut:
-    """The cheapest one, of equally cheap ones that with the smallest groups."""
+def cut(layer: PackedLayer, group: int) -> Cut:
+    """The one with groups of so many values; 0: the cheapest one, of several the one with the smallest groups."""
+    if group:
+        return _cut(layer, group)
     cuts = (_cut(layer, group) for group in range(1, most_grouped(layer) + 1))
     return min(cuts, key=lambda found: _cost(layer, found))
 
@@ -88,9 +90,9 @@ def columns(layer: PackedLayer, found: Cut) -> int:
     return (row_words(layer, found) - 1) * layer.window.stride[1] + span
 
 
-def scratch_words(layer: PackedLayer) -> int:
-    """Of the sums themselves."""
-    found = cut(layer)
+def scratch_words(layer: PackedLayer, group: int) -> int:
+    """Of the sums themselves. group: as in `cut`."""
+    found = cut(layer, group)
     filter_words = _HEAD * layer.thresholds + -(-found.pointers // 2)
     filters = layer.conv.channels * filter_words + _HEAD * (layer.thresholds - 1) + 1
     tables = layer.window.kernel[0] * row_words(layer, found) * found.entries

@@ -43,9 +43,12 @@ class _Rows:
         return -(-self.conv.height // 2) if self.in_pairs else self.conv.height
 
 
-def input_work(layer: PackedLayer, core: Core) -> Counter[str]:
-    """The things that INPUT_SUMS does for one picture, without its pool and changes of layout."""
-    cut, filters = cutting.cut(layer), layer.conv.channels
+def input_work(layer: PackedLayer, core: Core, group: int) -> Counter[str]:
+    """The things that INPUT_SUMS does for one picture, without its pool and changes of layout.
+
+    group: values of a group; 0: as many as are cheapest.
+    """
+    cut, filters = cutting.cut(layer, group), layer.conv.channels
     rows = _Rows(
         layer.source, layer.conv, layer.window, cutting.columns(layer, cut), cutting.half_row(layer),
         cutting.outputs(layer), cutting.in_pairs(layer),
@@ -53,7 +56,7 @@ def input_work(layer: PackedLayer, core: Core) -> Counter[str]:
     turns = rows.parts * rows.turns
     strips = _strips(rows)
     work = Counter(
-        cuts=cutting.most_grouped(layer),
+        cuts=0 if group else cutting.most_grouped(layer),
         cleared=layer.target.channels * plane_words(layer.conv.height * layer.conv.width, core.lane_words),
         made_filters=filters,
         made_thresholds=filters * (layer.thresholds - 1),
@@ -115,9 +118,9 @@ def _sums(cut: cutting.Cut, half: int, turns: int, layer: PackedLayer, core: Cor
     pointers, filters, several = cut.pointers, layer.conv.channels, layer.thresholds > 1
     if core.name == "v7m" and pointers == 3 and not several:
         return Counter(calls_three=turns, filters_three=turns * filters, fours_three=turns * filters * -(-half // 4))
-    by_eight = core.name == "v7m" and pointers <= _POINTERS and layer.thresholds <= _THRESHOLDS
-    way, together = ("eight", 8) if by_eight else ("four", 4)
-    way += "_several" if several else ""
+    way, together = ("eight", 8) if core.lane_words == 4 else ("four", 4)
+    if core.name == "v7m" and pointers <= _POINTERS and layer.thresholds <= _THRESHOLDS:
+        way, together = ("eight_several" if several else "eight"), 8
     calls = turns * -(-half // together)
     return Counter(
         {

@@ -72,9 +72,7 @@ def _data(layer: PackedLayer, lane_words: int) -> bytes:
     shifts = np.zeros((layer.thresholds, count), dtype=np.int64)
     shifts[:, :filters] = layer.shift.reshape(-1, filters)
     ones = weights.sum(axis=1, dtype=np.int64)
-    cases = [
-        _threshold(layer.taps, ones, s, odd) for shift in shifts for s in (shift, -1 - shift) for odd in (0, 1)
-    ]
+    cases = [_threshold(layer.taps, ones, s, odd) for shift in shifts for s in (shift, -1 - shift) for odd in (0, 1)]
     planes = np.stack(cases)[:, np.newaxis, :] >> np.arange(COUNT_DIGITS)[:, np.newaxis] & 1  # [cases, planes, filters]
     rows = np.concatenate([planes.reshape(-1, count).astype(np.bool_), weights.T, np.zeros((1, count), dtype=np.bool_)])
     words = bits.pack(rows)  # [rows, words of all filters]
@@ -147,9 +145,15 @@ def _runs(listed: float, spread: float) -> npt.NDArray[np.float64]:
     return means
 
 
+_CODE = ("division", *POSITION_CODE, "bits put together", "adder of 16-bit lists", "set bits")
+
 SPEC = KernelSpec(
     kernel=Kernel.SET_BITS,
-    forms=(Form("bf_conv_set_bits", ("division", *POSITION_CODE, "bits put together", "adder of 16-bit lists", "set bits")),),
+    forms=(
+        Form(
+            "bf_conv_set_bits", ("division", *POSITION_CODE, "bits put together", "adder of 16-bit lists", "set bits")
+        ),
+    ),
     kinds=(LayerKind.CONV, LayerKind.DENSE),
     covers=_covers,
     scratch_words=_scratch_words,

@@ -47,7 +47,8 @@ class Kernel(IntEnum):
 class Option:
     """One way to run a layer.
 
-    memory: bytes for planes and lists that are made in RAM; 0 where none are.
+    memory: PATTERNS_1: bytes for planes and lists that are made in RAM. INPUT_SUMS: values whose sums a table holds;
+        0: the library chooses. Others: 0.
     data_bytes: what a plan holds for it.
     """
 
@@ -61,7 +62,7 @@ class Job:
     """A layer, the kernel that runs it, and how its maps lie.
 
     planes_in, planes_out: whether input and output are bit planes rather than channel-packed.
-    memory: bytes for the planes and lists of PATTERNS_1.
+    memory: as in `Option`.
     sized: whether a plan has the sizes of its patterns.
     """
 

@@ -193,7 +193,7 @@ BF_COLD static void run_quads(convolution *c, const uint32_t *record, const void
         const uint32_t room = BF_PAGE - first % BF_PAGE;
         const uint32_t n = quads < room ? quads : room;
         b->page = b->to + (size_t)(first / BF_PAGE * BF_PAGE * BF_QUAD) * b->stride;
-        list = (b->k->exact           ? c->own->full->run_border
+        list = (b->k->exact             ? c->own->full->run_border
                 : b->k->thresholds > 1u ? c->own->several
                                         : c->own->plain)(b, record, list, n);
         record += (size_t)n * b->k->record;
@@ -297,8 +297,7 @@ BF_COLD static int covers(const bf_kernel *kernel, const bf_layer *layer) {
     if (!(kernel->flags & BF_NEEDS_PLAN) && (uint32_t)layer->conv_h * layer->conv_w < BF_MAKING_PAYS) {
         return 0;
     }
-    return bf_patterns_cover(layer, own->chunk, &k) &&
-           (own->several || k.thresholds == 1u) &&
+    return bf_patterns_cover(layer, own->chunk, &k) && (own->several || k.thresholds == 1u) &&
            (own->full || (k.source == BF_INPUT && !k.exact && bf_is_by_two(layer)));
 }
 
@@ -332,7 +331,8 @@ static const form full_1 = {0, bf_add_lists16, run_plain, run_several, &all_code
 const bf_kernel bf_conv_patterns_16 = {1u << BF_CONV, PLANNED, covers, scratch_planned, run_planned, &full_16};
 const bf_kernel bf_conv_patterns_8 = {1u << BF_CONV, PLANNED, covers, scratch_planned, run_planned, &full_8};
 const bf_kernel bf_conv_patterns_1 = {1u << BF_CONV, MADE, covers, scratch_made, run_made, &full_1};
-const bf_kernel bf_conv_patterns_16_several = {1u << BF_CONV, PLANNED, covers, scratch_planned, run_planned, &several_16};
+const bf_kernel bf_conv_patterns_16_several = {1u << BF_CONV,   PLANNED,     covers,
+                                               scratch_planned, run_planned, &several_16};
 const bf_kernel bf_conv_patterns_8_several = {1u << BF_CONV, PLANNED, covers, scratch_planned, run_planned, &several_8};
 const bf_kernel bf_conv_patterns_1_several = {1u << BF_CONV, MADE, covers, scratch_made, run_made, &several_16};
 const bf_kernel bf_conv_patterns_16_lite = {1u << BF_CONV, PLANNED, covers, scratch_planned, run_planned, &lite_16};

@@ -52,8 +52,8 @@ BF_COLD static int covers(const bf_kernel *kernel, const bf_layer *layer) {
     (void)kernel;
     const uint32_t padding = (uint32_t)layer->pad_top | layer->pad_left | layer->pad_bottom | layer->pad_right;
     /* A count stays below start_of() and most_listed() together; an entry is a byte offset of 16 bits. */
-    return layer->output == BF_BITS && !layer->flags && layer->groups == 1 && !layer->invert && !(padding && layer->pad_value == 0) &&
-           start_of(bf_taps(layer)) + most_listed(bf_taps(layer)) < BF_COUNTED &&
+    return layer->output == BF_BITS && !layer->flags && layer->groups == 1 && !layer->invert &&
+           !(padding && layer->pad_value == 0) && start_of(bf_taps(layer)) + most_listed(bf_taps(layer)) < BF_COUNTED &&
            (bf_taps(layer) + 1u) * sizeof(bf_lanes) <= 0x10000u;
 }
 

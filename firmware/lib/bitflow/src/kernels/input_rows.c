@@ -44,6 +44,29 @@ void bf_sums_strip(const bf_sums_work *w, int32_t row) {
 
 #ifdef BF_ASM_SUMS
 #define make_table bf_sums_table
+#elif BF_LANE_WORDS == 4
+/* As below, with vectors. */
+static void make_table(const uint32_t *value, uint32_t n, uint32_t *to, uint32_t code_bytes, uint32_t apart_bytes) {
+    const uint32_t words = code_bytes / (uint32_t)sizeof *to, apart = apart_bytes / (uint32_t)sizeof *to;
+    const uint32_t *last = value + n;
+    uint32_t *more = to + words;
+    bf_lanes sum = {0};
+    for (const uint32_t *v = value; v < last; v++) {
+        const bf_lanes values = {v[0], v[apart], v[2u * apart], v[3u * apart]};
+        sum -= values;
+    }
+    *(bf_lanes *)(void *)to = sum;
+    for (; value < last; value++) {
+        const bf_lanes values = {value[0], value[apart], value[2u * apart], value[3u * apart]};
+        const bf_lanes twice = values + values;
+        const uint32_t *less = to, *end = more;
+        do {
+            *(bf_lanes *)(void *)more = *(const bf_lanes *)(const void *)less + twice;
+            less += words;
+            more += words;
+        } while (less != end);
+    }
+}
 #else
 /*
  * All sums of n >= 1 values with signs, four words each: word i is of the values from value[i * apart_bytes / 4] on.

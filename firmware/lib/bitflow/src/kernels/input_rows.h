@@ -35,12 +35,18 @@ void bf_sums_8(uint32_t *filters, const uint32_t *bases, uint32_t pointers, uint
 void bf_sums_3(uint32_t *filters, const uint32_t *bases, uint32_t words);
 
 /*
- * Adds up the same words of all filters' tables as bf_sums_8(), for several thresholds. filter_words: from filter to
- * filter. Returns how many words: four, or in arm/sums_several_v7m.S eight.
+ * Add up the same words of all filters' tables, and shift the signs into the filters' bits as bf_sums_8() does.
+ * filter_words: from filter to filter. They return how many words. bf_sums_of_several is what there is for several
+ * thresholds.
  */
 typedef uint32_t bf_sums_several(uint32_t *filters, const uint32_t *bases, uint32_t pointers, uint32_t filter_words,
                                  uint32_t thresholds);
+bf_sums_several bf_sums;
+#ifdef BF_ASM_SUMS
 bf_sums_several bf_sums_of_several;
+#else
+#define bf_sums_of_several bf_sums
+#endif
 
 /* In arm/sums_several_v7m.S: of 1 .. BF_SUMS_POINTERS tables and 2 .. BF_SUMS_THRESHOLDS thresholds. */
 #define BF_SUMS_THRESHOLDS 4u

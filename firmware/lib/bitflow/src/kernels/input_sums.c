@@ -28,12 +28,12 @@
  *   strip    ((words - 1) * stride_w + span) * in_c: the pixels of a row, two lanes
  *   filters  2 * (thresholds - 1) + n * filter + 1, n = out_c / thresholds
  * with values = kernel_w * in_c, segments = ceil(values / g), last = values - (segments - 1) * g,
- * pointers = kernel_h * segments, filter = 2 * thresholds + ceil(pointers / 2), outputs = ceil(conv_w / ceil(conv_w / 32)),
- * half = outputs if conv_w <= 12 and conv_h > 1, else ceil(outputs / 2), and
- *   one table for all (in_c divides g, stride_w divides g / in_c, last = g):
- *           step = g / in_c / stride_w, words = max(half + (segments - 1) * step, 4), span = g / in_c, entries = 2^g
- *   else:   words = max(half, 4), span = kernel_w, entries = (segments - 1) * 2^g + 2^last
- * and row = words * entries. g is that of 1 .. min(values, 5) with the least cost, of several the smallest:
+ * pointers = kernel_h * segments, filter = 2 * thresholds + ceil(pointers / 2), outputs = ceil(conv_w / ceil(conv_w /
+ * 32)), half = outputs if conv_w <= 12 and conv_h > 1, else ceil(outputs / 2), and one table for all (in_c divides g,
+ * stride_w divides g / in_c, last = g): step = g / in_c / stride_w, words = max(half + (segments - 1) * step, 4), span
+ * = g / in_c, entries = 2^g else:   words = max(half, 4), span = kernel_w, entries = (segments - 1) * 2^g + 2^last and
+ * row = words * entries. g is a plan's choice, 1 .. min(values, 5): larger tables are faster to use, and slower to
+ * make. Without a plan it is the one with the least cost, of several the smallest:
  *   cost = 3 * n * pointers + (6 * min(stride_h, kernel_h) + 2 * kernel_h) * entries
  *
  * SPDX-License-Identifier: MIT
@@ -86,17 +86,25 @@ BF_COLD static uint32_t cost_of(const bf_sums_plan *p, const bf_layer *l) {
     return 3u * bf_filter_count(l) * p->pointers + (6u * fresh + 2u * l->kernel_h) * p->entries;
 }
 
-BF_COLD static void make_plan(bf_sums_plan *p, const bf_layer *l) {
-    const uint32_t most = smaller((uint32_t)l->kernel_w * l->in_c, MOST_SEGMENT);
+static uint32_t most_of_segment(const bf_layer *l) {
+    return smaller((uint32_t)l->kernel_w * l->in_c, MOST_SEGMENT);
+}
+
+BF_COLD static uint32_t cheapest_segment(bf_sums_plan *p, const bf_layer *l) {
     uint32_t best = 1, least = 0xFFFFFFFFu;
-    for (uint32_t segment = 1; segment <= most; segment++) {
+    for (uint32_t segment = 1; segment <= most_of_segment(l); segment++) {
         uint32_t cost;
         cut(p, l, segment);
         cost = cost_of(p, l);
         best = cost < least ? segment : best;
         least = smaller(cost, least);
     }
-    cut(p, l, best);
+    return best;
+}
+
+/* segment: as a plan has it; 0: the cheapest. */
+BF_COLD static void make_plan(bf_sums_plan *p, const bf_layer *l, uint32_t segment) {
+    cut(p, l, segment ? segment : cheapest_segment(p, l));
     p->filter = 2u * l->thresholds + up(p->pointers, 2);
     p->outputs = up(l->conv_w, up(l->conv_w, ROW_OUTPUTS));
     p->down = l->conv_w <= LANE_OUTPUTS && l->conv_h > 1u ? up(l->conv_h, 2) : 0u;
@@ -108,15 +116,15 @@ BF_COLD static void make_plan(bf_sums_plan *p, const bf_layer *l) {
     p->columns = (p->words - 1u) * l->stride_w + (p->step ? p->segment / l->in_c : l->kernel_w);
 }
 
-BF_COLD size_t bf_input_sums_scratch(const bf_layer *layers, unsigned index) {
-    const bf_layer *l = &layers[index];
+BF_COLD size_t bf_input_sums_scratch(const bf_layer *l, uint32_t segment) {
     size_t words;
     bf_sums_plan p;
-    if (l->kind != BF_INPUT_CONV || l->output != BF_BITS || (l->thresholds > 1 && l->invert) || l->groups != 1 || l->dilation_h != 1 ||
-        l->dilation_w != 1 || bf_taps(l) > MOST_TAPS || l->bound > 255u * bf_taps(l)) {
+    if (l->kind != BF_INPUT_CONV || l->output != BF_BITS || (l->thresholds > 1 && l->invert) || l->groups != 1 ||
+        l->dilation_h != 1 || l->dilation_w != 1 || bf_taps(l) > MOST_TAPS || l->bound > 255u * bf_taps(l) ||
+        segment > most_of_segment(l)) {
         return BF_NOT_COVERED;
     }
-    make_plan(&p, l);
+    make_plan(&p, l, segment);
     words = l->kernel_h * p.row + SLACK + p.columns * l->in_c + p.pointers + bf_filter_count(l) * p.filter + 1u +
             2u * (l->thresholds - 1u);
     return words > MOST_BYTES / sizeof(uint32_t) ? BF_NOT_COVERED : words * sizeof(uint32_t);
@@ -190,26 +198,6 @@ BF_COLD static void make_filters(const bf_sums_work *w, const bf_model *model) {
     }
 }
 
-/* bf_sums_8() of four words. */
-static void sums_4(uint32_t *filter, const uint32_t *bases, uint32_t pointers, uint32_t size) {
-    const uint8_t *origin = (const uint8_t *)bases;
-    for (; filter[BF_SUMS_START]; filter += size) {
-        const uint16_t *offset = (const uint16_t *)(const void *)&filter[BF_SUMS_OFFSETS];
-        uint32_t a = filter[BF_SUMS_START], b = a, c = a, d = a, k = 0;
-        do {
-            const uint32_t *sums = (const uint32_t *)(const void *)(origin + (bases[k] + offset[k]));
-            a += sums[0];
-            b += sums[1];
-            c += sums[2];
-            d += sums[3];
-        } while (++k != pointers);
-        a = (a & BF_SUMS_SIGNS) | filter[BF_SUMS_BITS] >> 1;
-        a = (b & BF_SUMS_SIGNS) | a >> 1;
-        a = (c & BF_SUMS_SIGNS) | a >> 1;
-        filter[BF_SUMS_BITS] = (d & BF_SUMS_SIGNS) | a >> 1;
-    }
-}
-
 /* All filters' next sums, at most as many words as the tables' rows have slack for; returns how many, `left` or more.
  */
 static uint32_t sum_some(const bf_sums_work *w, uint32_t left) {
@@ -229,8 +217,7 @@ static uint32_t sum_some(const bf_sums_work *w, uint32_t left) {
     }
 #endif
     (void)left;
-    sums_4(w->filters, w->bases, pointers, w->p.filter);
-    return 4;
+    return bf_sums(w->filters, w->bases, pointers, w->p.filter, 1);
 }
 
 /* The sums of a row from the tables at `bases`; returns how many words. */
@@ -293,7 +280,7 @@ BF_COLD void bf_input_sums_run(const bf_job *job, bf_sums_several *several, uint
     const bf_layer *l = job->layer;
     const bf_header *header = (const bf_header *)bf_at(job->model, 0);
     bf_sums_work w;
-    make_plan(&w.p, l);
+    make_plan(&w.p, l, job->choice ? job->choice->memory : 0);
     w.layer = l;
     w.several = several;
     w.pixels = (const uint8_t *)job->inputs[0];
@@ -325,7 +312,8 @@ BF_COLD static int covers(const bf_kernel *kernel, const bf_layer *layer) {
 }
 
 BF_COLD static size_t scratch(const bf_job *job) {
-    return bf_planes_scratch(job) * sizeof(uint32_t) + bf_input_sums_scratch(job->layer, 0);
+    return bf_planes_scratch(job) * sizeof(uint32_t) +
+           bf_input_sums_scratch(job->layer, job->choice ? job->choice->memory : 0);
 }
 
 BF_COLD static void run(const bf_job *job) {

@@ -11,9 +11,9 @@
 
 /*
  * Bytes of scratch, a multiple of 4, or BF_NOT_COVERED. Reads nothing but the layer's record. input_sums.c has the
- * formula.
+ * formula. segment: values whose sums a table holds; 0: as many as are cheapest.
  */
-size_t bf_input_sums_scratch(const bf_layer *layers, unsigned index);
+size_t bf_input_sums_scratch(const bf_layer *layer, uint32_t segment);
 
 /*
  * The layer's bits before its pool, those of channels in `invert` already inverted, as bit planes: bit p = y * conv_w +

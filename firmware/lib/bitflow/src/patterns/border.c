@@ -160,7 +160,7 @@ BF_COLD void bf_border_limits(const bf_filters *g, const int32_t *shift, uint32_
         for (uint32_t j = 0; j < BF_QUAD; j++) {
             most_of_border(g, j, of[j], most);
             for (uint32_t i = 0; i < k->y.count * k->x.count; i++) {
-                const uint32_t number = j          ? bf_limit_of(g, j, most[i], starts[i])
+                const uint32_t number = j               ? bf_limit_of(g, j, most[i], starts[i])
                                         : n || !decided ? (uint32_t)(most[i] + starts[i] + 1)
                                                         : (uint32_t)starts[i];
                 put_number(k, borders, j, i, number);

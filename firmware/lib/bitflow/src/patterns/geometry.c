@@ -64,8 +64,8 @@ BF_COLD void bf_geometry_of(const bf_layer *l, uint32_t chunk, bf_geometry *k) {
 }
 
 BF_COLD int bf_patterns_cover(const bf_layer *l, uint32_t chunk, bf_geometry *k) {
-    if (l->output != BF_BITS || l->flags || l->groups != 1 || l->invert || bf_filter_count(l) % BF_QUAD || l->stride_h > 2 ||
-        l->stride_w > 2 || l->kernel_h > BF_KERNEL_SIDE || l->kernel_w > BF_KERNEL_SIDE ||
+    if (l->output != BF_BITS || l->flags || l->groups != 1 || l->invert || bf_filter_count(l) % BF_QUAD ||
+        l->stride_h > 2 || l->stride_w > 2 || l->kernel_h > BF_KERNEL_SIDE || l->kernel_w > BF_KERNEL_SIDE ||
         bf_taps(l) >> BF_COUNT_DIGITS) {
         return 0;
     }

@@ -51,8 +51,8 @@ BF_COLD void bf_plain_limits(const bf_filters *g, const int32_t *shift, uint32_t
         first = 0;
         most = bf_most_disagreements(g, shift[0], k->inputs, 0);
     }
-    record->first = (uint16_t)(BF_FIRST_THRESHOLD(first) |
-                               (start < 0 ? BF_FIRST_LIMIT | (uint32_t)(most + 1) : (uint32_t)start));
+    record->first =
+        (uint16_t)(BF_FIRST_THRESHOLD(first) | (start < 0 ? BF_FIRST_LIMIT | (uint32_t)(most + 1) : (uint32_t)start));
     start = start < 0 ? 0 : start;
     for (uint32_t n = 0; n < k->thresholds; n++) {
         const int32_t *of = shift + BF_QUAD * bf_threshold_at(record, n);

@@ -10,6 +10,7 @@
  */
 #include "plan.h"
 #include "../kernels/conv_set_bits.h"
+#include "../kernels/input_sums.h"
 #include "../patterns/border.h"
 #include "../patterns/sort.h"
 #include "job.h"
@@ -221,7 +222,11 @@ static bf_status check_choice(const bf_model *model, const bf_choice *choice, co
     BF_CHECK(choice->kernel < BF_KERNELS && model->kernels[choice->kernel], BF_ERR_PLAN);
     kernel = model->kernels[choice->kernel];
     BF_CHECK(bf_covers(kernel, l), BF_ERR_PLAN);
-    BF_CHECK(choice->memory <= (choice->kernel == BF_USE_PATTERNS_1 ? BF_MAP_LIMIT : 0u), BF_ERR_PLAN);
+    if (choice->kernel == BF_USE_INPUT_SUMS) {
+        BF_CHECK(bf_input_sums_scratch(l, choice->memory) != BF_NOT_COVERED, BF_ERR_PLAN);
+    } else {
+        BF_CHECK(choice->memory <= (choice->kernel == BF_USE_PATTERNS_1 ? BF_MAP_LIMIT : 0u), BF_ERR_PLAN);
+    }
     if (!(kernel->flags & BF_NEEDS_PLAN) && choice->size == 0) {
         BF_CHECK(choice->data == 0, BF_ERR_PLAN);
         return BF_OK;
