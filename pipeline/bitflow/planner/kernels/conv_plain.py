@@ -21,8 +21,21 @@ def _is_lite(layer: PackedLayer) -> bool:
 
 def _scratch_words(job: Job) -> int:
     layer = job.layer
+    if _is_lite(layer) and layer.source.channels % bits.WORD == 0:
+        return 0  # the map is the window
     parts = layer.in_thresholds if layer.shared else 1
-    return unpooled_words(layer) + 2 * parts * layer.filter_words  # the bits under the window and their mask
+    return unpooled_words(layer) + (1 + _has_mask(layer)) * parts * layer.filter_words  # the bits under the window
+
+
+def _has_mask(layer: PackedLayer) -> bool:
+    """Whether there are taps that do not count."""
+    return layer.pad_value == 0 and any(layer.window.padding)
+
+
+def _counted(filters: int, words: int) -> Work:
+    """Words that are counted: by threes, ten at most in a turn of the loop around them, and singly."""
+    threes = words // 3
+    return Counter(threes=filters * threes, turns=filters * -(-threes // 10), words=filters * (words % 3))
 
 
 def _work(job: Job, core: Core) -> Work:
@@ -34,11 +47,10 @@ def _dense(layer: PackedLayer) -> Work:
     channels, words = layer.source.channels, layer.filter_words
     found: Work = Counter(
         dense=1,
-        dense_words=words,
         outputs=layer.conv.channels,
-        words=layer.conv.channels * words,
         thresholds=layer.target.channels if layer.thresholds > 1 else 0,
     )
+    found += _counted(layer.conv.channels, words)
     if channels % 32:
         taps = layer.source.height * layer.source.width
         found["dense_filled"] = words
@@ -48,8 +60,8 @@ def _dense(layer: PackedLayer) -> Work:
 
 
 def _conv_plain(layer: PackedLayer) -> Work:
-    """bf_append() copies bits of a tap, and marks them in the mask, piece by piece between the ends of words."""
-    parts = layer.in_thresholds if layer.shared else 1
+    """bf_append() copies bits of a tap, piece by piece between the ends of words; those of a mask are marked."""
+    parts, masked = layer.in_thresholds if layer.shared else 1, _has_mask(layer)
     channels, words = layer.source.channels // layer.groups // layer.in_thresholds, layer.filter_words
     windows = positions(layer) * layer.groups
     # Of each row and each column of the window: outputs for which it lies inside the map.
@@ -60,14 +72,17 @@ def _conv_plain(layer: PackedLayer) -> Work:
         positions=positions(layer),
         windows=windows,
         window_rows=windows * layer.window.kernel[0] * layer.in_thresholds,
-        window_words=windows * words * parts,
+        window_words=windows * words * parts * (1 + masked),
         taps=within * layer.groups * layer.in_thresholds,
         outside=(taps - within) * layer.groups * layer.in_thresholds,
         outputs=layer.conv.size,
-        words=layer.conv.size * words * parts,
         parts=layer.conv.size * (parts - 1),
         thresholds=layer.conv.size * layer.thresholds if layer.thresholds > 1 else 0,
     )
+    if masked:
+        found["masked_words"] = layer.conv.size * words * parts
+    else:
+        found += _counted(layer.conv.size * parts, words)
     values, step = layer.source.channels // layer.in_thresholds, channels * (1 if parts > 1 else layer.in_thresholds)
     for (tap, (high, wide)), t in itertools.product(
         enumerate(itertools.product(rows, columns)), range(layer.in_thresholds)
@@ -75,8 +90,7 @@ def _conv_plain(layer: PackedLayer) -> Work:
         seen, at = high * wide, tap * step + t * (words * bits.WORD if parts > 1 else channels)
         begins = (t * values + g * channels for g in range(layer.groups))
         found["copied"] += seen * sum(_pieces(channels, begin, at) for begin in begins)
-        marked = seen if layer.pad_value == 0 else positions(layer)
-        marked += positions(layer) - seen if layer.pad_value > 0 else 0
+        marked = seen if masked else positions(layer) - seen if layer.pad_value > 0 else 0
         found["marked"] += marked * layer.groups * _pieces(channels, at)
     return found
 

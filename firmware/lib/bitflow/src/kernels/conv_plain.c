@@ -3,7 +3,7 @@
  *
  * The bits under the window are gathered once per position into a row of K bits, in the order of the weights; each
  * filter is then one pass over its words. Agreement of +-1 values: accumulator = valid - 2 * popcount((a ^ w) & mask),
- * where mask has the taps that count (all but those of exact zero padding) and valid is their number.
+ * where mask has the taps that count and valid is their number. Only exact zero padding needs a mask.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -11,12 +11,28 @@
 #include "epilogue.h"
 
 /* Inner loops. They are not static: compilers take a static function that only cold functions call for a cold one. */
-uint32_t bf_count_differences(const uint32_t *a, const uint32_t *w, const uint32_t *mask, uint32_t n);
+uint32_t bf_count_differences(const uint32_t *a, const uint32_t *w, uint32_t n);
+uint32_t bf_count_masked(const uint32_t *a, const uint32_t *w, const uint32_t *mask, uint32_t n);
+
+/* Are there taps that do not count? */
+static int has_mask(const bf_layer *layer) {
+    return layer->pad_value == 0 && (layer->pad_top | layer->pad_left | layer->pad_bottom | layer->pad_right);
+}
+
+/* Dense layers without a pool: all of the map counts, and is the window where no channel is unused. */
+BF_COLD static int is_lite(const bf_kernel *kernel, const bf_layer *layer) {
+    (void)kernel;
+    return layer->kind == BF_DENSE && !layer->pool_h && !layer->flags;
+}
 
 /* The map before the pool, then the window and its mask. Each part of the window begins with a word. */
 BF_COLD static size_t conv_scratch(const bf_job *job) {
     const bf_layer *layer = job->layer;
-    return bf_unpooled_size(layer) + 2u * (size_t)bf_parts(layer) * bf_filter_words(layer) * sizeof(uint32_t);
+    const size_t window = bf_parts(layer) * bf_filter_words(layer) * sizeof(uint32_t);
+    if (is_lite(NULL, layer) && layer->in_c % BF_WORD_BITS == 0) {
+        return 0;
+    }
+    return bf_unpooled_size(layer) + (has_mask(layer) ? 2u : 1u) * window;
 }
 
 BF_COLD void bf_append(uint32_t *to, uint32_t to_at, const uint32_t *from, uint32_t at, uint32_t n) {
@@ -46,7 +62,7 @@ BF_COLD static void append_ones(uint32_t *to, uint32_t to_at, uint32_t n) {
 
 /* A window, and where the next bits of it go. */
 typedef struct gathered {
-    uint32_t *window, *mask; /* mask: the bits that count */
+    uint32_t *window, *mask; /* mask: the bits that count; NULL: all do */
     uint32_t channels;       /* of a group; of the bits of its values, each */
     uint32_t step;           /* bits from tap to tap */
 } gathered;
@@ -74,7 +90,9 @@ BF_COLD static uint32_t gather_part(const bf_job *job, int32_t y, int32_t x, uin
             } else if (layer->pad_value > 0) {
                 append_ones(window, at, channels);
             }
-            append_ones(mask, at, channels);
+            if (mask) {
+                append_ones(mask, at, channels);
+            }
             valid += channels;
         }
     }
@@ -96,7 +114,34 @@ BF_COLD static uint32_t gather(const bf_job *job, int32_t y, int32_t x, uint32_t
     return valid;
 }
 
-uint32_t bf_count_differences(const uint32_t *a, const uint32_t *w, const uint32_t *mask, uint32_t n) {
+/* The number of ones in each byte of a word, of a word whose ones count once and one whose ones count twice. */
+static inline uint32_t ones_of_bytes(uint32_t once, uint32_t twice) {
+    once -= once >> 1 & 0x55555555u;
+    twice -= twice >> 1 & 0x55555555u;
+    once = (once & 0x33333333u) + (once >> 2 & 0x33333333u) +
+           2u * ((twice & 0x33333333u) + (twice >> 2 & 0x33333333u)); /* 12 at most in four bits */
+    return (once & 0x0F0F0F0Fu) + (once >> 4 & 0x0F0F0F0Fu);
+}
+
+/* Three words become sums and carries, which are counted; a byte takes ten times 24 ones. */
+uint32_t bf_count_differences(const uint32_t *a, const uint32_t *w, uint32_t n) {
+    uint32_t count = 0;
+    while (n >= 3u) {
+        uint32_t bytes = 0;
+        for (uint32_t k = 10; k && n >= 3u; k--, n -= 3u, a += 3, w += 3) {
+            const uint32_t first = a[0] ^ w[0], second = a[1] ^ w[1], third = a[2] ^ w[2], differ = first ^ second;
+            bytes += ones_of_bytes(differ ^ third, (first & second) | (differ & third));
+        }
+        bytes = (bytes & 0x00FF00FFu) + (bytes >> 8 & 0x00FF00FFu);
+        count += (bytes & 0xFFFFu) + (bytes >> 16);
+    }
+    for (; n; n--) {
+        count += bf_popcount(*a++ ^ *w++);
+    }
+    return count;
+}
+
+uint32_t bf_count_masked(const uint32_t *a, const uint32_t *w, const uint32_t *mask, uint32_t n) {
     uint32_t count = 0;
     for (uint32_t i = 0; i < n; i++) {
         count += bf_popcount((a[i] ^ w[i]) & mask[i]);
@@ -104,31 +149,26 @@ uint32_t bf_count_differences(const uint32_t *a, const uint32_t *w, const uint32
     return count;
 }
 
-/* The accumulators of the filters f .. end - 1, of a window of which `valid` taps count. */
+/* The accumulators of the filters f .. end - 1, of a window of which `valid` taps count. mask: NULL: all do. */
 BF_COLD static void put_filters(bf_epilogue *epilogue, uint32_t f, uint32_t end, const uint32_t *window,
                                 const uint32_t *mask, const uint32_t *weights, uint32_t words, uint32_t parts,
                                 uint32_t valid) {
     for (; f < end; f++, weights += words) {
         uint32_t differ = 0;
         for (uint32_t at = 0; at < parts * words; at += words) {
-            differ += bf_count_differences(window + at, weights, mask + at, words);
+            differ += mask ? bf_count_masked(window + at, weights, mask + at, words)
+                           : bf_count_differences(window + at, weights, words);
         }
         bf_put(epilogue, f, (int32_t)(valid - 2u * differ));
     }
 }
 
-/* ---- Dense layers without a pool: all of the map counts, and is the window where no channel is unused. ---- */
-
-BF_COLD static int is_lite(const bf_kernel *kernel, const bf_layer *layer) {
-    (void)kernel;
-    return layer->kind == BF_DENSE && !layer->pool_h && !layer->flags;
-}
+/* ---- Dense layers without a pool. ---- */
 
 BF_COLD static void run_lite(const bf_job *job) {
     const bf_layer *layer = job->layer;
     const uint32_t taps = bf_taps(layer), words = bf_words(taps);
     const uint32_t *window = (const uint32_t *)job->inputs[0];
-    uint32_t *mask = job->scratch + words;
     bf_epilogue epilogue = bf_epilogue_of(job);
     if (layer->in_c % BF_WORD_BITS) {
         bf_fill(job->scratch, 0, words * sizeof *window);
@@ -137,8 +177,7 @@ BF_COLD static void run_lite(const bf_job *job) {
         }
         window = job->scratch;
     }
-    bf_fill(mask, 0xFF, words * sizeof *mask);
-    put_filters(&epilogue, 0, bf_filter_count(layer), window, mask, (const uint32_t *)bf_at(job->model, layer->weights),
+    put_filters(&epilogue, 0, bf_filter_count(layer), window, NULL, (const uint32_t *)bf_at(job->model, layer->weights),
                 words, 1, taps);
     bf_put_end(&epilogue);
 }
@@ -150,7 +189,7 @@ BF_COLD static void run(const bf_job *job) {
     const uint32_t words = bf_filter_words(layer), parts = bf_parts(layer);
     const uint32_t filters = bf_filter_count(layer) / layer->groups;
     uint32_t *window = job->scratch + bf_unpooled_size(layer) / sizeof(uint32_t);
-    gathered to = {window, window + parts * words, 0, 0};
+    gathered to = {window, has_mask(layer) ? window + parts * words : NULL, 0, 0};
     bf_epilogue epilogue = bf_epilogue_of(job);
     if (is_lite(job->kernel, layer)) {
         run_lite(job);
@@ -161,7 +200,7 @@ BF_COLD static void run(const bf_job *job) {
             const uint32_t *weights = (const uint32_t *)bf_at(job->model, layer->weights);
             for (uint32_t g = 0; g < layer->groups; g++, weights += (size_t)filters * words) {
                 uint32_t valid;
-                bf_fill(window, 0, 2u * (size_t)parts * words * sizeof *window);
+                bf_fill(window, 0, (to.mask ? 2u : 1u) * (size_t)parts * words * sizeof *window);
                 valid = gather(job, y, x, g, &to);
                 put_filters(&epilogue, g * filters, (g + 1u) * filters, window, to.mask, weights, words, parts, valid);
             }

@@ -5,6 +5,35 @@
 #include "copies.h"
 #include "../planes/planes.h"
 
+/* Inner loops. They are not static: compilers take a static function that only cold functions call for a cold one. */
+void bf_copy_rows(const uint32_t *plane, uint32_t rows, uint32_t step, uint32_t inside, int32_t left, uint32_t n,
+                  uint32_t flip, uint32_t *to);
+void bf_split_rows(const uint32_t *plane, uint32_t at, uint32_t rows, uint32_t width, uint32_t n, uint32_t flip,
+                   uint32_t *to, size_t apart);
+
+/*
+ * `rows` rows, `step` bits apart: of each the bits of the mask `inside`, then n <= 32 of these from bit `left` on,
+ * which is -31 .. 31.
+ */
+void bf_copy_rows(const uint32_t *plane, uint32_t rows, uint32_t step, uint32_t inside, int32_t left, uint32_t n,
+                  uint32_t flip, uint32_t *to) {
+    const uint32_t mask = bf_tail_mask(n), right = left < 0 ? 0u : (uint32_t)left, up = left < 0 ? (uint32_t)-left : 0u;
+    uint32_t word = 0, filled = 0;
+    for (uint32_t at = 0; rows; rows--, at += step) {
+        const uint32_t bits = ((bf_bits_at(plane, at) ^ flip) & inside) >> right << up & mask;
+        word |= bits << filled;
+        filled += n;
+        if (filled >= BF_WORD_BITS) {
+            *to++ = word;
+            filled -= BF_WORD_BITS;
+            word = filled ? bits >> (n - filled) : 0u;
+        }
+    }
+    if (filled) {
+        *to = word;
+    }
+}
+
 /* The bits that 32 positions side by side see, the first one at column x. */
 BF_COLD static uint32_t seen(const bf_layer *l, const uint32_t *plane, int32_t y, int32_t x, uint32_t flip) {
     const uint32_t bits = bf_columns_at(plane, l->in_w, y, x, flip);
@@ -14,30 +43,41 @@ BF_COLD static uint32_t seen(const bf_layer *l, const uint32_t *plane, int32_t y
     return bf_even_bits(bits) | bf_even_bits(bf_columns_at(plane, l->in_w, y, x + 32, flip)) << 16;
 }
 
+/* What column `left` and those to the right of it see, in every stride_h-th row from row `phase` on, any width. */
+BF_COLD static void copy_wide(const bf_layer *l, const uint32_t *plane, int32_t phase, int32_t left, uint32_t flip,
+                              uint32_t *to) {
+    bf_writer writer = {to, 0, 0};
+    for (int32_t y = phase; y < l->in_h; y += l->stride_h) {
+        for (int32_t x = 0; x < l->conv_w; x += (int32_t)BF_WORD_BITS) {
+            const uint32_t n = (uint32_t)(l->conv_w - x) < BF_WORD_BITS ? (uint32_t)(l->conv_w - x) : 32u;
+            bf_write(&writer, seen(l, plane, y, x * l->stride_w + left, flip) & bf_tail_mask(n), n);
+        }
+    }
+    bf_write_end(&writer);
+}
+
 /* A copy for each kernel column and row phase: what that column of the kernel sees. */
 BF_COLD static void copy_columns(const bf_geometry *k, const uint32_t *planes, uint32_t flip, uint32_t *copies) {
     const bf_layer *l = k->layer;
     const uint32_t stride = bf_words_of_plane((uint32_t)l->in_h * l->in_w);
+    const int is_narrow = l->in_w <= 32u && l->conv_w <= 32u && l->stride_h == 1u && l->stride_w == 1u;
     for (int32_t kx = 0; kx < l->kernel_w; kx++) {
         const int32_t left = kx * l->dilation_w - l->pad_left;
         for (int32_t phase = 0; phase < l->stride_h; phase++) {
-            for (uint32_t c = 0; c < l->in_c; c++, copies += k->source_words) {
-                const uint32_t *plane = planes + (size_t)c * stride;
-                bf_writer writer = {copies, 0, 0};
-                for (int32_t y = phase; y < l->in_h; y += l->stride_h) {
-                    for (int32_t x = 0; x < l->conv_w; x += (int32_t)BF_WORD_BITS) {
-                        const uint32_t n = (uint32_t)(l->conv_w - x) < BF_WORD_BITS ? (uint32_t)(l->conv_w - x) : 32u;
-                        bf_write(&writer, seen(l, plane, y, x * l->stride_w + left, flip) & bf_tail_mask(n), n);
-                    }
+            const uint32_t *plane = planes;
+            for (uint32_t c = l->in_c; c; c--, copies += k->source_words, plane += stride) {
+                if (is_narrow && left > -32 && left < 32) {
+                    bf_copy_rows(plane, l->in_h, l->in_w, bf_tail_mask(l->in_w), left, l->conv_w, flip, copies);
+                } else {
+                    copy_wide(l, plane, phase, left, flip, copies);
                 }
-                bf_write_end(&writer);
             }
         }
     }
 }
 
 /* Even bits to the low half, odd bits to the high half. */
-BF_COLD static uint32_t unshuffle(uint32_t x) {
+static inline uint32_t unshuffle(uint32_t x) {
     uint32_t t = (x ^ x >> 1) & 0x22222222u;
     x ^= t ^ t << 1;
     t = (x ^ x >> 2) & 0x0C0C0C0Cu;
@@ -48,15 +88,61 @@ BF_COLD static uint32_t unshuffle(uint32_t x) {
     return x ^ t ^ t << 8;
 }
 
+/* n bits to each of two places `apart` words from each other, behind the `filled` bits that wait there in words. */
+#define APPEND(n)                                                                                                      \
+    do {                                                                                                               \
+        even_word |= even << filled;                                                                                   \
+        odd_word |= odd << filled;                                                                                     \
+        filled += (n);                                                                                                 \
+        if (filled >= BF_WORD_BITS) {                                                                                  \
+            filled -= BF_WORD_BITS;                                                                                    \
+            to[0] = even_word;                                                                                         \
+            to[apart] = odd_word;                                                                                      \
+            to++;                                                                                                      \
+            even_word = filled ? even >> ((n) - filled) : 0u;                                                          \
+            odd_word = filled ? odd >> ((n) - filled) : 0u;                                                            \
+        }                                                                                                              \
+    } while (0)
+
 /*
- * Writes n even columns to the first writer and n odd ones to the second; if `rows` is 2, those of the next row to the
- * third and fourth. a: the rows after unshuffle(); if `twice`, b: rows that follow them.
+ * Every second row from bit `at` on, of width <= 32 bits: the n even columns, and the odd ones to a place `apart` words
+ * further on. Rows of 16 columns go two at a time.
  */
-BF_COLD static void split(uint32_t a, uint32_t b, uint32_t n, uint32_t rows, uint32_t twice, bf_writer *writer) {
-    const uint32_t mask = bf_tail_mask(n);
-    for (; rows; rows--, writer += 2, a >>= n, b >>= n) {
-        bf_write(&writer[0], (a & mask) | (b & mask) << n, n << twice);
-        bf_write(&writer[1], (a >> 16 & mask) | (b >> 16 & mask) << n, n << twice);
+void bf_split_rows(const uint32_t *plane, uint32_t at, uint32_t rows, uint32_t width, uint32_t n, uint32_t flip,
+                   uint32_t *to, size_t apart) {
+    const uint32_t inside = bf_tail_mask(width), mask = bf_tail_mask(n);
+    uint32_t even_word = 0, odd_word = 0, filled = 0;
+    for (; width <= 16u && rows > 1u; rows -= 2u, at += 4u * width) {
+        const uint32_t first = (bf_bits_at(plane, at) ^ flip) & inside;
+        const uint32_t second = (bf_bits_at(plane, at + 2u * width) ^ flip) & inside;
+        const uint32_t both = unshuffle(first | second << 16);
+        const uint32_t even = (both & mask) | (both >> 8 & mask) << n;
+        const uint32_t odd = (both >> 16 & mask) | both >> 24 << n;
+        APPEND(2u * n);
+    }
+    for (; rows; rows--, at += 2u * width) {
+        const uint32_t both = unshuffle((bf_bits_at(plane, at) ^ flip) & inside);
+        const uint32_t even = both & mask, odd = both >> 16;
+        APPEND(n);
+    }
+    if (filled) {
+        to[0] = even_word;
+        to[apart] = odd_word;
+    }
+}
+
+/* The same of any width. */
+BF_COLD static void split_wide(const bf_layer *l, const uint32_t *plane, uint32_t flip, uint32_t *to, size_t apart) {
+    for (uint32_t i = 0; i < 4u; i++, to += apart) {
+        bf_writer writer = {to, 0, 0};
+        for (int32_t y = i / 2u ? 1 : 0; y < l->in_h; y += 2) {
+            for (int32_t x = 0; x < l->conv_w; x += 16) {
+                const uint32_t n = l->conv_w - x < 16 ? (uint32_t)(l->conv_w - x) : 16u;
+                const uint32_t bits = unshuffle(bf_columns_at(plane, l->in_w, y, 2 * x, flip));
+                bf_write(&writer, bits >> (i % 2u ? 16 : 0) & bf_tail_mask(n), n);
+            }
+        }
+        bf_write_end(&writer);
     }
 }
 
@@ -64,29 +150,14 @@ BF_COLD static void split(uint32_t a, uint32_t b, uint32_t n, uint32_t rows, uin
 BF_COLD static void copy_phases(const bf_geometry *k, const uint32_t *planes, uint32_t flip, uint32_t *copies) {
     const bf_layer *l = k->layer;
     const uint32_t stride = bf_words_of_plane((uint32_t)l->in_h * l->in_w);
-    const int is_narrow = l->in_w <= 16u && l->in_w % 2u == 0; /* two rows fit a word */
-    for (uint32_t c = 0; c < l->in_c; c++, planes += stride) {
-        bf_writer writers[4];
-        int32_t y = 0;
-        for (uint32_t i = 0; i < 4u; i++) {
-            writers[i].to = copies + i * k->copy_words + (size_t)c * k->source_words;
-            writers[i].word = writers[i].filled = 0;
-        }
-        for (; l->in_w <= 32u && y + 3 < l->in_h; y += 4) {
-            for (uint32_t phase = 0; phase < (is_narrow ? 1u : 2u); phase++) {
-                const uint32_t at = ((uint32_t)y + phase) * l->in_w;
-                split(unshuffle(bf_bits_at(planes, at) ^ flip), unshuffle(bf_bits_at(planes, at + 2u * l->in_w) ^ flip),
-                      l->conv_w, is_narrow ? 2u : 1u, 1, writers + 2u * phase);
+    for (uint32_t c = l->in_c; c; c--, planes += stride, copies += k->source_words) {
+        if (l->in_w <= 32u) {
+            for (uint32_t y = 0; y < 2u; y++) {
+                bf_split_rows(planes, y * l->in_w, (l->in_h + 1u - y) / 2u, l->in_w, l->conv_w, flip,
+                              copies + 2u * y * k->copy_words, k->copy_words);
             }
-        }
-        for (; y < l->in_h; y++) {
-            for (int32_t x = 0; x < l->conv_w; x += 16) {
-                const uint32_t n = l->conv_w - x < 16 ? (uint32_t)(l->conv_w - x) : 16u;
-                split(unshuffle(bf_columns_at(planes, l->in_w, y, 2 * x, flip)), 0, n, 1, 0, writers + (y % 2 ? 2 : 0));
-            }
-        }
-        for (uint32_t i = 0; i < 4u; i++) {
-            bf_write_end(&writers[i]);
+        } else {
+            split_wide(l, planes, flip, copies, k->copy_words);
         }
     }
 }
