@@ -33,9 +33,8 @@ def _has_mask(layer: PackedLayer) -> bool:
 
 
 def _counted(filters: int, words: int) -> Work:
-    """Words that are counted: by threes, ten at most in a turn of the loop around them, and singly."""
-    threes = words // 3
-    return Counter(threes=filters * threes, turns=filters * -(-threes // 10), words=filters * (words % 3))
+    """Words that are counted, by threes and singly."""
+    return Counter(threes=filters * (words // 3), words=filters * (words % 3))
 
 
 def _work(job: Job, core: Core) -> Work:

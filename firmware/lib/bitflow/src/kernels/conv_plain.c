@@ -114,26 +114,12 @@ BF_COLD static uint32_t gather(const bf_job *job, int32_t y, int32_t x, uint32_t
     return valid;
 }
 
-/* The number of ones in each byte of a word, of a word whose ones count once and one whose ones count twice. */
-static inline uint32_t ones_of_bytes(uint32_t once, uint32_t twice) {
-    once -= once >> 1 & 0x55555555u;
-    twice -= twice >> 1 & 0x55555555u;
-    once = (once & 0x33333333u) + (once >> 2 & 0x33333333u) +
-           2u * ((twice & 0x33333333u) + (twice >> 2 & 0x33333333u)); /* 12 at most in four bits */
-    return (once & 0x0F0F0F0Fu) + (once >> 4 & 0x0F0F0F0Fu);
-}
-
-/* Three words become sums and carries, which are counted; a byte takes ten times 24 ones. */
+/* Of three words two are counted: their sum without carries, and their carries. */
 uint32_t bf_count_differences(const uint32_t *a, const uint32_t *w, uint32_t n) {
     uint32_t count = 0;
-    while (n >= 3u) {
-        uint32_t bytes = 0;
-        for (uint32_t k = 10; k && n >= 3u; k--, n -= 3u, a += 3, w += 3) {
-            const uint32_t first = a[0] ^ w[0], second = a[1] ^ w[1], third = a[2] ^ w[2], differ = first ^ second;
-            bytes += ones_of_bytes(differ ^ third, (first & second) | (differ & third));
-        }
-        bytes = (bytes & 0x00FF00FFu) + (bytes >> 8 & 0x00FF00FFu);
-        count += (bytes & 0xFFFFu) + (bytes >> 16);
+    for (; n >= 3u; n -= 3u, a += 3, w += 3) {
+        const uint32_t first = a[0] ^ w[0], second = a[1] ^ w[1], third = a[2] ^ w[2], differ = first ^ second;
+        count += bf_popcount(differ ^ third) + 2u * bf_popcount((first & second) | (differ & third));
     }
     for (; n; n--) {
         count += bf_popcount(*a++ ^ *w++);

@@ -15,54 +15,30 @@ BF_COLD bf_epilogue bf_epilogue_of(const bf_job *job) {
     epilogue.offset = words_at(job, layer->offset);
     epilogue.invert = words_at(job, layer->invert);
     epilogue.to = layer->pool_h ? job->scratch : (uint32_t *)job->output;
-    epilogue.word = 0;
-    epilogue.bits = layer->output == BF_BITS;
+    epilogue.words = layer->output == BF_BITS ? bf_words(layer->out_c) : 0;
     epilogue.filters = bf_filter_count(layer);
     epilogue.channels = layer->out_c;
     return epilogue;
 }
 
-/* Writes the word of bits that channel c completes. */
-BF_COLD static void put_word(bf_epilogue *epilogue, uint32_t c) {
-    *epilogue->to++ = epilogue->invert ? epilogue->word ^ epilogue->invert[c / BF_WORD_BITS] : epilogue->word;
-    epilogue->word = 0;
-}
-
 /* Unsigned arithmetic: not even an image that was changed after bf_open() makes it overflow. */
-static uint32_t bit_of(const bf_epilogue *epilogue, uint32_t c, int32_t accumulator) {
-    return (uint32_t)(accumulator >= (int32_t)(0u - epilogue->shift[c])) << (c % BF_WORD_BITS);
-}
-
-/* Several thresholds: the bits of a filter lie apart, in words that begin as the inversion mask. */
-BF_COLD static void put_each(bf_epilogue *epilogue, uint32_t f, int32_t accumulator) {
-    for (uint32_t i = f ? bf_words(epilogue->channels) : 0; i < bf_words(epilogue->channels); i++) {
-        epilogue->to[i] = epilogue->invert ? epilogue->invert[i] : 0u;
-    }
-    for (uint32_t c = f; c < epilogue->channels; c += epilogue->filters) {
-        epilogue->to[c / BF_WORD_BITS] ^= bit_of(epilogue, c, accumulator);
-    }
-}
-
-BF_COLD void bf_put(bf_epilogue *epilogue, uint32_t c, int32_t accumulator) {
-    if (epilogue->channels != epilogue->filters) {
-        put_each(epilogue, c, accumulator);
-    } else if (epilogue->bits) {
-        epilogue->word |= bit_of(epilogue, c, accumulator);
-        if (c % BF_WORD_BITS == BF_WORD_BITS - 1u) {
-            put_word(epilogue, c);
+BF_COLD void bf_put(bf_epilogue *epilogue, uint32_t f, int32_t accumulator) {
+    if (epilogue->words) {
+        for (uint32_t i = f ? epilogue->words : 0; i < epilogue->words; i++) {
+            epilogue->to[i] = epilogue->invert ? epilogue->invert[i] : 0u;
+        }
+        for (uint32_t c = f; c < epilogue->channels; c += epilogue->filters) {
+            const uint32_t bit = (uint32_t)(accumulator >= (int32_t)(0u - epilogue->shift[c]));
+            epilogue->to[c / BF_WORD_BITS] ^= bit << c % BF_WORD_BITS;
         }
     } else {
         *epilogue->to++ =
-            epilogue->shift ? epilogue->shift[c] * (uint32_t)accumulator + epilogue->offset[c] : (uint32_t)accumulator;
+            epilogue->shift ? epilogue->shift[f] * (uint32_t)accumulator + epilogue->offset[f] : (uint32_t)accumulator;
     }
 }
 
 BF_COLD void bf_put_end(bf_epilogue *epilogue) {
-    if (epilogue->channels != epilogue->filters) {
-        epilogue->to += bf_words(epilogue->channels);
-    } else if (epilogue->bits && epilogue->channels % BF_WORD_BITS) {
-        put_word(epilogue, epilogue->channels);
-    }
+    epilogue->to += epilogue->words;
 }
 
 BF_COLD size_t bf_unpooled_size(const bf_layer *layer) {

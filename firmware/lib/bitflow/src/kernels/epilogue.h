@@ -18,16 +18,15 @@ typedef struct bf_epilogue {
     const uint32_t *shift;  /* BatchShift, or scale of the scores; NULL: integers */
     const uint32_t *offset; /* of the scores; NULL: none */
     const uint32_t *invert; /* channels whose bit is inverted; NULL: none */
-    uint32_t *to;           /* next word of bits, integer or score */
-    uint32_t word;          /* bits so far */
-    uint32_t bits;          /* not 0: BF_BITS */
+    uint32_t *to;           /* the position's words of bits; the next integer or score */
+    uint32_t words;         /* of bits; 0: integers or scores */
     uint32_t filters;       /* accumulators of a position */
     uint32_t channels;      /* bits of a position: `filters` for each threshold */
 } bf_epilogue;
 
 bf_epilogue bf_epilogue_of(const bf_job *job);
 
-/* Writes the accumulator of filter f. */
+/* Writes the accumulator of filter f; that of filter 0 comes first. */
 void bf_put(bf_epilogue *epilogue, uint32_t f, int32_t accumulator);
 
 /* Completes a position. */
