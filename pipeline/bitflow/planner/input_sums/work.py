@@ -15,7 +15,7 @@ from bitflow.planner.planes import plane_words
 
 __all__ = ["input_work"]
 
-_POINTERS = 9  # that bf_sums_8() takes, at most
+_POINTERS = 9  # whose steps bf_sums_8() has unrolled
 _THRESHOLDS = 4  # that bf_sums_8_several() takes, at most
 
 
@@ -119,7 +119,7 @@ def _sums(cut: cutting.Cut, half: int, turns: int, layer: PackedLayer, core: Cor
     if core.name == "v7m" and pointers == 3 and not several:
         return Counter(calls_three=turns, filters_three=turns * filters, fours_three=turns * filters * -(-half // 4))
     way, together = ("eight", 8) if core.lane_words == 4 else ("four", 4)
-    if core.name == "v7m" and pointers <= _POINTERS and layer.thresholds <= _THRESHOLDS:
+    if core.name == "v7m" and layer.thresholds <= _THRESHOLDS:
         way, together = ("eight_several" if several else "eight"), 8
     calls = turns * -(-half // together)
     return Counter(
@@ -128,6 +128,7 @@ def _sums(cut: cutting.Cut, half: int, turns: int, layer: PackedLayer, core: Cor
             f"call_pointers_{way}": calls * pointers,
             f"filters_{way}": calls * filters,
             f"added_{way}": calls * filters * pointers,
+            f"beyond_{way}": calls * filters * max(pointers - _POINTERS, 0) if core.name == "v7m" else 0,
             f"thresholds_{way}": calls * filters * (layer.thresholds - 1),
             "next_bases": (calls - turns) * pointers,
         }

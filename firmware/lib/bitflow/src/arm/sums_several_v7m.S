@@ -13,29 +13,23 @@
 #include "macros.h"
 #include "sums_v7m.h"
 
-    .equ JUMP, 0   /* on the stack: the first of the filters' steps after table 0, */
-    .equ MORE, 4   /* the first of their steps after the first threshold, */
-    .equ BYTES, 8  /* bytes from where these end to the next filter, */
-    .equ BASES, 12 /* and the bases */
-    .equ FRAME, BASES + 4 * SUMS_POINTERS
-
-/* The filter is r5, the sums are r6-r12 and lr. A step has 13 instructions. */
+/* The filter is r5, the sums are r6-r12 and lr. A step has 13 instructions. MORE: the first after the first threshold. */
     FUNCTION bf_sums_8_several
     push {r4-r11, lr}
-    ldr r4, [sp, #36]
-    sub sp, #FRAME
-    subs r4, #1
-    add r3, r3, r4, lsl #3
+    ldr r12, [sp, #36]
+    SUMS_8_FRAME
+    sub r12, #1
+    add r3, r3, r12, lsl #3
     str r3, [sp, #BYTES]
     adr.w r3, .Lend_more + 1 /* Thumb */
     movs r5, #(.Lend_more - .Lmore) / 3
-    muls r4, r5, r4
-    subs r3, r4
+    mul r5, r12, r5
+    subs r3, r5
     str r3, [sp, #MORE]
-    SUMS_8_BEGIN .Lnone, 26, JUMP, BASES
+    SUMS_8_BEGIN .Lnone, .Lmany
 .Lfilter:
-    SUMS_8_FIRST .Lend, JUMP, BASES, FRAME
-    SUMS_8_TABLES BASES
+    SUMS_8_FIRST .Lend
+    SUMS_8_TABLES .Lmany
 .Lnone:
     SUMS_8_SIGNS
     ldr pc, [sp, #MORE]

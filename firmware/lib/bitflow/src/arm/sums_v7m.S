@@ -1,9 +1,7 @@
 /*
  * sums_v7m.S - the inner loops of input_sums.c for ARMv7-M and later; input_rows.h says what they do.
  *
- * Each word's sum stays in a register, and the words of a table are read by load-multiple. The tables' steps are
- * unrolled, the last one first: a filter jumps over those that it does not have. The bases are copied to the stack,
- * whose pointer is the only register that is left for them.
+ * Each word's sum stays in a register, and the words of a table are read by load-multiple.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -14,20 +12,15 @@
 #include "macros.h"
 #include "sums_v7m.h"
 
-    .equ JUMP, 0  /* on the stack: the first of the filters' steps after table 0, */
-    .equ BYTES, 4 /* bytes of a filter, */
-    .equ BASES, 8 /* and the bases */
-    .equ FRAME, BASES + 4 * SUMS_POINTERS
-
 /* The filter is r5, the sums are r6-r12 and lr. A step has 13 instructions. */
     FUNCTION bf_sums_8
     push {r4-r11, lr}
-    sub sp, #FRAME
+    SUMS_8_FRAME
     str r3, [sp, #BYTES]
-    SUMS_8_BEGIN .Lnone8, 26, JUMP, BASES
+    SUMS_8_BEGIN .Lnone8, .Lmany8
 .Lfilter8:
-    SUMS_8_FIRST .Lend8, JUMP, BASES, FRAME
-    SUMS_8_TABLES BASES
+    SUMS_8_FIRST .Lend8
+    SUMS_8_TABLES .Lmany8
 .Lnone8:
     SUMS_8_SIGNS
     ldr r2, [sp, #BYTES]
@@ -97,7 +90,7 @@
  * many codes that are multiples of 4; then, from each, the three after it.
  */
     .equ COLUMN, 80 /* on the stack, after five values: code 0, */
-    .equ LAST, 84   /* and the end of the codes */
+    .equ END, 84   /* and the end of the codes */
 
     FUNCTION bf_sums_table
     push {r4-r11, lr}
@@ -150,7 +143,7 @@
     sub r0, lr, r12
     cmp r0, #16
     beq 6f
-    str r1, [sp, #LAST]
+    str r1, [sp, #END]
     ldr r0, [sp, #COLUMN]
     lsrs r3, #2
     ldm r12!, {r8-r11}
@@ -175,7 +168,7 @@
     sub r7, r7, r11, lsl #1
     stm r0, {r4-r7}
     add r0, r0, r3, lsl #1
-    ldr r4, [sp, #LAST]
+    ldr r4, [sp, #END]
     cmp r0, r4
     bne 5b
 6:  add sp, #88

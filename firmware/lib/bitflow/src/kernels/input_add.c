@@ -99,7 +99,7 @@ uint32_t bf_sums(uint32_t *filters, const uint32_t *bases, uint32_t pointers, ui
 #ifdef BF_ASM_SUMS
 uint32_t bf_sums_of_several(uint32_t *filters, const uint32_t *bases, uint32_t pointers, uint32_t filter_words,
                             uint32_t thresholds) {
-    if (pointers <= BF_SUMS_POINTERS && thresholds <= BF_SUMS_THRESHOLDS) {
+    if (thresholds <= BF_SUMS_THRESHOLDS) {
         bf_sums_8_several(filters, bases, pointers, filter_words * (uint32_t)sizeof(uint32_t), thresholds);
         return 8;
     }

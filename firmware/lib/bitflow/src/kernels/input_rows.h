@@ -27,10 +27,9 @@
 /*
  * In arm/sums_v7m.S. Add up, for each filter, the same words of its tables, and shift the lanes' signs into its bits,
  * word after word: bits = bits >> 1 | (sum & BF_SUMS_SIGNS). bases: byte offsets from `bases` itself. bf_sums_8: eight
- * words, of 1 .. BF_SUMS_POINTERS tables. bf_sums_3: `words` words, a multiple of 4 up to 16, of 3 tables; bits that
+ * words. bf_sums_3: `words` words, a multiple of 4 up to 16, of 3 tables; bits that
  * the filter had are lost.
  */
-#define BF_SUMS_POINTERS 9u
 void bf_sums_8(uint32_t *filters, const uint32_t *bases, uint32_t pointers, uint32_t filter_bytes);
 void bf_sums_3(uint32_t *filters, const uint32_t *bases, uint32_t words);
 
@@ -48,7 +47,7 @@ bf_sums_several bf_sums_of_several;
 #define bf_sums_of_several bf_sums
 #endif
 
-/* In arm/sums_several_v7m.S: of 1 .. BF_SUMS_POINTERS tables and 2 .. BF_SUMS_THRESHOLDS thresholds. */
+/* In arm/sums_several_v7m.S: of 2 .. BF_SUMS_THRESHOLDS thresholds. */
 #define BF_SUMS_THRESHOLDS 4u
 void bf_sums_8_several(uint32_t *filters, const uint32_t *bases, uint32_t pointers, uint32_t filter_bytes,
                        uint32_t thresholds);

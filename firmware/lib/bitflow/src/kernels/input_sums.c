@@ -211,13 +211,12 @@ static uint32_t sum_some(const bf_sums_work *w, uint32_t left) {
         bf_sums_3(w->filters, w->bases, left);
         return left;
     }
-    if (pointers <= BF_SUMS_POINTERS) {
-        bf_sums_8(w->filters, w->bases, pointers, w->p.filter * (uint32_t)sizeof(uint32_t));
-        return 8;
-    }
-#endif
+    bf_sums_8(w->filters, w->bases, pointers, w->p.filter * (uint32_t)sizeof(uint32_t));
+    return 8;
+#else
     (void)left;
     return bf_sums(w->filters, w->bases, pointers, w->p.filter, 1);
+#endif
 }
 
 /* The sums of a row from the tables at `bases`; returns how many words. */
