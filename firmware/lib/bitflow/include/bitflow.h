@@ -43,7 +43,7 @@ extern "C" {
     X(BF_ERR_ALIGNMENT, -2, "the image or the arena does not start on 4 bytes")                                        \
     X(BF_ERR_TRUNCATED, -3, "the image is shorter than it says")                                                       \
     X(BF_ERR_MAGIC, -4, "not a .bfn image")                                                                            \
-    X(BF_ERR_VERSION, -5, "the image has another format version")                                                      \
+    X(BF_ERR_VERSION, -5, "the image is of another format version: convert the image, or update this library")         \
     X(BF_ERR_CRC, -6, "the image is damaged: its CRC-32 does not match")                                               \
     X(BF_ERR_HEADER, -7, "the header contradicts itself")                                                              \
     X(BF_ERR_BOUNDS, -8, "an offset leads outside the image, or arrays share bytes")                                   \
@@ -122,10 +122,10 @@ enum { BF_BITS = 0, BF_SCORES = 1, BF_INTEGERS = 2 }; /* bf_layer.output */
 
 #define BF_MAX_SOURCES    4u
 #define BF_MAX_THRESHOLDS 8u
-#define BF_PIXELS      0xFFFFu     /* bf_layer.sources: the input */
-#define BF_SHARED       1u         /* bf_layer.flags: one weight for all bits of a value */
-#define BF_PER_POSITION 2u         /* bf_layer.flags: shift is int32_t[conv_h][conv_w][out_c] */
-#define BF_TRANSIENT   0xFFFFFFFFu /* bf_layer.pinned: the next layer reads the map, and nobody else does */
+#define BF_PIXELS         0xFFFFu     /* bf_layer.sources: the input */
+#define BF_SHARED         1u          /* bf_layer.flags: one weight for all bits of a value */
+#define BF_PER_POSITION   2u          /* bf_layer.flags: shift is int32_t[conv_h][conv_w][out_c] */
+#define BF_TRANSIENT      0xFFFFFFFFu /* bf_layer.pinned: the next layer reads the map, and nobody else does */
 
 /*
  * One layer: an accumulator for each position and filter (in layers without filters: each channel), and its output:
