@@ -170,8 +170,9 @@ bf_status bf_check_layer(const bf_image *im, uint32_t index) {
     const bf_layer *l = &im->layers[index];
     bf_status status;
     if ((status = check_kind(l, index + 1u == im->header->layer_count)) != BF_OK ||
-        (status = check_thresholds(l)) != BF_OK || (status = check_window(l)) != BF_OK || (status = check_pool(l)) != BF_OK ||
-        (status = check_roles(l)) != BF_OK || (status = check_maps(im, l)) != BF_OK) {
+        (status = check_thresholds(l)) != BF_OK || (status = check_window(l)) != BF_OK ||
+        (status = check_pool(l)) != BF_OK || (status = check_roles(l)) != BF_OK ||
+        (status = check_maps(im, l)) != BF_OK) {
         return status;
     }
     return check_sources(im, l, index);

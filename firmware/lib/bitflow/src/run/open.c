@@ -171,9 +171,8 @@ static bf_status check_shift(const bf_image *im, const bf_layer *l) {
 
 static bf_status check_contents(const bf_image *im, const bf_layer *l) {
     bf_status status;
-    if ((l->weight_bits &&
-         (status = check_tails(words_at(im, l->weights), bf_filter_count(l),
-                               bf_taps(l) / bf_parts(l) * l->weight_bits)) != BF_OK) ||
+    if ((l->weight_bits && (status = check_tails(words_at(im, l->weights), bf_filter_count(l),
+                                                 bf_taps(l) / bf_parts(l) * l->weight_bits)) != BF_OK) ||
         (status = check_weights(im, l)) != BF_OK ||
         (l->pool_and && (status = check_tails(words_at(im, l->pool_and), 1, l->out_c)) != BF_OK) ||
         (l->invert && (status = check_tails(words_at(im, l->invert), 1, l->out_c)) != BF_OK)) {
