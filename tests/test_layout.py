@@ -21,6 +21,7 @@ LAYERS = (
     ("bitflow._version", "bitflow.errors"),
     ("bitflow.bits", "bitflow.resources"),
     ("bitflow.files", "bitflow.cores", "bitflow.geometry"),
+    ("bitflow.maps",),
     ("bitflow.accumulation", "bitflow.boards"),
     ("bitflow.steps", "bitflow.packed"),
     ("bitflow.ir",),

@@ -47,7 +47,7 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsi
     size_t image = image_bytes(data, size);
     if (seed % 4u && size > sizeof(bf_header)) {
         /* In place: a changed length moves every array. Mostly in header and records, or in the plan. */
-        const size_t records = sizeof(bf_header) + 20 * sizeof(bf_layer);
+        const size_t records = sizeof(bf_header) + 34 * sizeof(bf_layer);
         const size_t from = image < size && seed % 8u < 5 ? image : 0;
         const size_t end = from ? size : seed % 4u == 1 && image > records ? records : image;
         const size_t choices = sizeof(bf_plan) + 8 * sizeof(bf_choice);

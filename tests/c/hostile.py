@@ -30,7 +30,7 @@ HEADER = {
     "layers": (16, "I"), "name": (20, "I"), "labels": (24, "I"), "classes": (28, "I"), "height": (32, "H"),
     "width": (34, "H"), "channels": (36, "H"), "dtype": (38, "B"), "channel_order": (39, "B"),
     "zero_point": (40, "h"), "resize": (42, "B"), "reserved0": (43, "B"), "extra": (44, "I"),
-    "extra_size": (48, "I"), "reserved1": (52, "I"), "reserved2": (56, "I"), "reserved3": (60, "I"),
+    "extra_size": (48, "I"), "table": (52, "I"), "reserved1": (56, "I"), "reserved2": (60, "I"),
 }  # fmt: skip
 RECORD = {
     "kind": (0, "B"), "output": (1, "B"), "pad_value": (2, "b"), "weight_bits": (3, "B"), "in_h": (4, "H"),
@@ -40,15 +40,16 @@ RECORD = {
     "conv_h": (24, "H"), "conv_w": (26, "H"), "pool_h": (28, "B"), "pool_w": (29, "B"), "pool_stride_h": (30, "B"),
     "pool_stride_w": (31, "B"), "pool_top": (32, "B"), "pool_left": (33, "B"), "pool_bottom": (34, "B"),
     "pool_right": (35, "B"), "out_h": (36, "H"), "out_w": (38, "H"), "out_c": (40, "H"), "source_count": (42, "B"),
-    "reserved0": (43, "B"), "source0": (44, "H"), "source1": (46, "H"), "source2": (48, "H"), "source3": (50, "H"),
-    "last": (52, "H"), "reserved1": (54, "H"), "pinned": (56, "I"), "bound": (60, "I"), "weights": (64, "I"),
-    "shift": (68, "I"), "offset": (72, "I"), "pool_and": (76, "I"), "invert": (80, "I"), "name": (84, "I"),
-    "reserved2": (88, "I"), "reserved3": (92, "I"),
+    "thresholds": (43, "B"), "source0": (44, "H"), "source1": (46, "H"), "source2": (48, "H"), "source3": (50, "H"),
+    "last": (52, "H"), "in_thresholds": (54, "B"), "flags": (55, "B"), "pinned": (56, "I"), "bound": (60, "I"),
+    "weights": (64, "I"), "shift": (68, "I"), "offset": (72, "I"), "pool_and": (76, "I"), "invert": (80, "I"),
+    "name": (84, "I"), "reserved0": (88, "I"), "reserved1": (92, "I"),
 }  # fmt: skip
 
 # The network that is changed: every kind of layer, source and output.
 _GOOD = every_kind(0)
 _AT = {each.name: index for index, each in enumerate(_GOOD.layers)}
+_LAYERS = len(_AT)
 
 
 def with_crc(data: bytearray) -> bytes:
@@ -120,6 +121,16 @@ def square(side: int, *fields: str) -> dict[str, int]:
     return {f"{name}_{axis}": side for name in fields for axis in "hw"}
 
 
+def short_shift(name: str) -> Change:
+    """A layer's shifts where there is room for all of its filters, but not for all of their thresholds."""
+
+    def change(data: bytearray) -> None:
+        filters = field(data, name, "out_c") // field(data, name, "thresholds")
+        layer(name, shift=len(data) - 4 - 4 * filters)(data)
+
+    return change
+
+
 # A pool with as much padding as it can have makes a map larger: 1x1 becomes 255x255.
 GROWING = square(255, "pool", "out") | square(1, "pool_stride")
 GROWING |= dict.fromkeys(("pool_top", "pool_left", "pool_bottom", "pool_right"), 254)
@@ -129,11 +140,14 @@ PIXELS, TRANSIENT = 0xFFFF, 0xFFFFFFFF
 CHANGES: list[tuple[str, Change, str]] = [
     # Header.
     ("magic", header(magic=0), "MAGIC"),
-    ("version", header(version=1), "VERSION"),
+    *((f"version {version}", header(version=version), "VERSION") for version in (0, 1, 2, 4, 259)),
     ("size beyond the end", header(size=1 << 30), "TRUNCATED"),
     ("size too small", header(size=64), "HEADER"),
     ("size before the end", header(size=100), "HEADER"),
-    ("flags", header(flags=1), "HEADER"),
+    ("flags", header(flags=2), "HEADER"),
+    ("flags beside the known one", header(flags=0x101), "HEADER"),
+    ("table of pixels", header(table=64), "FEATURE"),
+    *((f"reserved {n} of the header", header(**{f"reserved{n}": 1}), "HEADER") for n in range(3)),
     ("dtype", header(dtype=2), "HEADER"),
     ("zero point", header(zero_point=300), "HEADER"),
     ("no layers", header(layer_count=0), "HEADER"),
@@ -156,7 +170,7 @@ CHANGES: list[tuple[str, Change, str]] = [
     ("first layer of bytes", layer("first", weight_bits=8), "KIND"),
     ("sum with weights", layer("residual", weight_bits=1), "KIND"),
     ("reserved", layer("first", reserved0=1), "SHAPE"),
-    ("reserved at the end", layer("first", reserved3=1), "SHAPE"),
+    ("reserved at the end", layer("first", reserved1=1), "SHAPE"),
     ("empty map", layer("first", in_h=0), "SHAPE"),
     ("groups", layer("wide", groups=4), "SHAPE"),
     ("kernel", layer("first", kernel_h=200), "SHAPE"),
@@ -201,7 +215,39 @@ CHANGES: list[tuple[str, Change, str]] = [
     ("map after the pool", layer("total of integers", in_c=65535, out_c=65535, **GROWING), "SHAPE"),
     ("other classes", header(classes=1), "SHAPE"),
     ("scores of a map", layer("scores", pad_top=1, conv_h=2, out_h=2), "SHAPE"),
+    # Thresholds, and the bits of values.
+    ("no threshold", layer("levels", thresholds=0), "SHAPE"),
+    ("nine thresholds", layer("levels", thresholds=9), "SHAPE"),
+    ("filters of a fraction of thresholds", layer("levels", thresholds=4), "SHAPE"),
+    ("filters that do not fill groups", layer("grouped values", thresholds=4), "SHAPE"),
+    ("sum of other channels than its thresholds have", layer("added bits", thresholds=1), "SHAPE"),
+    ("thresholds of a sum that gives as many channels", layer("narrow", thresholds=2), "SHAPE"),
+    ("no threshold of a sum", layer("added bits", thresholds=0), "SHAPE"),
+    ("thresholds of scores", layer("scores", thresholds=2), "SHAPE"),
+    ("thresholds of integers", layer("shared", thresholds=2), "SHAPE"),
+    ("thresholds of a concatenation", layer("joined", thresholds=3), "SHAPE"),
+    ("values of no bits", layer("shared", in_thresholds=0), "SHAPE"),
+    ("values of nine bits", layer("shared", in_thresholds=9), "SHAPE"),
+    ("values of a fraction of the channels", layer("shared", in_thresholds=4), "SHAPE"),
+    ("groups of a fraction of the values", layer("shared bytes", in_thresholds=6), "SHAPE"),
+    ("values of a first layer", layer("first", in_thresholds=2), "SHAPE"),
+    ("values of a sum", layer("added bits", in_thresholds=2), "SHAPE"),
+    ("values of a concatenation", layer("joined", in_thresholds=2), "SHAPE"),
+    ("values of a total", layer("total of values", in_thresholds=2), "SHAPE"),
+    ("shared weights of values of one bit", layer("body", flags=1), "SHAPE"),
+    ("shared weights of a sum", layer("residual", flags=1), "SHAPE"),
+    ("flags of a record", layer("shared", flags=5), "SHAPE"),
+    ("flags beside a later one", layer("first", flags=0x82), "SHAPE"),
+    ("shifts for each position", layer("first", flags=2), "FEATURE"),
+    ("shared weights and shifts for each position", layer("shared", flags=3), "FEATURE"),
     # A record with its sources.
+    ("integers as values", layer("both", in_thresholds=2), "CHAIN"),
+    ("pixels as values", layer("wide", in_thresholds=2, groups=1), "CHAIN"),
+    ("sum of more than eight bits", layer("total of levels", in_c=2, out_c=4), "CHAIN"),
+    ("sum of a fraction of the channels", layer("total of levels", in_c=5, out_c=10), "CHAIN"),
+    ("sum of fewer channels than it has", layer("total of bits", in_c=12, out_c=12), "CHAIN"),
+    ("sum of several integers", layer("total of integers", in_c=3, out_c=3), "CHAIN"),
+    ("sum of several integers among others", layer("added bits", in_c=3, out_c=6), "CHAIN"),
     ("no source", layer("first", source_count=0), "CHAIN"),
     ("two sources", layer("grouped", source_count=2), "CHAIN"),
     ("five sources", layer("all four", source_count=5), "CHAIN"),
@@ -227,22 +273,30 @@ CHANGES: list[tuple[str, Change, str]] = [
     ("map that is not pinned", layer("first", pinned=TRANSIENT), "MAPS"),
     ("pinned scores", layer("scores", pinned=0), "CHAIN"),
     ("scores that are read", layer("scores", last=0), "CHAIN"),
-    ("map that is read before its last", layer("first", last=19), "CHAIN"),
-    ("map that is read after the end", layer("first", last=20), "CHAIN"),
+    ("map that is read before its last", layer("first", last=_LAYERS - 1), "CHAIN"),
+    ("map that is read after the end", layer("first", last=_LAYERS), "CHAIN"),
     # Arrays.
     ("weights outside", layer("wide", weights=1 << 30), "BOUNDS"),
     ("no weights", layer("wide", weights=0), "BOUNDS"),
     ("shift outside", layer("wide", shift=1 << 30), "BOUNDS"),
     ("no shift", layer("wide", shift=0), "BOUNDS"),
     ("offset outside", layer("scores", offset=1 << 30), "BOUNDS"),
+    ("shifts of one threshold", short_shift("levels"), "BOUNDS"),
+    ("shifts of one threshold of a sum", short_shift("added bits"), "BOUNDS"),
+    ("shared weights outside", layer("shared", weights=1 << 30), "BOUNDS"),
     ("AND mask outside", layer("added", pool_and=1 << 30), "BOUNDS"),
     ("invert mask outside", layer("wide", invert=1 << 30), "BOUNDS"),
     ("unused weight bits", array("first", "weights", 0, 0xFFFFFFFF), "RANGE"),
     ("unused weight bytes", array("wide", "weights", 1, 0x01000000), "RANGE"),
     ("weight of -128", array("wide", "weights", 0, 0x80), "RANGE"),
+    ("unused bits of shared weights", array("shared", "weights", 1, 0xFFFFFFFF), "RANGE"),
+    ("shared weight of -128", array("shared bytes", "weights", 0, 0x80), "RANGE"),
+    ("unused AND bits of several thresholds", array("levels", "pool_and", 0, 0xFFFFFFFF), "RANGE"),
     ("unused AND bits", array("added", "pool_and", 0, 0xFFFFFFFF), "RANGE"),
     ("unused invert bits", array("wide", "invert", 0, 0xFFFFFFFF), "RANGE"),
     ("shift too large", array("first", "shift", 0, 0x7FFFFFFF), "RANGE"),
+    ("shift of the last threshold too large", array("levels", "shift", 17, 0x7FFFFFFF), "RANGE"),
+    ("shift of the last threshold too small", array("levels", "shift", 17, -(1 << 31)), "RANGE"),
     ("score too large", array("scores", "shift", 0, 0x7FFFFFFF), "RANGE"),
     ("bound beyond all", layer("wide", bound=1 << 30), "RANGE"),
     *((f"bound of {name}", more(name, "bound", 1), "RANGE") for name in _AT),

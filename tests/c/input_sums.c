@@ -76,6 +76,7 @@ static void choose_shape(bf_layer *l) {
     l->output = BF_BITS;
     l->weight_bits = 1;
     l->groups = l->dilation_h = l->dilation_w = 1;
+    l->thresholds = l->in_thresholds = 1;
     l->source_count = 1;
     l->sources[0] = BF_PIXELS;
     do {
@@ -214,7 +215,7 @@ static uint32_t not_covered_must_be_said(void) {
     l.kind = BF_INPUT_CONV;
     l.output = BF_BITS;
     l.weight_bits = l.dilation_h = l.dilation_w = l.stride_h = l.stride_w = 1;
-    l.groups = 1;
+    l.groups = l.thresholds = l.in_thresholds = 1;
     l.kernel_h = l.kernel_w = 3;
     l.in_h = l.in_w = l.conv_h = l.conv_w = 32;
     l.pad_top = l.pad_left = l.pad_bottom = l.pad_right = 1;

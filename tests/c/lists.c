@@ -113,7 +113,7 @@ static void list_must_name_all_inputs(uint32_t kernel_h, uint32_t kernel_w, uint
     layer.in_h = layer.in_w = layer.conv_h = layer.conv_w = layer.out_h = layer.out_w = 9;
     layer.in_c = (uint16_t)channels;
     layer.out_c = 8;
-    layer.groups = 1;
+    layer.groups = layer.thresholds = layer.in_thresholds = 1;
     layer.kernel_h = (uint16_t)kernel_h;
     layer.kernel_w = (uint16_t)kernel_w;
     layer.stride_h = layer.stride_w = layer.dilation_h = layer.dilation_w = 1;
@@ -172,7 +172,7 @@ static void worked_example_must_hold(void) {
     memset(&b, 0, sizeof b);
     layer.in_h = layer.conv_h = 6;
     layer.in_w = layer.conv_w = 8;
-    layer.in_c = layer.groups = 1;
+    layer.in_c = layer.groups = layer.thresholds = layer.in_thresholds = 1;
     layer.out_c = 4;
     layer.kernel_h = layer.kernel_w = 3;
     layer.stride_h = layer.stride_w = layer.dilation_h = layer.dilation_w = 1;

@@ -25,6 +25,7 @@ from bitflow.engines.self_test import random_images
 from bitflow.errors import ImageError
 from bitflow.image.read import decode
 from bitflow.ir import PackedNetwork
+from bitflow_hil.link.frames import status_text
 
 ARM = ("arm-none-eabi-gcc", "-mthumb", "-O2", "--specs=rdimon.specs", "-Wl,--section-start=.vectors=0")
 LIBGCC = ("__aeabi_", "__gnu_thumb1_case_")
@@ -124,6 +125,16 @@ def test_hostile_image_must_be_refused_with_its_reason(data, status):
     assert opened(data) == int(STATUS[status])
     with pytest.raises(ImageError):
         decode(data)
+
+
+def test_each_status_must_be_told_in_one_line_and_another_version_with_what_to_do():
+    """A device has its own library, and the host's text of its status: which of both is older is not known."""
+    text = (resources.c_library() / "include" / "bitflow.h").read_text()
+    texts = dict(re.findall(r'X\(BF_(?:ERR_)?(\w+), -?\d+, "([^"\\]+)"\)', text))
+    assert {"OK", *STATUS} <= set(texts)
+    assert max(map(len, texts.values())) < 90
+    assert "convert the image, or update this library" in texts["VERSION"]
+    assert status_text(int(STATUS["VERSION"])) == texts["VERSION"]
 
 
 @pytest.fixture(scope="module", params=[2_000, pytest.param(20_000, marks=pytest.mark.long)])

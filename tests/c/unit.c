@@ -134,6 +134,7 @@ static void argmax_must_take_the_first_of_equal_ones(void) {
 
 static void every_status_must_have_a_text(void) {
     CHECK(strcmp(bf_status_text(BF_ERR_CRC), "the image is damaged: its CRC-32 does not match") == 0);
+    CHECK(strcmp(bf_status_text(BF_ERR_FEATURE), "the image needs a newer version of this library") == 0);
     CHECK(strcmp(bf_status_text((bf_status)-99), "unknown status") == 0);
 }
 

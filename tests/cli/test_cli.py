@@ -70,9 +70,9 @@ def test_help_and_version_must_be_complete(
     text = done(cwd=tmp_path)
     commands = [command.name for command in app.registered_commands]
     expected = (
-        "init train search import fuse inspect predict eval verify report compare generate build flash emulate hil"
+        "init train search import fuse convert inspect predict eval verify report compare generate build flash emulate"
     )
-    expected += " romfs bench boards doctor"
+    expected += " hil romfs bench boards doctor"
     assert " ".join(map(str, commands)) == expected
     for name in commands:
         assert f"\n  {name} " in text

@@ -18,7 +18,7 @@ from bitflow.ir import Network, PackedNetwork
 from bitflow.lower.fuse import explain, fuse
 from bitflow.lower.pack import pack
 from bitflow.planner.plan import default_plan
-from bitflow.synthetic.coverage import GAMMAS, PLACES, Cell, cells, every_cell
+from bitflow.synthetic.coverage import GAMMAS, PLACES, THRESHOLDS, Cell, Pair, cells, every_cell, every_pair, pairs
 from bitflow.synthetic.networks import SEEDS, cook, random_network
 
 
@@ -49,15 +49,22 @@ def test_every_rung_must_give_equal_bits_for_any_recipe(recipe):
 
 
 def test_random_networks_must_leave_no_combination_out(capsys):
-    """Kind x padding x stride x groups x place of the pool x residual x sign of gamma."""
-    seen = Counter(cell for seed in range(SEEDS) for cell in cells(random_network(seed)))
-    wanted = every_cell()
+    """Kind x padding x stride x groups x place of the pool x residual x sign of gamma; each of these x thresholds."""
+    seen, paired = Counter(), Counter()
+    for seed in range(SEEDS):
+        network = random_network(seed)
+        seen.update(cells(network))
+        paired.update(pairs(network))
+    wanted, together = every_cell(), every_pair()
     rows = Counter({key: seen[key] for key in wanted})
     with capsys.disabled():
         print(f"\nrandom networks: {sum(map(bool, rows.values()))} of {len(wanted)} cells; networks in each:")
         for line in table(rows):
             print(line)
-    empty = sorted(wanted - set(seen))
+        print(f"and {len(together & set(paired))} of {len(together)} pairs with T thresholds; networks in each:")
+        for line in table_of_pairs(Counter({key: paired[key] for key in together})):
+            print(line)
+    empty = [*sorted(wanted - set(seen)), *sorted(together - set(paired))]
     assert not empty, f"no network has {empty}"
 
 
@@ -72,6 +79,14 @@ def table(count: Counter[Cell]) -> Iterator[str]:
             fields.append("" if found[0] is None else "/".join(map(str, found)))
         name = f"{kind}, residual" if residual else kind
         yield f"{name:24}{padding:>8}{stride:7}  {groups:10}" + "".join(f"{field:>14}" for field in fields)
+
+
+def table_of_pairs(count: Counter[Pair]) -> Iterator[str]:
+    """A row for each feature of a kind; for each number of thresholds the networks."""
+    yield f"{'kind':14}{'feature':12}{'value':14}" + "".join(f"{f'T = {number}':>7}" for number in THRESHOLDS)
+    for kind, feature, value in sorted({(pair.kind, pair.feature, pair.value) for pair in count}):
+        found = (count[Pair(kind, feature, value, number)] for number in THRESHOLDS)
+        yield f"{kind:14}{feature:12}{value:14}" + "".join(f"{number:7}" for number in found)
 
 
 def test_random_networks_must_give_labels_and_bits_that_vary():

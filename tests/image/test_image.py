@@ -1,6 +1,7 @@
 """A `.bfn` comes back as it went, is canonical, and anything that is not one is refused with its reason."""
 
 import ctypes
+import dataclasses
 import struct
 import zlib
 
@@ -83,7 +84,9 @@ def test_save_must_leave_nothing_half_written(tmp_path):
         (lambda d: d[:40], "too short"),
         (lambda d: d[:-8], "cut short"),
         (lambda d: b"XXXX" + d[4:], "not a .bfn"),
-        (lambda d: d[:4] + b"\x01\x00" + d[6:], "version 1, this BitFlow reads 2: convert the network again"),
+        (lambda d: d[:4] + b"\x01\x00" + d[6:], "version 1, this BitFlow reads 3: it is too old, import or fuse"),
+        (lambda d: d[:4] + b"\x02\x00" + d[6:], "version 2, this BitFlow reads 3: `bitflow convert` brings it up"),
+        (lambda d: d[:4] + b"\x04\x00" + d[6:], "version 4, this BitFlow reads 3: it needs a newer BitFlow"),
         (lambda d: d[:70] + bytes([d[70] ^ 1]) + d[71:], "CRC-32"),
         (lambda d: d + bytes(4), "size contradicts"),
     ],
@@ -139,6 +142,55 @@ def test_bytes_that_a_loader_may_ignore_must_be_ignored():
 
 
 FIELDS = ("name", "input_spec", "layers", "labels")
+
+
+@pytest.mark.parametrize("approximate", [False, True])
+def test_an_approximate_network_must_stay_one(approximate):
+    """From fuse to the image and back; a device computes the same, and the CRC is another."""
+    network = dataclasses.replace(unpack(every_kind(0)), approximate=approximate)
+    packed = pack(network)
+    data = Image.of(packed).data
+    assert packed.approximate == approximate
+    assert data[6:8] == bytes([approximate, 0])
+    assert c_accepts(data)
+    back = decode(data)
+    assert back.approximate == unpack(back).approximate == approximate
+    assert Image.of(back).data == Image.of(pack(unpack(back))).data == data
+    exact = Image.of(every_kind(0)).data
+    assert (data == exact) != approximate
+    assert data[8:-4] == exact[8:-4]
+
+
+@pytest.mark.parametrize("bits_of", [1, 2, 8])
+def test_values_of_several_bits_must_come_back(bits_of):
+    network = every_kind(0, 4, bits_of=bits_of)
+    back = decode(Image.of(network).data)
+    for layer, was in zip(back.layers, network.layers, strict=True):
+        assert (layer.thresholds, layer.in_thresholds, layer.shared) == (was.thresholds, was.in_thresholds, was.shared)
+        assert np.array_equal(layer.weights, was.weights)
+        assert np.array_equal(layer.shift, was.shift)
+    several = {layer.name for layer in back.layers if layer.thresholds > 1}
+    assert bool(several) == (bits_of > 1)
+    assert sum(layer.shared for layer in back.layers) == (4 if bits_of > 1 else 0)
+
+
+def test_shared_weights_must_stand_once_in_an_image():
+    """One for all bits of a value: an image is as much smaller. A filter whose weights differ has all of them."""
+    shape, window = Shape(1, 1, 96), Window((1, 1))
+    weights = np.tile(np.array([1, -1] * 16, dtype=np.int8), (5, 1, 1, 3))
+    other = weights.copy()
+    other[4, 0, 0, 95] *= -1
+    for filters, words in ((weights, 1), (other, 3)):
+        conv = BinaryConv(shape, filters, window, in_thresholds=3)
+        input_spec = InputSpec(shape)
+        ones = np.ones((96, 1, 1, 96), dtype=np.int8)
+        first = IntegerLayer("", InputConv(shape, ones, window, input_spec), BatchShift(np.zeros(96)))
+        last = IntegerLayer("", conv, Scores(np.ones(5), np.zeros(5)))
+        packed = pack(IntegerNetwork("", input_spec, (first, last)))
+        assert packed.layers[1].weights is not None
+        assert packed.layers[1].weights.shape == (5, words)
+        assert packed.layers[1].bound == 96
+        assert np.array_equal(unpack(decode(Image.of(packed).data)).layers[1].accumulation.weights, filters)
 
 
 @pytest.mark.parametrize("seed", range(12))

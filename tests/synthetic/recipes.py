@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import strategies as st
 
 from bitflow.geometry import InputSpec, Shape
-from bitflow.synthetic.coverage import CONVS, INPUTS
+from bitflow.synthetic.coverage import CONVS, INPUTS, THRESHOLDS, Block
 from bitflow.synthetic.networks import ENDINGS, MERGES, Recipe
 
 __all__ = ["recipes"]
@@ -19,14 +21,18 @@ def _input_specs(draw: st.DrawFn) -> InputSpec:
     return InputSpec(shape, "uint8", draw(st.integers(0, 255)))
 
 
+def _blocks(of: tuple[Block, ...]) -> st.SearchStrategy[Block]:
+    return st.builds(replace, st.sampled_from(of), thresholds=st.sampled_from(THRESHOLDS))
+
+
 def recipes() -> st.SearchStrategy[Recipe]:
-    """Up to three blocks; the simplest is one without padding, stride, groups, pool and merge."""
+    """Up to three blocks; the simplest has one threshold and no padding, stride, groups, pool and merge."""
     return st.builds(
         Recipe,
         seed=st.integers(0, 2**20),
         input_spec=_input_specs(),
-        stem=st.sampled_from(INPUTS),
-        blocks=st.lists(st.sampled_from(CONVS), max_size=3).map(tuple),
+        stem=_blocks(INPUTS),
+        blocks=st.lists(_blocks(CONVS), max_size=3).map(tuple),
         merge=st.sampled_from(MERGES),
         ending=st.sampled_from(ENDINGS),
         plain=st.sampled_from((True, False)),

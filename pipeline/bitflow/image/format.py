@@ -15,6 +15,7 @@ __all__ = [
     "MAX_LAYERS",
     "MAX_MAP_BYTES",
     "MAX_TAPS",
+    "OLDEST",
     "PER_POSITION",
     "PIXELS",
     "RECORD",
@@ -27,6 +28,7 @@ __all__ = [
 
 MAGIC = b"BFN1"
 VERSION = 3
+OLDEST = 2  # version that `bitflow convert` reads
 HEADER = struct.Struct("<4sHHIIIIIIHHHBBhBBIIIII")
 RECORD = struct.Struct("<BBbB HHH H HH BBBB BBBB HH BBBB BBBB HHH BB HHHH HBB II IIIIII II")
 LOGITS_TAG = b"LGT1"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Callable
 from typing import assert_never
 
 import numpy as np
@@ -25,6 +26,7 @@ from bitflow.image.format import (
     MAX_LAYERS,
     MAX_MAP_BYTES,
     MAX_TAPS,
+    OLDEST,
     PER_POSITION,
     PIXELS,
     RECORD,
@@ -45,22 +47,22 @@ def _require(condition: bool, message: str) -> None:
         raise ImageError(message)
 
 
-def decode(data: bytes) -> PackedNetwork:
-    """The network in a `.bfn`'s bytes. Raises ImageError with the reason if they are not a valid image."""
+def decode(data: bytes, version: int = VERSION, today: Callable[[Record], Record] | None = None) -> PackedNetwork:
+    """The network in a `.bfn`'s bytes. Raises ImageError with the reason if they are not a valid image.
+
+    today: what a record of an older `version` is in this one. What is new in the header was 0 then.
+    """
     _require(len(data) >= HEADER.size + 4, "not a .bfn image: too short")
     header = HEADER.unpack_from(data)
-    magic, version, flags, size, count, layers_at, name_at, labels_at, classes, h, w, c = header[:12]
+    magic, written, flags, size, count, layers_at, name_at, labels_at, classes, h, w, c = header[:12]
     dtype, order, zero_point, resize, reserved0, extra, extra_size, table, *reserved1 = header[12:]
     _require(magic == MAGIC, "not a .bfn image")
-    _require(
-        version == VERSION,
-        f".bfn version {version}, this BitFlow reads {VERSION}: `bitflow convert` brings it up to date",
-    )
+    _require(written == version, _other_version(written))
     _require(size <= len(data), f"the image is cut short: {len(data)} of {size} bytes")
     _require(size == len(data) and size % 4 == 0 and size <= MAX_BYTES, "the image's size contradicts its header")
     crc = int.from_bytes(data[-4:], "little")
     _require(zlib.crc32(data[:-4]) == crc, "the image is damaged: its CRC-32 does not match")
-    reserved = flags & ~APPROXIMATE or reserved0 or any(reserved1)
+    reserved = flags & ~APPROXIMATE or reserved0 or any(reserved1) or (today is not None and (flags or table))
     _require(not reserved, "the header contradicts itself: reserved fields are set")
     _require(table == 0, "the image has a table of input values: it needs a newer BitFlow")
     known = dtype <= 1 and order <= ChannelOrder.OTHER and resize <= Resize.CROP
@@ -76,7 +78,7 @@ def decode(data: bytes) -> PackedNetwork:
         network = PackedNetwork(
             reader.text(name_at),
             input_spec,
-            _layers(reader, input_spec, layers_at, count),
+            _layers(reader, input_spec, _records(data, layers_at, count, today)),
             reader.texts(labels_at, classes),
             _logits(data[extra : extra + extra_size], classes),
             bool(flags & APPROXIMATE),
@@ -87,6 +89,21 @@ def decode(data: bytes) -> PackedNetwork:
         raise ImageError(f"the image contradicts itself: {error}") from error
     _require(network.classes == classes, f"the image contradicts itself: {network.classes} scores, {classes} classes")
     return network
+
+
+def _other_version(version: int) -> str:
+    if version > VERSION:
+        todo = "it needs a newer BitFlow"
+    elif version >= OLDEST:
+        todo = "`bitflow convert` brings it up to date"
+    else:
+        todo = "it is too old, import or fuse the network again"
+    return f".bfn version {version}, this BitFlow reads {VERSION}: {todo}"
+
+
+def _records(data: bytes, at: int, count: int, today: Callable[[Record], Record] | None) -> list[Record]:
+    found = [Record(*RECORD.unpack_from(data, at + index * RECORD.size)) for index in range(count)]
+    return found if today is None else list(map(today, found))
 
 
 def _logits(extra: bytes, classes: int) -> Logits | None:
@@ -148,8 +165,7 @@ class _Reader:
         return self.texts(offset, 1)[0] if offset else ""
 
 
-def _layers(reader: _Reader, input_spec: InputSpec, at: int, count: int) -> tuple[PackedLayer, ...]:
-    records = [Record(*RECORD.unpack_from(reader.data, at + index * RECORD.size)) for index in range(count)]
+def _layers(reader: _Reader, input_spec: InputSpec, records: list[Record]) -> tuple[PackedLayer, ...]:
     layers: list[PackedLayer] = []
     maps: list[Map] = []
     for index, record in enumerate(records):

@@ -43,7 +43,7 @@ extern "C" {
     X(BF_ERR_ALIGNMENT, -2, "the image or the arena does not start on 4 bytes")                                        \
     X(BF_ERR_TRUNCATED, -3, "the image is shorter than it says")                                                       \
     X(BF_ERR_MAGIC, -4, "not a .bfn image")                                                                            \
-    X(BF_ERR_VERSION, -5, "the image has another format version")                                                      \
+    X(BF_ERR_VERSION, -5, "the image is of another format version: convert the image, or update this library")         \
     X(BF_ERR_CRC, -6, "the image is damaged: its CRC-32 does not match")                                               \
     X(BF_ERR_HEADER, -7, "the header contradicts itself")                                                              \
     X(BF_ERR_BOUNDS, -8, "an offset leads outside the image, or arrays share bytes")                                   \
