@@ -11,7 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-__all__ = ["Layers", "conv", "forward", "network", "save_h5", "save_keras"]
+__all__ = ["Layers", "conv", "dense", "forward", "network", "norm", "save_connected", "save_h5", "save_keras"]
 
 Layers = list[tuple[str, dict[str, Any], dict[str, np.ndarray]]]
 SIGN = {"class_name": "SteSign", "config": {"name": "ste_sign", "clip_value": 1.0}}
@@ -188,10 +188,27 @@ def configuration(layers: Layers, shape: tuple[int, ...], functional: bool) -> d
 
 
 def save_h5(path: Path, layers: Layers, shape: tuple[int, ...], functional: bool = False) -> None:
+    named = {f"layer_{index}": weights for index, (_, _, weights) in enumerate(layers)}
+    _save_h5(path, configuration(layers, shape, functional), named)
+
+
+def save_connected(path: Path, layers: dict[str, Any], sources: dict[str, list[str]], shape: tuple[int, ...]) -> None:
+    """Layers that read several others, by name; the input is `image`, the last one is the output."""
+    entry = {"name": "image", "batch_input_shape": [None, *shape]}
+    items: list[Any] = [{"class_name": "InputLayer", "name": "image", "config": entry, "inbound_nodes": []}]
+    for name, (kind, config, _) in layers.items():
+        inbound = [[[source, 0, 0, {}] for source in sources[name]]]
+        items.append({"class_name": kind, "name": name, "config": {"name": name} | config, "inbound_nodes": inbound})
+    ends = {"input_layers": [["image", 0, 0]], "output_layers": [[list(layers)[-1], 0, 0]]}
+    model = {"class_name": "Functional", "config": {"name": "net", "layers": items} | ends}
+    _save_h5(path, model, {name: weights for name, (_, _, weights) in layers.items()})
+
+
+def _save_h5(path: Path, model: dict[str, Any], named: dict[str, dict[str, Any]]) -> None:
     with h5py.File(path, "w") as file:
-        file.attrs["model_config"] = json.dumps(configuration(layers, shape, functional))
-        for index, (_, _, weights) in enumerate(layers):
-            group = file.create_group(f"model_weights/layer_{index}/layer_{index}")
+        file.attrs["model_config"] = json.dumps(model)
+        for layer, weights in named.items():
+            group = file.create_group(f"model_weights/{layer}/{layer}")
             for name, array in weights.items():
                 if isinstance(array, np.ndarray):
                     group[f"{name}:0"] = array.astype(np.float32)

@@ -8,7 +8,17 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from tests.importers.keras_models import Layers, conv, dense, forward, network, save_h5, save_keras
+from tests.importers.keras_models import (
+    Layers,
+    conv,
+    dense,
+    forward,
+    network,
+    norm,
+    save_connected,
+    save_h5,
+    save_keras,
+)
 from tests.tiers import seeds
 
 from bitflow.engines.host import HostEngine
@@ -179,3 +189,44 @@ def test_a_sequence_must_be_a_map_of_height_one(tmp_path: Path) -> None:
     scores = HostEngine(one).scores(images)
     assert np.array_equal(scores, HostEngine(two).scores(images))
     assert len(np.unique(scores, axis=0)) > 10
+
+
+@pytest.mark.parametrize("style", ["shifts", "norms", "joined first"])
+def test_joined_signs_of_a_map_must_be_one_layer(tmp_path: Path, style: str) -> None:
+    rng = np.random.default_rng(len(style))
+    gamma = rng.choice([-1.0, 1.0], 4)  # equal directions, or the bits would be of two maps
+
+    def normed() -> tuple[str, dict[str, Any], dict[str, np.ndarray]]:
+        kind, config, weights = norm(rng, 4)
+        numbers = {"gamma": gamma * rng.uniform(0.5, 2, 4), "moving_mean": rng.normal(size=4) * 99}
+        return kind, config, weights | numbers | {"moving_variance": rng.uniform(1e4, 1e5, 4)}
+
+    layers: dict[str, tuple[str, dict[str, Any], dict[str, np.ndarray]]] = {
+        "stem": conv(rng, 4, 1, input_quantizer=None)
+    }
+    sources = {"stem": ["image"]}
+    base = "stem"
+    if style != "norms":
+        layers["base"], sources["base"], base = normed(), ["stem"], "base"
+    for t in range(3):
+        shift = ("Rescaling", {"scale": 1.0, "offset": rng.normal(scale=0.7, size=4).tolist()}, {})
+        layers[f"moved{t}"], sources[f"moved{t}"] = normed() if style == "norms" else shift, [base]
+        layers[f"bits{t}"], sources[f"bits{t}"] = ("Activation", {"activation": "ste_sign"}, {}), [f"moved{t}"]
+    if style == "joined first":
+        layers = {name: layer for name, layer in layers.items() if not name.startswith("bits")}
+    parts = [f"{'moved' if style == 'joined first' else 'bits'}{t}" for t in range(3)]
+    layers["join"], sources["join"] = ("Concatenate", {"axis": -1}, {}), parts
+    layers["conv"] = conv(rng, 6, 12, input_quantizer="ste_sign" if style == "joined first" else None)
+    layers["flat"], layers["head"] = ("Flatten", {}, {}), dense(rng, 5, None)
+    layers["head"][2]["kernel"], layers["head"][2]["bias"] = rng.normal(size=(6 * 5 * 4, 5)), rng.normal(size=5)
+    sources |= {"conv": ["join"], "flat": ["conv"], "head": ["flat"]}
+    save_connected(tmp_path / "net.h5", layers, sources, (9, 8, 1))
+    opened = open_source(tmp_path / "net.h5", Settings())
+    network = opened.imported.network
+    assert [layer.thresholds for layer in network.layers] == [3, 1, 1]
+    images = rng.integers(0, 256, (40, 9, 8, 1)).astype(np.uint8)
+    packed = pack(fuse(network))
+    assert packed.logits is not None
+    got = packed.logits.scale * HostEngine(packed).scores(images) + packed.logits.offset
+    np.testing.assert_allclose(got, opened.run(images), 0, 1e-3)
+    assert len(np.unique(got, axis=0)) > 10

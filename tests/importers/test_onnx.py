@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from tests.importers.onnx_models import Model, binary_network
+from tests.importers.onnx_models import OPSETS, Model, binary_network
 from tests.tiers import seeds
 
 from bitflow.engines.host import HostEngine
@@ -95,6 +95,36 @@ def test_qonnx_must_decide_as_its_reference(tmp_path: Path, weights: str, activa
     proto = model.proto((1, 2, 5, 6), x, domain="qonnx.custom_op.general")
     onnx.save(proto, tmp_path / "net.onnx")
     same(tmp_path / "net.onnx", (5, 6, 2), Settings(pixels=Pixels.RAW))
+
+
+@pytest.mark.parametrize("joined", ["signs", "shifted maps", "pooled signs"])
+@pytest.mark.parametrize("way", range(5))
+def test_joined_signs_of_a_map_must_be_one_layer_that_decides_as_onnxruntime(
+    tmp_path: Path, way: int, joined: str
+) -> None:
+    model = Model(np.random.default_rng(way), OPSETS[way])
+    x = model.norm(model.conv("image", model.signs(5, 2, 3, 3), 0), 5, (5, 1, 1), 300.0, way % 2)
+    moved = [model.op("Add", x, model.const(model.rng.normal(size=(5, 1, 1)))) for _ in range(3)]
+    if joined == "shifted maps":
+        x = model.sign(model.op("Concat", *moved, axis=1), way)
+    else:
+        signs = [model.sign(value, (way + n) % 5) for n, value in enumerate(moved)]
+        if joined == "pooled signs":
+            signs = [model.op("MaxPool", bits, kernel_shape=[2, 2], strides=[2, 2]) for bits in signs]
+        x = model.op("Concat", *signs, axis=1)
+    x = model.norm(model.conv(x, model.signs(4, 15, 3, 3), 0), 4, (4, 1, 1), 9.0, 0)
+    moved = [model.op("Sub", x, model.const(limit)) for limit in (-0.5, 0.5)]
+    x = model.op("Concat", *(model.sign(value, way) for value in moved), axis=-3)
+    side = 3 if joined == "pooled signs" else 8
+    x = model.dense(model.flatten(x, 0), model.signs(6, 8 * side * side), 0)
+    onnx.save(model.proto((1, 2, 12, 12), x), tmp_path / "net.onnx")
+    same(tmp_path / "net.onnx", (12, 12, 2), Settings(pixels=Pixels.RAW))
+    layers = import_onnx(tmp_path / "net.onnx", pixels=Pixels.RAW).network.layers
+    assert [layer.thresholds for layer in layers] == [3, 2, 1]
+    zeros = {0: 1, 1: 1, 2: -1, 3: 1, 4: -1}  # of each way to write a sign
+    sign = layers[0].sign
+    assert sign is not None
+    assert sign.zeros == tuple(zeros[way if joined == "shifted maps" else (way + n) % 5] for n in range(3))
 
 
 def refused(model: Model, x: str, shape: tuple[object, ...], path: Path, **options: object) -> str:

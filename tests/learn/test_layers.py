@@ -14,7 +14,7 @@ from bitflow.errors import InputError
 from bitflow.learn.networks import architectures
 from bitflow.learn.networks.layers import parse_layers, widened
 from bitflow.learn.recipe import layers_of, recipe_for, recipe_names
-from bitflow.nn import BinaryConv2d, BinaryLinear, InputConv2d, Residual, Shift, Sign
+from bitflow.nn import BinaryConv2d, BinaryLinear, InputConv2d, Residual, Shift, Sign, Thermometer
 
 
 def test_each_option_must_reach_its_layer() -> None:
@@ -45,6 +45,8 @@ def test_layers_must_stand_in_their_order() -> None:
         ),
         ("conv1x5:24 conv1x3:32/pool1x2 conv1x3:32/pool1x2 dense:16", (1, 40, 10)),
         ("conv3x3:8/w8 conv3x3:16/stride2/pad0/w8 dense:16/w8", (12, 12, 1)),
+        ("conv3x3:8/t3 conv3x3:16/pool2/t2 res3x3:16/t4 conv3x3:8 res3x3:8/pool2 conv3x3:8/t8 dense:9/t5", (16, 8, 3)),
+        ("conv1x5:9/t3 conv1x3:10/bitpool1x2/t2 dense:16/t2", (1, 40, 10)),
     ],
 )
 def test_described_networks_must_fuse_exactly(text: str, shape: tuple[int, int, int]) -> None:
@@ -76,6 +78,13 @@ def test_described_networks_must_fuse_exactly(text: str, shape: tuple[int, int, 
         ("conv3:8", "is not one of convKxK"),
         ("conv3x3:8 dense:8/pool2", "neither stride"),
         ("conv3x3:8 " * 101, "1 to 100"),
+        ("conv3x3:8/t0", r"'conv3x3:8/t0': 0 bits a channel are outside 1\.\.8"),
+        ("conv3x3:8 conv3x3:8 res3x3:8/t9", r"9 bits a channel are outside 1\.\.8"),
+        ("conv3x3:8 dense:8/t99", "99 bits a channel"),
+        ("conv3x3:8/t3/t2", "says thresholds twice"),
+        ("conv3x3:8/t3/shift", "has a shift already"),
+        ("conv3x3:8/t2 conv3x3:8/groups2", "'conv3x3:8/groups2' cannot divide 2 bits a channel into groups"),
+        ("conv3x3:8/t", "'t' is not one of .*, tN"),
     ],
 )
 def test_a_wrong_word_must_be_named(text: str, why: str) -> None:
@@ -83,13 +92,25 @@ def test_a_wrong_word_must_be_named(text: str, why: str) -> None:
         parse_layers(text)
 
 
-@given(st.text(alphabet="convresdpl0123456789x:/ ", max_size=40))
+@given(st.text(alphabet="convresdplt0123456789x:/ ", max_size=40))
 def test_any_text_must_be_read_or_refused(text: str) -> None:
     try:
         layers = parse_layers(text)
     except InputError:
         return
     assert " ".join(layer.text for layer in layers) == " ".join(text.split())
+
+
+def test_the_layer_after_several_bits_must_get_as_many_channels() -> None:
+    text = "conv3x3:8/t3 conv3x3:16/pool2/t2 res3x3:16 conv3x3:24 conv3x3:24/t4 res3x3:24/t3 conv3x3:8/bitpool2/t2"
+    module = architectures.build(f"{text} dense:9/t5", (16, 16, 1), 3)
+    parts = [part for part in module.modules() if isinstance(part, BinaryConv2d | BinaryLinear)]
+    sizes = [part.in_channels if isinstance(part, BinaryConv2d) else part.in_features for part in parts]
+    assert sizes == [24, 32, 16, 24, 96, 72, 2 * 8 * 16, 9 * 5]
+    assert [part.thresholds for part in module.modules() if isinstance(part, Thermometer)] == [3, 2, 4, 3, 2, 5]
+    one = architectures.build("conv3x3:8/t1", (8, 8, 1), 2)
+    assert [type(layer) for layer in one] == [InputConv2d, nn.BatchNorm2d, Sign, nn.Flatten, BinaryLinear]
+    assert architectures.build("conv3x3:16/t3", (8, 8, 1), 2, width=0.5)[2].thresholds == 3
 
 
 def test_widths_must_be_multiples_of_eight() -> None:

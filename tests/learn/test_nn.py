@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from torch.nn import functional
 
-from bitflow.nn import ESTIMATORS, BinaryConv2d, BinaryLinear, InputConv2d, Sign, binarise, clip_latent
+from bitflow.nn import ESTIMATORS, BinaryConv2d, BinaryLinear, InputConv2d, Sign, Thermometer, binarise, clip_latent
 
 
 def test_sign_of_zero_must_be_plus_one() -> None:
@@ -105,3 +107,74 @@ def test_float_weights_must_be_the_latent_ones() -> None:
     whole = functional.conv2d(x, binarise(layer.weight)) * alpha
     torch.testing.assert_close(layer(x), whole)  # while training
     assert torch.equal(layer.eval()(x), whole)
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (5, 3, 4), (5, 3, 4, 2)])
+@pytest.mark.parametrize("memory", ["channels first", "channels last"])
+@pytest.mark.parametrize("thresholds", [1, 2, 3, 8])
+def test_bit_t_of_a_channel_must_be_the_sign_of_its_shifted_value(
+    shape: tuple[int, ...], memory: str, thresholds: int
+) -> None:
+    layer = Thermometer(3, thresholds)
+    layer.shift.data.copy_(torch.randn(thresholds, 3))
+    x = torch.randn(shape)
+    x[0, 0] = -layer.shift[-1, 0]  # a tie is +1
+    if memory == "channels last":
+        x = x.movedim(1, -1).contiguous().movedim(-1, 1)
+    found = layer(x)
+    parts = [binarise(x + row.view(1, 3, *(1,) * (x.dim() - 2))) for row in layer.shift]
+    assert torch.equal(found, torch.cat(parts, 1))
+    assert found.shape == (5, 3 * thresholds, *shape[2:])
+    assert bool((found[0, 3 * thresholds - 3] == 1).all())
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_gradients_must_pass_each_threshold(estimator: str) -> None:
+    layer = Thermometer(3, 4, estimator=estimator)
+    x = torch.randn(6, 3, 5, 4)
+    weights = torch.randn(6, 12, 5, 4)
+    ours, theirs = (x.clone().requires_grad_() for _ in range(2))
+    (layer(ours) * weights).sum().backward()
+    assert layer.shift.grad is not None
+    mine, layer.shift.grad = layer.shift.grad.clone(), None
+    parts = [binarise(theirs + row.view(1, 3, 1, 1), estimator) for row in layer.shift]
+    (torch.cat(parts, 1) * weights).sum().backward()
+    torch.testing.assert_close(ours.grad, theirs.grad)
+    torch.testing.assert_close(mine, layer.shift.grad)
+
+
+def test_shifts_must_start_evenly_spaced() -> None:
+    wanted = {1: [0.0], 2: [0.6, -0.6], 3: [0.9, 0.0, -0.9], 4: [1.08, 0.36, -0.36, -1.08]}
+    for thresholds, shifts in wanted.items():
+        assert Thermometer(2, thresholds).shift[:, 1].tolist() == pytest.approx(shifts)
+    assert Thermometer(1, 8).shift[0, 0].item() == pytest.approx(1.4)
+    assert Thermometer(2, 2, spread=0.25).shift.tolist() == [[0.25, 0.25], [-0.25, -0.25]]
+
+
+def test_half_precision_must_stay_half() -> None:
+    x = torch.randn(2, 3, 4, 4, dtype=torch.bfloat16)
+    assert Thermometer(3)(x).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ({"thresholds": 0}, r"0 thresholds are outside 1\.\.8"),
+        ({"thresholds": 9}, r"9 thresholds are outside 1\.\.8"),
+        ({"spread": 0.0}, "spread 0.0 is not a positive number"),
+        ({"spread": -1.0}, "not a positive number"),
+        ({"spread": float("nan")}, "not a positive number"),
+        ({"spread": float("inf")}, "not a positive number"),
+        ({"channels": 0}, "0 channels"),
+        ({"estimator": "tanh"}, "not one of bireal, clip, polynomial"),
+    ],
+)
+def test_bad_thermometers_must_be_refused(arguments: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ValueError, match=reason) as caught:
+        Thermometer(**{"channels": 4} | arguments)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_thermometer_must_refuse_a_map_of_other_channels() -> None:
+    with pytest.raises(ValueError, match=r"takes \[N, 4, ...\], got \[2, 1, 3\]"):
+        Thermometer(4)(torch.zeros(2, 1, 3))

@@ -70,6 +70,14 @@ def test_what_is_not_in_the_space_must_have_a_nearest() -> None:
     assert [layer.channels for layer in found] == [96, 256, 256, 256]
 
 
+def test_bits_of_an_accumulator_must_be_a_choice_of_each_layer() -> None:
+    space = Space((28, 28))
+    text = "conv5x5:16/stride2/t3 conv3x3:32/pool2/t2 conv3x3:48/pad0"
+    assert space.text(space.nearest(text)) == text
+    assert space.text(space.nearest(text.replace("/t3", "/t8"))) == text.replace("/t3", "/t4")
+    assert "/t" not in space.smallest()
+
+
 def test_one_change_must_put_a_pool_in_the_place_of_a_stride() -> None:
     space = Space((28, 28))
     text = "conv5x5:32/stride2 conv3x3:64/pool2 conv3x3:96/pad0"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -19,7 +21,7 @@ from bitflow.learn.networks.variants import VARIANTS, variant
 from bitflow.learn.recipe import recipe_names
 from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack
-from bitflow.nn import BinaryConv2d, BinaryLinear, InputConv2d, Residual, Shift, Sign
+from bitflow.nn import BinaryConv2d, BinaryLinear, InputConv2d, Residual, Shift, Sign, Thermometer
 
 
 def test_alexnet_must_have_the_shapes_of_the_paper() -> None:
@@ -146,6 +148,11 @@ DESCRIBED = [
     ("conv2x4:8/pad1x2/shift conv3x3:8/stride2/pool3s2/shift", (17, 14, 2)),
     ("conv1x5:24 conv1x4:32/pool1x2 conv1x3:32/pad0x3/pool1x3s1x2 res1x5:32/bitpool1x2", (1, 40, 10)),
 ]
+# With several bits a channel.
+SEVERAL = [
+    ("conv3x3:8/t3 conv3x3:16/pool2/t2 res3x3:16/t4 conv3x3:16/bitpool2 conv3x3:16/t2 dense:9/t5 dense:7", (16, 16, 3)),
+    ("conv1x5:9/t3 conv1x3:10/pool1x2/t2 conv1x3:12/t8", (1, 40, 10)),
+]
 
 
 def described(text: str, picture: tuple[int, int, int]) -> nn.Sequential:
@@ -162,7 +169,20 @@ def test_variants_of_described_networks_must_have_the_same_shapes(text: str, pic
     assert {layer.weight_bits for layer in found["float"]} == {32}
 
 
-@pytest.mark.parametrize(("text", "picture"), DESCRIBED)
+@pytest.mark.parametrize(("text", "picture"), SEVERAL)
+def test_variants_must_have_one_value_for_several_bits(text: str, picture: tuple[int, int, int]) -> None:
+    found = describe_variants(text, picture, 5)
+    words = text.split()
+    bits = [1, *(int(re.search(r"/t(\d)|$", word)[1] or 1) for word in words)]  # type: ignore[index]
+    for kind in ("float", "xnor"):
+        for layer, ours, given in zip(found[kind], found["bitflow"], bits, strict=True):
+            assert (layer.accumulators, layer.filters) == (ours.accumulators, ours.filters)
+            assert layer.taps * given == ours.taps
+        module = variant(described(text, picture), kind)
+        assert not any(isinstance(part, Thermometer) for part in module.modules())
+
+
+@pytest.mark.parametrize(("text", "picture"), [*DESCRIBED, *SEVERAL])
 @pytest.mark.parametrize("name", ["float", "xnor"])
 def test_variants_of_described_networks_must_train(name: str, text: str, picture: tuple[int, int, int]) -> None:
     module = variant(described(text, picture), name)
@@ -200,7 +220,7 @@ def test_a_float_residual_layer_must_stand_before_its_activation() -> None:
     torch.testing.assert_close(residual(value), value + residual.body(value))
 
 
-@pytest.mark.parametrize(("text", "picture"), DESCRIBED)
+@pytest.mark.parametrize(("text", "picture"), [*DESCRIBED, *SEVERAL])
 def test_counts_of_described_networks_must_be_those_of_the_packed_network(
     text: str, picture: tuple[int, int, int]
 ) -> None:
@@ -208,7 +228,9 @@ def test_counts_of_described_networks_must_be_those_of_the_packed_network(
     packed = pack(fuse(network_from_module(module, picture)))
     counted = total(map(cost, describe(module, picture)))
     assert counted.bytes == sum(layer.nbytes for layer in packed.layers)
-    shifts = sum(layer.conv.size for layer in packed.layers if layer.output_type is not MapType.INTEGERS)
+    shifts = sum(
+        layer.conv.size * layer.thresholds for layer in packed.layers if layer.output_type is not MapType.INTEGERS
+    )
     shortcuts = sum(layer.conv.size * (len(layer.sources) - 1) for layer in packed.layers)
     products = sum(layer.macs for layer in packed.layers)
     assert counted.binary_operations + counted.integer_additions == products + shifts + shortcuts
@@ -217,7 +239,7 @@ def test_counts_of_described_networks_must_be_those_of_the_packed_network(
     assert (counted.float_multiplications, counted.float_additions) == (0, 0)
 
 
-@pytest.mark.parametrize(("text", "picture"), DESCRIBED)
+@pytest.mark.parametrize(("text", "picture"), [*DESCRIBED, *SEVERAL])
 def test_counted_multiplications_of_described_networks_must_be_torch_s(
     text: str, picture: tuple[int, int, int]
 ) -> None:

@@ -2,7 +2,8 @@
 
 Accumulators stay open until a sign closes their layer: scales, offsets, BatchNorms and a max-pool before it become its
 steps, in the source's order. A value that several operations use is closed as a map of integers. Scales and offsets of
-a map of bits or pixels pass through the next convolution in exact arithmetic.
+a map of bits or pixels pass through the next convolution in exact arithmetic. At the end, signs of one map that are
+joined along the channels become one layer (`thresholds`).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from bitflow.importers import graph as g
 from bitflow.importers.building import Building
 from bitflow.importers.layout import arrange, channel_values, close_up, reshape, transpose
 from bitflow.importers.linear import accumulate, opened
+from bitflow.importers.thresholds import join_signs, signed_first
 from bitflow.importers.value import Padding, Value
 from bitflow.ir import INPUT, Divide, Layer, MapType, Network, Offset, Rounding, Scale, Sign, Step
 from bitflow.lower.arithmetic import composed
@@ -61,6 +63,7 @@ def assemble(
 
     Raises ImportRefused naming the node that is not supported, InputError where shapes do not fit.
     """
+    graph = signed_first(graph)
     work = _Assembly(graph, input_spec, sign_zero, rounding)
     values = {graph.input: Value("input", graph.axes, input_spec.shape, INPUT, steps=pixel_steps)}
     nodes = graph.needed()
@@ -114,7 +117,7 @@ class _Assembly(Building):
             case g.Refused(reason):
                 raise node.refuse(reason)
         result = replace(result, tensor=node.output)
-        if self.uses[node.output] > 1 and result.index is None:
+        if self.uses[node.output] > 1 and result.index is None and self.has_integers(result):
             result = self.integers(result, node)
         kept = isinstance(node.op, g.SignOf | g.Combine | g.MaxPool | g.Concat)
         if kept and result.index is not None and result.index != INPUT and not result.steps:
@@ -172,18 +175,19 @@ class _Assembly(Building):
         value = self.settled_sign(value, node)
         if value.index is not None:
             return value
-        pool = next((step for step in value.steps if isinstance(step, Pool)), None)
-        kept: tuple[Step, ...] = ()
-        if pool is not None:
-            before = value.steps[: value.steps.index(pool)]
-            if not bool(np.all(composed(before, value.shape.channels)[0] > 0)):
-                raise node.refuse("a max-pool of integers with a scale that is not positive")
-            kept = (pool,)
+        if not self.has_integers(value):
+            raise node.refuse("a max-pool of integers with a scale that is not positive")
+        kept = tuple(step for step in value.steps if isinstance(step, Pool))
         index = self.add(value, kept, Rounding.FLOAT32)
         rest = tuple(step for step in value.steps if not isinstance(step, Pool))
         self.tensors[index] = value.tensor, rest
         shape = self.layers[index].target
         return Value(value.name, value.axes, shape, index, steps=rest, rounding=value.rounding)
+
+    def has_integers(self, value: Value) -> bool:
+        """Whether a map of integers can hold an open value; without one, whatever reads it computes it again."""
+        at = next((at for at, step in enumerate(value.steps) if isinstance(step, Pool)), 0)
+        return bool(np.all(composed(value.steps[:at], value.shape.channels)[0] > 0))
 
     # ---- Operations ----
 
@@ -319,6 +323,7 @@ class _Assembly(Building):
             raise InputError(
                 f"layer {value.name!r}: the last layer gives a map of {value.shape}, not one score per class"
             )
+        join_signs(self)
         return Network(name, self.input_spec, tuple(self.layers), labels)
 
 

@@ -38,6 +38,7 @@ class Building:
 
     sign_zero: the bit for a sign that gives 0 for 0; None: not given.
     rounding: of layers that torch evaluates exactly.
+    named: for each layer, the name of the source's node; "": it has none.
     tensors: for each layer, the source's tensor that is its map, and the steps on it.
     notes: what a person should know about how the source was read.
     settled: whether a layer has fixed the zero point.
@@ -49,6 +50,7 @@ class Building:
     sign_zero: int | None
     rounding: Rounding
     layers: list[Layer] = field(default_factory=list)
+    named: list[str] = field(default_factory=list)
     tensors: list[tuple[str, tuple[Step, ...]]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     settled: bool = False
@@ -78,12 +80,23 @@ class Building:
         """Append an open value as a layer, and return the layer's index."""
         if value.accumulation is None:
             raise ValueError(f"{value.name} is finished")
-        name = value.name
-        if not name or name.split(".")[-1].isdigit():
-            # The index in a torch Sequential says little, so the name is kind and number, as in conv2.
-            name = f"{_name_of(value.accumulation.kind)}{len(self.layers) + 1}"
-        taken = {layer.name for layer in self.layers}
-        name = next(n for n in (name, *(f"{name}.{i}" for i in range(2, 9999))) if n not in taken)
+        name = self._free_name(value.name, value.accumulation.kind)
         self.layers.append(Layer(name, value.accumulation, steps, value.sources, rounding))
+        self.named.append(value.name)
         self.tensors.append(("", ()))
         return len(self.layers) - 1
+
+    def name_again(self, layers: list[tuple[str, Layer]]) -> None:
+        """Put these layers, each with its node's name, in place of all: numbers in names count those that are left."""
+        self.layers, self.named = [], []
+        for name, layer in layers:
+            self.layers.append(replace(layer, name=self._free_name(name, layer.accumulation.kind)))
+            self.named.append(name)
+
+    def _free_name(self, name: str, kind: LayerKind) -> str:
+        """The name of the next layer."""
+        if not name or name.split(".")[-1].isdigit():
+            # The index in a torch Sequential says little, so the name is kind and number, as in conv2.
+            name = f"{_name_of(kind)}{len(self.layers) + 1}"
+        taken = {layer.name for layer in self.layers}
+        return next(n for n in (name, *(f"{name}.{i}" for i in range(2, 9999))) if n not in taken)

@@ -57,7 +57,9 @@ def markdown() -> str:
             f"accumulator may be larger than {accumulation.BOUND_LIMIT:,}.\n\n",
             "## What may follow them\n\n",
             _table((f"`{step.__name__}`", _first_sentence(step)) for step in done),
-            f"In any order, at most one max-pool and one sign per layer (`{steps.__name__}`).\n\n",
+            f"In any order, at most one max-pool and one sign per layer (`{steps.__name__}`). Signs of one map "
+            "that are joined along the channels, as in `cat([sign(x + 1), sign(x - 1)])`, become one layer of several "
+            f"bits, at most {accumulation.MAX_THRESHOLDS}. Each channel must rise, or fall, in all of them.\n\n",
             "## PyTorch\n\nBy `torch.export`, so in any style. Operations of ATen: ",
             _names(torch_operations.OPERATIONS),
             "Ignored, since they do nothing in eval mode: ",

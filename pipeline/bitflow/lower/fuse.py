@@ -36,7 +36,7 @@ from bitflow.errors import FusionError
 from bitflow.ir import BatchShift, IntegerLayer, IntegerNetwork, Integers, Layer, MapType, Network, Scores, Sign
 from bitflow.lower import arithmetic, scores
 
-__all__ = ["LayerFusion", "explain", "fuse", "zeros"]
+__all__ = ["LayerFusion", "explain", "first_positive", "fuse", "zeros"]
 
 
 def fuse(network: Network) -> IntegerNetwork:
@@ -88,6 +88,18 @@ def _fuse_layer(layer: Layer) -> IntegerLayer:
         invert,
         layer.sources,
     )
+
+
+def first_positive(layer: Layer, direction: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """For each channel of a layer of one bit the smallest t in [-R, R + 1] such that the bit of the accumulator
+    direction * t is 1; R + 1 if there is none.
+
+    direction: +1, or -1 where the layer falls, int64 [channels].
+
+    Raises FusionError where float32 overflows on reachable accumulators.
+    """
+    _check_finite(layer)
+    return _first_positive(layer, direction)
 
 
 def _first_positive(layer: Layer, direction: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

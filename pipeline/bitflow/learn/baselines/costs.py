@@ -13,8 +13,8 @@ scaling factor   n float multiplications (XNOR-Net: the result of a binary layer
 residual layer   n additions of the shortcut; float additions only in the float network
 BatchNorm        a float multiplication and a float addition for each value that it gets, as y = a * x + b; after the
                  pool, or before a pool of bits. A Shift is part of b.
-BatchShift       n integer additions (BitFlow: before the pool, which is an OR); as many for the offsets of the scores.
-                 Inside a residual layer: one for each value of the layer's input map
+BatchShift       n integer additions (BitFlow: before the pool, which is an OR), T * n for T bits of an accumulator; n
+                 for the offsets of the scores. Inside a residual layer: one for each bit of the layer's input
 
 Not counted for any network: comparisons (max-pool, ReLU, sign), scaling pixels to the range of the first layer, and
 turning a popcount p into an accumulator K - 2p. A padded tap counts like any other.

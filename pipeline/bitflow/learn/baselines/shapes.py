@@ -12,7 +12,7 @@ from bitflow.geometry import Shape
 from bitflow.learn.baselines.costs import LayerShape
 from bitflow.learn.networks import architectures
 from bitflow.learn.networks.variants import VARIANTS, variant
-from bitflow.nn import BinaryConv2d, BinaryLinear, InputConv2d, Residual
+from bitflow.nn import BinaryConv2d, BinaryLinear, InputConv2d, Residual, Thermometer
 
 __all__ = ["describe", "describe_variants"]
 
@@ -57,7 +57,7 @@ def describe(module: nn.Sequential, picture: tuple[int, int, int]) -> tuple[Laye
             elif found and isinstance(part, _NORMS):
                 found[-1] = _normed(found[-1], part, value)
             elif found and not isinstance(part, nn.Flatten):
-                found[-1] = replace(found[-1], target=_shape(value))
+                found[-1] = replace(_several(found[-1], part), target=_shape(value))
     return (*found[:-1], replace(found[-1], scores=fused))
 
 
@@ -68,12 +68,21 @@ def _normed(layer: LayerShape, norm: nn.Module, value: Tensor) -> LayerShape:
     return replace(layer, normed=layer.normed + values, norms=layer.norms + channels)
 
 
+def _several(layer: LayerShape, part: nn.Module) -> LayerShape:
+    """The layer with a BatchShift for each threshold; one of them is in `_normed`."""
+    if not isinstance(part, Thermometer):
+        return layer
+    more = part.thresholds - 1
+    return replace(layer, normed=layer.normed + more * layer.accumulators, norms=layer.norms + more * part.channels)
+
+
 def _residual(index: int, part: Residual, source: Tensor, target: Tensor, fused: bool) -> LayerShape:
     assert isinstance(part.body, nn.Sequential)
-    norm, *_, convolution = part.body
+    norm, sign, convolution = part.body
     layer = _layer(index, convolution, source, target, fused)
-    channels = len(cast(Tensor, norm.weight))
-    return replace(layer, name=f"res{index + 1}", normed=source.numel(), norms=channels, residual=True)
+    bits = sign.thresholds if isinstance(sign, Thermometer) else 1
+    normed, norms = source.numel() * bits, len(cast(Tensor, norm.weight)) * bits
+    return replace(layer, name=f"res{index + 1}", normed=normed, norms=norms, residual=True)
 
 
 def _layer(index: int, part: nn.Module, source: Tensor, target: Tensor, fused: bool) -> LayerShape:

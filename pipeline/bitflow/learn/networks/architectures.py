@@ -9,7 +9,7 @@ from bitflow.errors import InputError
 from bitflow.geometry import require
 from bitflow.learn.networks.layers import LayerText, parse_layers, widened
 from bitflow.learn.recipe import layers_of
-from bitflow.nn import BinaryConv2d, BinaryLinear, InputConv2d, Residual, Shift, Sign
+from bitflow.nn import BinaryConv2d, BinaryLinear, InputConv2d, Residual, Shift, Sign, Thermometer
 
 __all__ = ["build"]
 
@@ -37,24 +37,25 @@ def build(name: str, input_shape: Picture, classes: int, zero_point: int = 128, 
         outputs = widened(layer.channels, width)
         dense += [BinaryLinear(count, outputs, weight_bits=layer.weight_bits), nn.BatchNorm1d(outputs)]
         dense += _sign(layer, outputs)
-        count = outputs
+        count = outputs * layer.thresholds
     return nn.Sequential(*features, *dense, BinaryLinear(count, classes)).train()
 
 
 def _features(layers: list[LayerText], channels: int, zero_point: int, width: float) -> list[nn.Module]:
     """The convolutions. A residual layer adds to integers: BatchNorm and sign of the map before it are inside."""
     found: list[nn.Module] = []
+    thresholds = 1  # of the map that a layer gets: it has so many bits for each of `channels`
     for index, layer in enumerate(layers):
         outputs = widened(layer.channels, width)
         added = index + 1 < len(layers) and layers[index + 1].kind == "res"
         if layer.kind == "res":
-            body = _convolution(layer, channels, outputs, scaled=False)
-            found.append(Residual(nn.Sequential(nn.BatchNorm2d(channels), Sign(), body)))
+            body = _convolution(layer, channels * thresholds, outputs, scaled=False)
+            found.append(Residual(nn.Sequential(nn.BatchNorm2d(channels), _bits(channels, thresholds), body)))
         elif index == 0:
             found.append(_input(layer, channels, outputs, zero_point))
         else:
-            found.append(_convolution(layer, channels, outputs, scaled=not added))
-        channels = outputs
+            found.append(_convolution(layer, channels * thresholds, outputs, scaled=not added))
+        channels, thresholds = outputs, layer.thresholds
         pool = [] if layer.pool is None else [nn.MaxPool2d(layer.pool.kernel, layer.pool.stride)]
         bits = layer.pool is not None and layer.pool.bits
         if not bits:
@@ -81,7 +82,12 @@ def _convolution(layer: LayerText, channels: int, outputs: int, scaled: bool) ->
 
 
 def _sign(layer: LayerText, channels: int) -> list[nn.Module]:
-    return [Shift(channels), Sign()] if layer.shift else [Sign()]
+    bits = _bits(channels, layer.thresholds)
+    return [Shift(channels), bits] if layer.shift else [bits]
+
+
+def _bits(channels: int, thresholds: int) -> Sign:
+    return Sign() if thresholds == 1 else Thermometer(channels, thresholds)
 
 
 def _outputs(name: str, features: nn.Sequential, picture: Picture) -> int:

@@ -12,9 +12,12 @@ convolution of the pixels. Options follow slashes:
     groupsN            the channels in N groups
     w8                 int8 weights
     shift              a learnable number per channel before the sign
+    t3                 three signs with a learnable shift each (at most 8; `bitflow.nn.Thermometer`): three bits a
+                       channel, so that the next layer gets three times the channels; no more products in this layer
 
 res3x3:64 is a residual layer: sign, convolution, and an integer addition of the map before that sign (Bi-Real Net, Liu
-et al., 2018). It follows a convolution with the same number of channels.
+et al., 2018). It follows a convolution with the same number of channels. The sign inside it is that of the layer
+before: conv3x3:64/t3 res3x3:64 convolves 192 bits, and adds 64 integers. Groups cannot follow several bits a channel.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal, cast
 
+from bitflow.accumulation import MAX_THRESHOLDS
 from bitflow.errors import InputError
 from bitflow.geometry import require
 
@@ -36,8 +40,9 @@ _POOL = re.compile(r"(bit)?pool(\d{1,2})(?:x(\d{1,2}))?(?:s(\d{1,2})(?:x(\d{1,2}
 _STRIDE = re.compile(r"stride(\d{1,2})(?:x(\d{1,2}))?")
 _PAD = re.compile(r"pad(\d{1,2})(?:x(\d{1,2}))?")
 _GROUPS = re.compile(r"groups(\d{1,5})")
+_THRESHOLDS = re.compile(r"t(\d{1,2})")
 _MOST_LAYERS = 100
-_OPTIONS = "strideN, padN, poolN, bitpoolN, groupsN, w8, shift"
+_OPTIONS = "strideN, padN, poolN, bitpoolN, groupsN, w8, shift, tN"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,7 @@ class LayerText:
 
     kernel: (rows, columns); (1, 1) for a dense layer.
     padding: (rows, columns); None: the map keeps its size.
+    thresholds: T, bits of each channel.
     text: the word.
     """
 
@@ -71,6 +77,7 @@ class LayerText:
     groups: int = 1
     weight_bits: int = 1
     shift: bool = False
+    thresholds: int = 1
     text: str = ""
 
     @property
@@ -97,6 +104,8 @@ def parse_layers(text: str) -> tuple[LayerText, ...]:
             )
         else:
             require(before.kind != "dense" or layer.kind == "dense", f"layer {layer.text!r} follows a dense layer")
+        alone = layer.groups == 1 or before.thresholds == 1
+        require(alone, f"layer {layer.text!r} cannot divide {before.thresholds} bits a channel into groups")
     return layers
 
 
@@ -142,6 +151,8 @@ def _option(word: str, option: str) -> tuple[str, Any]:
         return "padding", _pair(found[1], found[2])
     if found := _GROUPS.fullmatch(option):
         return "groups", int(found[1])
+    if found := _THRESHOLDS.fullmatch(option):
+        return "thresholds", int(found[1])
     if found := _POOL.fullmatch(option):
         kernel = _pair(found[2], found[3])
         return "pool", Pooling(kernel, _pair(found[4], found[5]) if found[4] else kernel, found[1] is not None)
@@ -158,6 +169,9 @@ def _checked(layer: LayerText) -> LayerText:
     if layer.pool is not None:
         sizes += [*layer.pool.kernel, *layer.pool.stride]
     require(min(sizes) >= 1, f"layer {word} has a size of 0")
+    several = f"layer {word}: {layer.thresholds} bits a channel are outside 1..{MAX_THRESHOLDS}"
+    require(1 <= layer.thresholds <= MAX_THRESHOLDS, several)
+    require(layer.thresholds == 1 or not layer.shift, f"layer {word}: each of several signs has a shift already")
     if layer.kind == "dense":
         plain = layer.stride == (1, 1) and layer.pool is None and layer.padding is None and layer.groups == 1
         require(plain, f"layer {word}: a dense layer has neither stride, padding, pool nor groups")

@@ -2,7 +2,8 @@
 
 A network has 2 to 6 convolutions and sometimes a dense layer. It halves its maps, by the stride of the first layer and
 by pools, until the longer side has 3 to 8 values (3 to 16 for a map of height or width 1, whose kernels, strides and
-pools are 1 across). The shorter side is halved as long as 3 values remain.
+pools are 1 across). The shorter side is halved as long as 3 values remain. A convolution makes up to 4 bits of an
+accumulator.
 
 Every network has every choice, even where it has no effect (the channels of a fifth layer of three): a sampler learns
 better from choices that always exist than from a tree of choices. No torch here.
@@ -23,6 +24,7 @@ Pair = tuple[int, int]
 
 # Multiples of 8, denser at the low end: half of them are at most 64.
 _CHANNELS = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256)
+_THRESHOLDS = (1, 2, 3, 4)
 _DEPTHS = (2, 3, 4, 5, 6)
 _DENSE = (0, 64, 128, 256)
 # How often the first layer halves its map. The order is that of `nearest`: a stride counts two, a pool one.
@@ -52,6 +54,7 @@ class Space:
         return {
             "depth": _DEPTHS,
             **{f"channels{layer}": _CHANNELS for layer in range(1, _DEPTHS[-1] + 1)},
+            **{f"thresholds{layer}": _THRESHOLDS for layer in range(1, _DEPTHS[-1] + 1)},
             "kernel1": (3, 5, 9, 15) if flat else (3, 5, 7),
             "kernel": (3, 5, 7, 9) if flat else (3, 5),
             "halvings": self._halvings(),
@@ -83,7 +86,9 @@ class Space:
                 step = _halved(size)
                 size = size[0] // step[0], size[1] // step[1]
                 window = window[0] * step[0], window[1] * step[1]
-            words.append(word + (f"/pool{_pair(window)}" if window != (1, 1) else ""))
+            word += f"/pool{_pair(window)}" if window != (1, 1) else ""
+            bits = option[f"thresholds{layer + 1}"]
+            words.append(word if bits == 1 else f"{word}/t{bits}")
         return " ".join([*words, *([f"dense:{option['dense']}"] if option["dense"] else [])])
 
     def nearest(self, text: str) -> dict[str, int]:
@@ -101,7 +106,8 @@ class Space:
             "dense": dense[0] if dense else 0,
         }
         for layer in range(_DEPTHS[-1]):
-            wanted[f"channels{layer + 1}"] = maps[min(layer, len(maps) - 1)].channels
+            near = maps[min(layer, len(maps) - 1)]
+            wanted |= {f"channels{layer + 1}": near.channels, f"thresholds{layer + 1}": near.thresholds}
         choices = self.choices
         found = {
             name: min(range(len(choices[name])), key=lambda k: abs(float(choices[name][k]) - wanted[name]))

@@ -1,20 +1,4 @@
-"""Binary layers for your own torch modules, with the straight-through estimator and the XNOR scaling factor.
-
-A module takes float [N, C, H, W] with pixel values (0..255, or -128..127) and returns float logits [N, classes]:
-
-    nn.Sequential(
-        InputConv2d(1, 16, 3, padding=1), nn.BatchNorm2d(16), Sign(),
-        BinaryConv2d(16, 32, 3, padding=1), nn.MaxPool2d(2), nn.BatchNorm2d(32), Sign(),
-        nn.Flatten(), BinaryLinear(32 * 14 * 14, 10),
-    )
-
-In eval mode a layer convolves with *exact* +-1 weights and multiplies the **result** by the scaling factor alpha = mean
-|latent weight|. If the weights held the factor, float32 would give several values for one integer accumulator,
-depending on batch and memory layout, and no network fused from the module could be exact.
-
-Sources: the straight-through estimator with clipping, Hubara et al., "Binarized Neural Networks", 2016; the scaling
-factor, Rastegari et al., "XNOR-Net", 2016.
-"""
+"""Convolutions and dense layers with binary weights, and their sums."""
 
 from __future__ import annotations
 
@@ -25,68 +9,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bitflow.nn.estimators import binarise
+
 __all__ = [
-    "ESTIMATORS",
     "BinaryConv1d",
     "BinaryConv2d",
     "BinaryLinear",
     "InputConv1d",
     "InputConv2d",
     "Residual",
-    "Shift",
-    "Sign",
-    "binarise",
     "clip_latent",
 ]
 
 Pair = tuple[int, int]
 Sides = tuple[int, int, int, int]
-
-
-class _StraightThrough(torch.autograd.Function):
-    """Forward: +1 where x >= 0, else -1. Backward: the gradient by the estimator."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, estimator: str) -> Tensor:
-        ctx.save_for_backward(x)
-        ctx.estimator = estimator
-        if torch.compiler.is_exporting():
-            return torch.where(x >= 0, 1.0, -1.0)  # importers take it for a sign
-        # The same, and faster than a comparison: adding 0 turns -0 into +0.
-        return torch.copysign(x.new_ones(()), x + 0.0)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        (x,) = ctx.saved_tensors
-        return ESTIMATORS[ctx.estimator](gradients[0], x), None
-
-
-def _clip(gradient: Tensor, x: Tensor) -> Tensor:
-    """1 where |x| <= 1, else 0. The limits of hardtanh are exclusive, hence the next number."""
-    beyond = 1 + torch.finfo(x.dtype).eps
-    return cast(Tensor, torch.ops.aten.hardtanh_backward(gradient, x, -beyond, beyond))
-
-
-def _polynomial(gradient: Tensor, x: Tensor) -> Tensor:
-    """1.5 - 1.5 x^2, down to 0: the area of the step, without a corner at 0."""
-    return gradient * (1.5 - 1.5 * x * x).clamp_(min=0)
-
-
-def _bireal(gradient: Tensor, x: Tensor) -> Tensor:
-    """2 - 2 |x|, down to 0: Bi-Real Net's ApproxSign (Liu et al., 2018)."""
-    return gradient * (2 - 2 * x.abs()).clamp_(min=0)
-
-
-# Estimators, which replace the derivative of a sign, by name: gradient and x -> gradient of x.
-ESTIMATORS = {"bireal": _bireal, "clip": _clip, "polynomial": _polynomial}
-
-
-def binarise(x: Tensor, estimator: str = "clip") -> Tensor:
-    """+1.0 where x >= 0 (also -0.0), else -1.0, in the same shape; the gradient is that of the estimator.
-
-    estimator: `clip` (1 where |x| <= 1), `polynomial` (1.5 - 1.5 x^2) or `bireal` (2 - 2 |x|); all are 0 outside +-1.
-    """
-    return cast(Tensor, _StraightThrough.apply(x, estimator))  # type: ignore[no-untyped-call]
 
 
 def clip_latent(module: nn.Module) -> None:
@@ -369,30 +305,3 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return cast(Tensor, self.body(x) + self.shortcut(x))
-
-
-class Shift(nn.Module):
-    """A learnable number added to each channel of [N, C, ...]. Before a Sign it moves the threshold, at no cost."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.bias = nn.Parameter(torch.zeros(channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.bias.view((1, -1) + (1,) * (x.dim() - 2))
-
-
-class Sign(nn.Module):
-    """+1 where x >= 0, else -1, with an estimator's gradient as in `binarise`. Raises ValueError for an unknown one."""
-
-    def __init__(self, estimator: str = "clip") -> None:
-        super().__init__()
-        if estimator not in ESTIMATORS:
-            raise ValueError(f"estimator {estimator!r} is not one of {', '.join(ESTIMATORS)}")
-        self.estimator = estimator
-
-    def forward(self, x: Tensor) -> Tensor:
-        return binarise(x, self.estimator)
-
-    def extra_repr(self) -> str:
-        return "" if self.estimator == "clip" else f"estimator={self.estimator!r}"
