@@ -37,7 +37,7 @@ static void *allocated(size_t n) {
 }
 
 /* What the layers that were tried had. */
-static uint32_t covered, refused, shared, large;
+static uint32_t covered, refused, shared, large, several;
 
 typedef struct network {
     bf_header header;
@@ -76,7 +76,8 @@ static void choose_shape(bf_layer *l) {
     l->output = BF_BITS;
     l->weight_bits = 1;
     l->groups = l->dilation_h = l->dilation_w = 1;
-    l->thresholds = l->in_thresholds = 1;
+    l->thresholds = (uint8_t)(below(2) ? 1 : between(2, 8));
+    l->in_thresholds = 1;
     l->source_count = 1;
     l->sources[0] = BF_PIXELS;
     do {
@@ -91,7 +92,7 @@ static void choose_shape(bf_layer *l) {
         l->pad_left = (uint8_t)between(0, l->kernel_w);
         l->pad_bottom = (uint8_t)between(0, 3);
         l->pad_right = (uint8_t)(below(20) ? between(0, 3) : between(40, 80));
-        l->out_c = (uint16_t)(below(8) ? between(1, 12) : between(30, 70));
+        l->out_c = (uint16_t)(l->thresholds * (below(8) ? between(1, 12) : between(30, 70)));
     } while (l->in_h + l->pad_top + l->pad_bottom < l->kernel_h || l->in_w + l->pad_left + l->pad_right < l->kernel_w);
     l->conv_h = (uint16_t)((l->in_h + l->pad_top + l->pad_bottom - l->kernel_h) / l->stride_h + 1);
     l->conv_w = (uint16_t)((l->in_w + l->pad_left + l->pad_right - l->kernel_w) / l->stride_w + 1);
@@ -131,7 +132,7 @@ static uint32_t differences(const network *net, const uint32_t *weights, const u
     for (uint32_t c = 0; c < l->out_c; c++) {
         for (int32_t y = 0, p = 0; y < l->conv_h; y++) {
             for (int32_t x = 0; x < l->conv_w; x++, p++) {
-                const int32_t sum = accumulator(net, weights + c * words, pixels, y, x);
+                const int32_t sum = accumulator(net, weights + c % bf_filter_count(l) * words, pixels, y, x);
                 const uint32_t flip = l->invert ? invert[c / 32] >> c % 32 & 1u : 0u;
                 const uint32_t want = (uint32_t)(sum + shift[c] >= 0) ^ flip;
                 found += (got[c * stride + (uint32_t)p / 32] >> (p % 32) & 1u) != want;
@@ -145,7 +146,8 @@ static uint32_t try_layer(void) {
     bf_layer shape;
     memset(&shape, 0, sizeof shape);
     choose_shape(&shape);
-    const uint32_t taps = bf_taps(&shape), words = bf_words(taps), arrays = (words + 1u) * shape.out_c;
+    const uint32_t taps = bf_taps(&shape), words = bf_words(taps), filters = bf_filter_count(&shape);
+    const uint32_t arrays = words * filters + shape.out_c;
     const size_t bytes = sizeof(network) + (arrays + bf_words(shape.out_c)) * sizeof(uint32_t);
     network *net = allocated(bytes);
     const uint32_t zero = below(3) ? below(256) : 255 * below(2); /* of pixels 0 .. 255 */
@@ -157,25 +159,28 @@ static uint32_t try_layer(void) {
     net->header.zero_point = (int16_t)((int32_t)zero - (net->header.dtype == BF_INT8 ? 128 : 0));
     net->layer = shape;
     net->layer.weights = sizeof *net;
-    net->layer.shift = net->layer.weights + words * shape.out_c * (uint32_t)sizeof(uint32_t);
+    net->layer.shift = net->layer.weights + words * filters * (uint32_t)sizeof(uint32_t);
     net->layer.bound = taps * (zero > 127 ? zero : 255 - zero);
-    if (below(2)) {
+    if (shape.thresholds == 1 && below(2)) {
         net->layer.invert = (uint32_t)(sizeof *net + arrays * sizeof(uint32_t));
     }
-    for (uint32_t i = 0; i < words * shape.out_c; i++) {
+    for (uint32_t i = 0; i < words * filters; i++) {
         const uint32_t word = below(8) ? below(0x10000) << 16 | below(0x10000) : below(2) ? 0 : 0xFFFFFFFFu;
         net->arrays[i] = (i + 1) % words ? word : word & bf_tail_mask(taps);
     }
     for (uint32_t c = 0; c < shape.out_c; c++) {
-        net->arrays[words * shape.out_c + c] = (uint32_t)choose_shift((int32_t)net->layer.bound);
+        net->arrays[words * filters + c] = (uint32_t)choose_shift((int32_t)net->layer.bound);
         net->arrays[arrays + c / 32] |= below(2) << c % 32;
     }
 
     uint32_t found = 0;
-    const size_t scratch_bytes = bf_input_sums_scratch(&net->layer, 0);
+    /* Of a plan: that there are so many values, and 64 KB of scratch are enough, is not sure. */
+    const uint32_t segment = below(2) ? 0 : between(1, 5);
+    const size_t scratch_bytes = bf_input_sums_scratch(&net->layer, segment);
+    const bf_choice choice = {BF_USE_INPUT_SUMS, segment, 0, 0};
     if (scratch_bytes == BF_NOT_COVERED) {
         refused++;
-        found = taps <= 128; /* of the shapes above only those with more taps */
+        found = taps <= 128 && segment == 0; /* of the shapes above only those with more taps */
     } else {
         const size_t n = (size_t)shape.in_h * shape.in_w * shape.in_c;
         const uint32_t stride = bf_words((uint32_t)shape.conv_h * shape.conv_w) + below(2);
@@ -187,16 +192,18 @@ static uint32_t try_layer(void) {
         model.base = (const uint8_t *)net;
         model.layers = job.layer = &net->layer;
         job.model = &model;
+        job.choice = &choice;
         job.inputs[0] = pixels;
         choose_pixels(pixels, n, net->header.dtype == BF_INT8 ? 0x80u : 0u);
         memset(scratch, 0xA5, scratch_bytes);
         memset(got, 0xA5, (size_t)shape.out_c * stride * sizeof *got);
-        bf_input_sums_run(&job, scratch, got, stride);
+        bf_input_sums_run(&job, bf_sums_of_several, scratch, got, stride);
         found = differences(net, net->arrays, pixels, got, stride);
         free(pixels);
         free(scratch);
         free(got);
         covered++;
+        several += shape.thresholds > 1;
         shared += shape.stride_w == 1 && shape.kernel_w > 1;
         large += net->layer.bound > 16383;
     }
@@ -238,6 +245,10 @@ static uint32_t not_covered_must_be_said(void) {
     REFUSED(kernel_w = 65535);
     REFUSED(out_c = 65535);
     REFUSED(bound = 27 * 255 + 1);
+    failures += bf_input_sums_scratch(&l, 5) == BF_NOT_COVERED || bf_input_sums_scratch(&l, 6) != BF_NOT_COVERED;
+    l.thresholds = 2;
+    failures += bf_input_sums_scratch(&l, 0) == BF_NOT_COVERED;
+    REFUSED(invert = 4);
     return failures;
 }
 
@@ -247,7 +258,8 @@ int main(void) {
         failures += try_layer();
     }
     /* That the choice above reaches what it is for. */
-    failures += covered < LAYERS / 2 || refused < 1 || shared < LAYERS / 8 || large < LAYERS / 50;
+    failures +=
+        covered < LAYERS / 2 || refused < 1 || shared < LAYERS / 8 || large < LAYERS / 50 || several < LAYERS / 4;
     printf("%u failures\n", (unsigned)failures);
     return failures != 0;
 }

@@ -79,7 +79,7 @@ def plan_of(
     """These kernels for the layers of these names, the plainest for others; memory for lists that are made."""
     chosen = [kernels.get(layer.name, candidates(layer, lane_words)[-1].kernel) for layer in network.layers]
     options = [
-        Option(kernel, memory, len(SPECS[kernel].data(layer, lane_words)))
+        Option(kernel, memory if kernel is Kernel.PATTERNS_1 else 0, len(SPECS[kernel].data(layer, lane_words)))
         for layer, kernel in zip(network.layers, chosen, strict=True)
     ]
     return planned(network, lane_words, options, [""] * len(options))

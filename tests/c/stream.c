@@ -6,7 +6,7 @@
  * the maps of all hidden layers, u32 words one after the other, then its scores, i32. Ends with 0 when all are equal,
  * prints the first difference and ends with 1 otherwise.
  *
- * LITE: on the kernels' lite forms.
+ * LITE: on the kernels' forms of a table in lite.h.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +23,7 @@ static bf_status give_kernels(bf_model *model) {
     int32_t *scores = calloc(bf_classes(model), sizeof *scores);
     uint32_t *arena;
     bf_status status;
-    model->kernels = lite_kernels;
+    model->kernels = LITE;
     status = bf_check(model);
     if (status != BF_OK && !model->plan) {
         model->arena_size += 0x10000u; /* before a layer that nobody runs maps lie in the public form */

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -27,11 +28,15 @@ from bitflow.synthetic.single_layers import Spec, parse, random_spec, single_lay
 
 pytestmark = pytest.mark.usefixtures("few_tries")
 LAYERS = 60
-FORMS = {spec.symbol: spec.forms[-1] for spec in KERNELS.values() if spec.lite is not None}
+# For each form its symbols by those of the full kernels.
+FORMS = {
+    name: {spec.symbol: spec.symbols[-2 if name == "several" else 0] for spec in KERNELS.values() if spec.forms[1:]}
+    for name in ("lite", "several")
+}
 BY_TWO = Pool(Window((2, 2), (2, 2)))
 
 
-def lite_spec(seed: int) -> Spec:
+def lite_spec(seed: int, several: bool) -> Spec:
     """A convolution, or a first layer, that the lite forms cover: of any height, kernel and dilation."""
     rng = np.random.default_rng((seed, 6))
     spec = random_spec(seed)
@@ -48,18 +53,21 @@ def lite_spec(seed: int) -> Spec:
         source = replace(spec.source, channels=min(spec.source.channels, 14))
         spec = replace(spec, kind=LayerKind.INPUT_CONV, source=source, window=window, pad_value=0)
     pooled = min(spec.conv_map.height, spec.conv_map.width) > 1 and rng.random() < 0.5
-    return replace(spec, pool=BY_TWO) if pooled else spec
+    spec = replace(spec, pool=BY_TWO) if pooled else spec
+    return replace(spec, thresholds=int(rng.integers(1, 9)) if several else 1)
 
 
-def by_lite(plan: Plan) -> bool:
-    return not FORMS.keys() & set(plan.symbols)
+def is_by(plan: Plan, name: str) -> bool:
+    """Whether the kernels' forms of this name run the plan."""
+    most = FORMS["several"].keys() | (set(FORMS["several"].values()) - set(FORMS["lite"].values()))
+    return not (most if name == "lite" else FORMS["several"].keys()) & set(plan.symbols)
 
 
-def lite_plans(core: Core) -> Iterator[tuple[int, PackedNetwork, Plan]]:
+def plans_of(core: Core, name: str) -> Iterator[tuple[int, PackedNetwork, Plan]]:
     for seed in range(LAYERS):
-        network = single_layer(lite_spec(seed), seed)
+        network = single_layer(lite_spec(seed, name == "several"), seed)
         for _, plan in every_plan(network, core):
-            if by_lite(plan):
+            if is_by(plan, name):
                 yield seed, network, plan
 
 
@@ -68,20 +76,21 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """stream.c with the lite forms: with lanes of one word and of four, with no other kernels beside."""
     folder = tmp_path_factory.mktemp("lite")
     ways = {"1": ("-DBF_LANE_WORDS=1",), "4": ("-DBF_LANE_WORDS=4",), "only": ("-DONLY_LITE",)}
-    for name, flags in ways.items():
-        command = ("gcc", *SANITIZERS, "-DLITE", *flags)
-        compile_c(command, folder / name, [*sources(), str(HERE / "stream.c")])
-    return {name: folder / name for name in ways}
+    for form, (name, flags) in itertools.product(FORMS, ways.items()):
+        command = ("gcc", *SANITIZERS, f"-DLITE={form}_kernels", *flags)
+        compile_c(command, folder / f"{form} {name}", [*sources(), str(HERE / "stream.c")])
+    return {f"{form} {name}": folder / f"{form} {name}" for form in FORMS for name in ways}
 
 
+@pytest.mark.parametrize("name", FORMS)
 @pytest.mark.parametrize(("core", "lanes"), [("v7m", "1"), ("mve", "4")])
-def test_lite_forms_must_give_the_reference_s_words(programs, core, lanes):
+def test_lite_forms_must_give_the_reference_s_words(programs, core, lanes, name):
     cases, ran = [], set()
-    for seed, network, plan in lite_plans(replace(CORES[core], lists8=True)):
+    for seed, network, plan in plans_of(replace(CORES[core], lists8=True), name):
         cases.append(framed(network, seed, plan_format.encode(network, plan)))
         ran |= set(plan.symbols)
-    assert ran >= set(FORMS.values())
-    assert run(programs[lanes], b"".join(cases)) == (0, f"{len(cases)} networks\n")
+    assert ran >= set(FORMS[name].values())
+    assert run(programs[f"{name} {lanes}"], b"".join(cases)) == (0, f"{len(cases)} networks\n")
 
 
 FULL_ONLY = {
@@ -95,23 +104,33 @@ FULL_ONLY = {
 }
 
 
+@pytest.mark.parametrize("name", FORMS)
 @pytest.mark.parametrize("spec", FULL_ONLY.values(), ids=FULL_ONLY)
-def test_layers_for_full_forms_must_be_refused_where_only_lite_ones_run(programs, spec):
+def test_layers_for_full_forms_must_be_refused_where_only_lite_ones_run(programs, spec, name):
+    spec = replace(spec, thresholds=2) if name == "several" else spec
     network = single_layer(spec, 1)
     refused = "refused: no kernel for a layer is linked in\nnetwork 0 of the stream\n"
-    assert not by_lite(default_plan(network))
-    assert run(programs["only"], framed(network, 1)) == (1, refused)
+    assert not is_by(default_plan(network), name)
+    assert run(programs[f"{name} only"], framed(network, 1)) == (1, refused)
     refused = "refused: the plan behind the image is damaged, or made for another one\nnetwork 0 of the stream\n"
     for kernel, plan in every_plan(network, CORES["v7m"]):
-        if KERNELS[kernel].lite is not None:
-            assert not by_lite(plan)
-            assert run(programs["1"], framed(network, 1, plan_format.encode(network, plan))) == (1, refused)
+        if KERNELS[kernel].forms[1:]:
+            assert not is_by(plan, name)
+            assert run(programs[f"{name} 1"], framed(network, 1, plan_format.encode(network, plan))) == (1, refused)
 
 
-def test_generated_code_must_run_lite_forms(tmp_path):
+def test_several_thresholds_must_be_refused_where_only_lite_forms_run(programs):
+    network = single_layer(parse("conv3x3:12x12x8-8/t2"), 1)
+    refused = "refused: no kernel for a layer is linked in\nnetwork 0 of the stream\n"
+    assert run(programs["several only"], framed(network, 1))[1] != refused
+    assert run(programs["lite only"], framed(network, 1)) == (1, refused)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_generated_code_must_run_lite_forms(tmp_path, form):
     """Each kernel that has such a form, in a program that links no other."""
     found: dict[str, tuple[PackedNetwork, Plan, int]] = {}
-    for seed, network, plan in lite_plans(CORES["v7m"]):
+    for seed, network, plan in plans_of(CORES["v7m"], form):
         found.setdefault(plan.symbols[-1 if len(plan.symbols) < 3 else 1], (network, plan, seed))
     main = ["#include <string.h>"]
     checks, files = [], []
@@ -134,7 +153,7 @@ def test_generated_code_must_run_lite_forms(tmp_path):
             f"bf_run(&{name}_model, {name}_pixels, s, {name}_arena, sizeof {name}_arena) != BF_OK || "
             f"memcmp(s, {name}_scores, sizeof {name}_scores) != 0"
         )
-    assert set(FORMS.values()) <= {symbol for _, plan, _ in found.values() for symbol in plan.symbols}
+    assert set(FORMS[form].values()) <= {symbol for _, plan, _ in found.values() for symbol in plan.symbols}
     lines = [f"    if ({check}) {{\n        return {number + 1};\n    }}" for number, check in enumerate(checks)]
     main += ["int main(void) {", "    int32_t s[2];", *lines, "    return 0;", "}"]
     (tmp_path / "main.c").write_text("\n".join(main) + "\n")

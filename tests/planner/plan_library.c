@@ -21,12 +21,13 @@ int plan_library_has_plan(const bf_model *model) {
     return model->plan != NULL;
 }
 
-/* Bit k: kernel k covers the layer; its lite form, if it has one. */
-unsigned plan_library_covered(const bf_model *model, unsigned layer, int is_lite) {
+/* Bit k: kernel k covers the layer. form: 0: full; 1: lite; 2: lite with several thresholds; where there is one. */
+unsigned plan_library_covered(const bf_model *model, unsigned layer, unsigned form) {
+    const bf_kernel *const *const tables[] = {bf_all_kernels, lite_kernels, several_kernels};
     const bf_layer *l = &model->layers[layer];
     unsigned found = 0;
     for (unsigned k = 0; k < BF_KERNELS; k++) {
-        const bf_kernel *kernel = is_lite ? lite_kernels[k] : bf_all_kernels[k];
+        const bf_kernel *kernel = tables[form][k];
         if (kernel && bf_covers(kernel, l)) {
             found |= 1u << k;
         }

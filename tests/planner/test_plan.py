@@ -27,7 +27,7 @@ from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack
 from bitflow.planner import plan_format
 from bitflow.planner.choice import choose
-from bitflow.planner.kernels.spec import Kernel
+from bitflow.planner.kernels.spec import Form, Kernel
 from bitflow.planner.kernels.table import KERNELS, candidates
 from bitflow.planner.plan import Plan, default_plan
 from bitflow.synthetic.layer_plans import every_plan
@@ -37,6 +37,8 @@ from bitflow.synthetic.single_layers import Spec, random_spec, single_layer, typ
 pytestmark = pytest.mark.usefixtures("few_tries")
 NETWORKS = 150
 LAYERS = 300
+
+FORMS = ("lite", "several")  # of kernels, as plan_library.c counts them
 
 
 @dataclass
@@ -53,9 +55,10 @@ class Library:
         self.bytes = words  # a model points into its image
         return int(self.code.plan_library_open(*map(_pointer, (self.model, words)), ctypes.c_size_t(words.nbytes)))
 
-    def covered(self, layer: int, lite: bool = False) -> tuple[Kernel, ...]:
-        """The kernels that cover a layer; lite: those whose lite form does."""
-        found = self.code.plan_library_covered(_pointer(self.model), ctypes.c_uint(layer), ctypes.c_int(lite))
+    def covered(self, layer: int, form: str = "") -> tuple[Kernel, ...]:
+        """The kernels that cover a layer; with the name of a form, those of which this form does."""
+        number = ("", *FORMS).index(form)
+        found = self.code.plan_library_covered(_pointer(self.model), ctypes.c_uint(layer), ctypes.c_uint(number))
         return tuple(kernel for kernel in Kernel if found >> kernel & 1)
 
 
@@ -111,9 +114,15 @@ def kernels_of(layer: PackedLayer, lane_words: int) -> tuple[Kernel, ...]:
     return tuple(spec.kernel for spec in candidates(layer, lane_words))
 
 
-def lite_of(layer: PackedLayer, covered: Sequence[Kernel]) -> tuple[Kernel, ...]:
-    """The kernels whose lite forms cover a layer that they cover."""
-    return tuple(kernel for kernel in covered if KERNELS[kernel].is_lite(layer))
+def forms_of(kernel: Kernel, name: str) -> list[Form]:
+    """The form of a kernel with this name, if it has one; that of a kernel with two forms has both names."""
+    forms = KERNELS[kernel].forms[:-1]
+    return [form for form in forms if form.symbol.endswith(name) or len(forms) == 1]
+
+
+def run_by_form(layer: PackedLayer, covered: Sequence[Kernel], name: str) -> tuple[Kernel, ...]:
+    """The kernels of which a form covers a layer that they cover."""
+    return tuple(kernel for kernel in covered if any(form.runs(layer) for form in forms_of(kernel, name)))
 
 
 def test_sizes_and_kernels_without_a_plan_must_be_the_c_library_s(library):
@@ -123,10 +132,12 @@ def test_sizes_and_kernels_without_a_plan_must_be_the_c_library_s(library):
         for index, layer in enumerate(network.layers):
             covered = library.covered(index)
             assert kernels_of(layer, library.lane_words) == covered, (network.name, layer.name)
-            lite = library.covered(index, lite=True)
-            assert lite_of(layer, covered) == lite, (network.name, layer.name)
-            seen |= {form for kernel in covered for form in KERNELS[kernel].forms[: 1 + (kernel in lite)]}
-    assert seen == {form for spec in KERNELS.values() for form in spec.forms}
+            seen |= {KERNELS[kernel].symbol for kernel in covered}
+            for name in FORMS:
+                by_form = library.covered(index, name)
+                assert run_by_form(layer, covered, name) == by_form, (network.name, layer.name)
+                seen |= {form.symbol for kernel in by_form for form in forms_of(kernel, name)}
+    assert seen == {symbol for spec in KERNELS.values() for symbol in spec.symbols}
 
 
 def planned_right(library: Library, network: PackedNetwork, plan: Plan) -> None:
@@ -162,7 +173,8 @@ def test_any_layer_must_be_covered_as_the_c_library_says(library, spec):
     for index, layer in enumerate(network.layers):
         covered = library.covered(index)
         assert kernels_of(layer, library.lane_words) == covered
-        assert lite_of(layer, covered) == library.covered(index, lite=True)
+        for name in FORMS:
+            assert run_by_form(layer, covered, name) == library.covered(index, name)
 
 
 def test_engine_with_a_plan_must_give_the_reference_s_words():

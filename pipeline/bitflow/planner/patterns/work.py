@@ -131,11 +131,16 @@ def _borders(g: Geometry) -> tuple[_Borders, _Borders]:
 def _border_work(g: Geometry, steps: Steps, turns: int) -> Counter[str]:
     """Limits that differ by border pattern: a block with one border is quicker, unless filter 0 is undecided."""
     borders, again = _borders(g)
-    decided = g.quads - steps.undecided
+    decided, thresholds = g.quads - steps.undecided, g.layer.thresholds
+    # Quads whose block takes the slow way, and the comparisons that they make there, border by border.
     slow = steps.undecided * borders.single + g.quads * borders.several
     passes = steps.undecided * borders.single + g.quads * borders.together
+    quick = decided * borders.single
     undecided = steps.undecided * (borders.single + borders.together)
-    compared = decided * borders.single + passes
+    if thresholds > 1:
+        slow, passes, quick = slow + quick, thresholds * (passes + quick), 0
+        undecided += (thresholds - 1) * g.quads * (borders.single + borders.together)
+    compared = quick + passes
     looked_up = decided * (borders.single + borders.together)
     columns = (borders.columns + (turns - 1) * again.columns) * g.lane_words
     return Counter(
@@ -225,23 +230,32 @@ def _planes(place: _Place) -> Counter[str]:
 
 
 def _copies(g: Geometry) -> Counter[str]:
+    """bf_copy_input(): rows of at most a word in loops of their own."""
     layer, copied = g.layer, _copied(g)
     source, (high, wide), channels = layer.source, layer.window.stride, layer.source.channels
     if copied == "input":
         return Counter()
     if copied == "phases":
-        fours = source.height // 4 if source.width <= _WORD else 0
-        narrow = source.width <= _WORD // 2 and source.width % 2 == 0
-        rows = (source.height - 4 * fours) * -(-layer.conv.width // (_WORD // 2))
+        if source.width > _WORD:
+            pieces = -(-layer.conv.width // (_WORD // 2))
+            return Counter(
+                split_pieces=2 * channels * source.height * pieces,
+                split_rows=2 * channels * source.height,
+                split_strings=4 * channels,
+                split_written=channels * (source.height * source.width // _WORD),
+            )
+        halves = ((source.height + 1) // 2, source.height // 2)
+        pairs = sum(half // 2 for half in halves) if source.width <= _WORD // 2 else 0
         return Counter(
-            split_narrow=fours * channels if narrow else 0,
-            split_wide=0 if narrow else fours * channels,
-            split_rows=rows * channels,
-            split_channels=channels,
+            split_calls=2 * channels,
+            split_pairs=channels * pairs,
+            split_singles=channels * (source.height - 2 * pairs),
             split_written=channels * (source.height * source.width // _WORD),
         )
     strings = layer.window.kernel[1] * channels * high
     rows = layer.window.kernel[1] * channels * source.height
+    if max(source.width, layer.conv.width) <= _WORD and (high, wide) == (1, 1):
+        return Counter(copied_calls=strings, copied_narrow=rows, copied_written=rows * layer.conv.width // _WORD)
     words = rows * -(-layer.conv.width // _WORD)
     return Counter(
         copied_words=words,
