@@ -72,6 +72,23 @@ static int differs(const bf_model *model, unsigned layer, uint32_t input, const 
     return at < n;
 }
 
+/* The same with the input in the arena, which no layer but the first one may need. */
+static int differs_in_arena(const bf_model *model, const uint8_t *pixels, const uint32_t *wanted) {
+    const size_t arena_size = bf_shared_size(model), place = bf_input_place(model);
+    uint8_t *arena = room(arena_size);
+    uint32_t *scores = room(bf_classes(model) * sizeof *scores);
+    int bad;
+    memcpy(arena + place, pixels, bf_input_size(model));
+    bad = bf_run(model, arena + place, (int32_t *)(void *)scores, arena, arena_size) != BF_OK ||
+          memcmp(scores, wanted, bf_classes(model) * sizeof *scores) != 0;
+    if (bad) {
+        printf("%s: other scores with the input in the arena\n", bf_name(model));
+    }
+    free(scores);
+    free(arena);
+    return bad;
+}
+
 static int run(const bf_model *model, const uint8_t *pixels, uint32_t input) {
     const size_t arena_size = bf_arena_size(model);
     uint32_t *arena = room(arena_size);
@@ -85,7 +102,8 @@ static int run(const bf_model *model, const uint8_t *pixels, uint32_t input) {
         free(words);
     }
     bad = bad || bf_run(model, pixels, (int32_t *)(void *)scores, arena, arena_size) != BF_OK ||
-          differs(model, model->layer_count - 1, input, scores, bf_classes(model));
+          differs(model, model->layer_count - 1, input, scores, bf_classes(model)) ||
+          differs_in_arena(model, pixels, scores);
     free(scores);
     free(arena);
     return bad;

@@ -17,6 +17,11 @@ long long plan_library_open(bf_model *model, const void *image, size_t size) {
     return status == BF_OK ? (long long)bf_arena_size(model) : (long long)status;
 }
 
+/* Where an input may lie in an arena, and the size of one with room for it. */
+unsigned plan_library_shared(const bf_model *model, int is_place) {
+    return (unsigned)(is_place ? bf_input_place(model) : bf_shared_size(model));
+}
+
 int plan_library_has_plan(const bf_model *model) {
     return model->plan != NULL;
 }

@@ -55,6 +55,10 @@ class Library:
         self.bytes = words  # a model points into its image
         return int(self.code.plan_library_open(*map(_pointer, (self.model, words)), ctypes.c_size_t(words.nbytes)))
 
+    def shared(self) -> tuple[int, int]:
+        """Where an input may lie in the arena, and the size of one with room for it."""
+        return tuple(self.code.plan_library_shared(_pointer(self.model), ctypes.c_int(k)) for k in (1, 0))
+
     def covered(self, layer: int, form: str = "") -> tuple[Kernel, ...]:
         """The kernels that cover a layer; with the name of a form, those of which this form does."""
         number = ("", *FORMS).index(form)
@@ -128,7 +132,9 @@ def run_by_form(layer: PackedLayer, covered: Sequence[Kernel], name: str) -> tup
 def test_sizes_and_kernels_without_a_plan_must_be_the_c_library_s(library):
     seen: set[str] = set()
     for network in networks():
-        assert library.open(network) == default_plan(network, library.lane_words).arena_bytes, network.name
+        plan = default_plan(network, library.lane_words)
+        assert library.open(network) == plan.arena_bytes, network.name
+        assert library.shared() == (plan.input_at, plan.shared_bytes), network.name
         for index, layer in enumerate(network.layers):
             covered = library.covered(index)
             assert kernels_of(layer, library.lane_words) == covered, (network.name, layer.name)
@@ -144,6 +150,7 @@ def planned_right(library: Library, network: PackedNetwork, plan: Plan) -> None:
     found = plan_format.encode(network, plan)
     assert len(found) == plan_format.size(network, plan)
     assert library.open(network, found) == plan.arena_bytes
+    assert library.shared() == (plan.input_at, plan.shared_bytes)
     assert library.code.plan_library_has_plan(_pointer(library.model)) == 1
 
 

@@ -47,6 +47,8 @@ def inspect(model: options.Model = None, as_json: options.Json = False) -> None:
     output.print_facts(facts)
     columns = ["name", "kind", "input", "output", "kernel", "padding", "macs", "bytes"]
     names = ["input", *(layer.name for layer in network.layers)]
+    if any(layer.thresholds > 1 for layer in network.layers):
+        columns.insert(4, "thresholds")
     if any(row["takes"] != [before] for row, before in zip(rows, names, strict=False)):
         columns[2:2] = ["takes", "gives"]  # only where the layers are no chain
     cells = [{**row, "takes": " + ".join(row["takes"])} for row in rows]
@@ -211,6 +213,8 @@ def _layer_facts(network: PackedNetwork, index: int) -> dict[str, Any]:
         "takes": inputs,
         "gives": layer.output_type.name.lower(),
         "weight_bits": layer.weight_bits,
+        "thresholds": layer.thresholds,
+        "in_thresholds": layer.in_thresholds,
         "input": str(layer.source),
         "output": str(layer.target),
         "kernel": f"{rows}x{columns}",

@@ -74,6 +74,8 @@ class ModelView:
     whole: bool
     input_bytes: int
     arena_bytes: int
+    input_at: int
+    shared_bytes: int
     pinned_bytes: int
     image_bytes: int
     struct_bytes: int
@@ -178,6 +180,8 @@ def model_view(network: PackedNetwork, prefix: str | None = None, plan: Plan | N
         kernels=tuple((f"BF_USE_{spec.kernel.name}", form) for spec, form in used),
         input_bytes=shape.size,
         arena_bytes=planned.arena_bytes,
+        input_at=planned.input_at,
+        shared_bytes=planned.shared_bytes,
         pinned_bytes=planned.pinned_bytes,
         image_bytes=placed.size,
         struct_bytes=placed.size - missing,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from bitflow.image.arena import arrange
 from bitflow.ir import PackedNetwork
-from bitflow.packed import PackedLayer
+from bitflow.packed import INPUT, PackedLayer
 from bitflow.planner import planes
 from bitflow.planner.code_size import code_bytes
 from bitflow.planner.kernels.spec import LIST_MEMORY, Job, Kernel, Option
@@ -54,6 +54,8 @@ class Plan:
 
     arena_bytes: pinned_bytes, and the largest need of any layer for the other maps and scratch together.
     pinned_bytes: size of the region of maps that others than the next layer read.
+    input_at: from which byte of the arena on an input may lie in it, which is free once the first layer has read it.
+    shared_bytes: size of an arena with room for that input: all that is alive at the same time, but for the scores.
     lane_words: words that the core handles side by side.
     symbols: names in bitflow.h of the kernels used.
     core, objective: what the plan was made for; "" where the C library chooses by itself.
@@ -62,6 +64,8 @@ class Plan:
     layers: tuple[LayerPlan, ...]
     arena_bytes: int
     pinned_bytes: int
+    input_at: int
+    shared_bytes: int
     lane_words: int
     symbols: tuple[str, ...]
     core: str = ""
@@ -114,11 +118,16 @@ def planned(network: PackedNetwork, lane_words: int, options: Sequence[Option], 
         here = 0 if pinned else output
         needs.append(before + here + scratch)
         before = here
-    guards = 2 * 4 * _GUARD_WORDS * lane_words
+    guard = 4 * _GUARD_WORDS * lane_words
+    size = arena.pinned_bytes + max(needs) + 2 * guard
+    again = any(INPUT in layer.sources for layer in network.layers[1:])
+    input_at = size if again else guard + arena.pinned_bytes + needs[0]
     return Plan(
         tuple(layers),
-        arena.pinned_bytes + max(needs) + guards,
+        size,
         arena.pinned_bytes,
+        input_at,
+        max(size, input_at + -(-network.input_spec.shape.size // 4) * 4),
         lane_words,
         _symbols(network, layers),
     )

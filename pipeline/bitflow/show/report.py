@@ -42,12 +42,15 @@ class Report:
 
     flash_bytes: image and C library.
     ram_bytes: arena, one input and the scores.
+    peak_ram_bytes: the same with an input that lies in the arena, where the first layer leaves its memory to the maps
+        of later ones: what is alive at the same time.
     flash_budget, ram_budget: bytes; None: unlimited.
     """
 
     board: str
     flash_bytes: int
     ram_bytes: int
+    peak_ram_bytes: int
     arena_bytes: int
     image_bytes: int
     flash_budget: int | None
@@ -114,5 +117,6 @@ def report(
         for layer, choice in zip(network.layers, plan.layers, strict=True)
     )
     size = Image.of(network).placed.size + plan_format.size(network, plan) - replaced
-    ram = plan.arena_bytes + network.input_spec.shape.size + 4 * network.classes
-    return Report(board, size + plan.code_bytes, ram, plan.arena_bytes, size, flash_budget, ram_budget, rows)
+    scores = 4 * network.classes
+    ram, peak = plan.arena_bytes + network.input_spec.shape.size + scores, plan.shared_bytes + scores
+    return Report(board, size + plan.code_bytes, ram, peak, plan.arena_bytes, size, flash_budget, ram_budget, rows)

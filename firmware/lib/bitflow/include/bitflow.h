@@ -292,6 +292,14 @@ const char *bf_layer_name(const bf_model *model, unsigned layer); /* "" if it ha
  */
 bf_status bf_run(const bf_model *model, const void *input, int32_t *scores, void *arena, size_t arena_size);
 
+/*
+ * An input may lie in the arena itself: a run needs it until the first layer has read it, and then takes its memory for
+ * maps. Such an arena has bf_shared_size() bytes, and the input begins bf_input_place() bytes behind its first. (If
+ * later layers read the pixels too, that is behind all maps.)
+ */
+size_t bf_shared_size(const bf_model *model); /* a multiple of 4 */
+size_t bf_input_place(const bf_model *model); /* a multiple of 4 */
+
 /* Called after each layer: profile, feed a watchdog, answer Ctrl-C. Not 0: the run ends with BF_STOPPED. */
 typedef struct bf_hook {
     int (*after)(void *user, unsigned layer);
