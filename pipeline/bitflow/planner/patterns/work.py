@@ -302,8 +302,8 @@ def making_work(g: Geometry, steps: Steps, sized: bool) -> Counter[str]:
         limit_columns=filters * kh * kw * x.count,
         limit_rows=filters * kh * y.count,
         limit_patterns=filters * kh * patterns,
-        limits=filters * patterns,
-        packed=filters * packed,
+        limits=filters * patterns * layer.thresholds,
+        packed=filters * packed * layer.thresholds,
         made_borders=g.quads * g.borders,
     )
     return found

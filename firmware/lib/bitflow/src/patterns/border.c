@@ -70,12 +70,11 @@ BF_COLD static uint32_t ones_of(const bf_filters *g, uint32_t f, uint32_t at) {
 
 #define MOST_PATTERNS (BF_ZONES * BF_BORDER_PATTERNS)
 
-/* bf_most_disagreements() of filter f for each border pattern, zone of rows after zone of rows. */
-BF_COLD static void most_of_border(const bf_filters *g, uint32_t f, int32_t shift, int16_t *most) {
+/* Weights of +1 of filter f that a border pattern does not see, zone of rows after zone of rows. */
+BF_COLD static void unseen_of(const bf_filters *g, uint32_t f, uint16_t *unseen) {
     const bf_geometry *k = g->k;
     const bf_layer *l = k->layer;
     const uint32_t columns = k->x.count;
-    uint16_t unseen[MOST_PATTERNS]; /* weights of +1 */
     uint32_t at = 0;
     for (uint32_t i = 0; i < k->y.count * columns; i++) {
         unseen[i] = 0;
@@ -101,11 +100,16 @@ BF_COLD static void most_of_border(const bf_filters *g, uint32_t f, int32_t shif
             }
         }
     }
-    for (uint32_t py = 0, i = 0; py < k->y.count; py++) {
-        const uint32_t rows = ((uint32_t)k->y.end[py] - k->y.first[py]) * l->in_c;
-        for (uint32_t px = 0; px < columns; px++, i++) {
-            most[i] =
-                (int16_t)bf_most_disagreements(g, shift, rows * ((uint32_t)k->x.end[px] - k->x.first[px]), unseen[i]);
+}
+
+/* bf_most_disagreements() of a filter for each border pattern. */
+BF_COLD static void most_of_border(const bf_filters *g, int32_t shift, const uint16_t *unseen, int16_t *most) {
+    const bf_geometry *k = g->k;
+    for (uint32_t py = 0; py < k->y.count; py++) {
+        const uint32_t rows = ((uint32_t)k->y.end[py] - k->y.first[py]) * k->layer->in_c;
+        for (uint32_t px = 0; px < k->x.count; px++) {
+            const uint32_t valid = rows * ((uint32_t)k->x.end[px] - k->x.first[px]);
+            *most++ = (int16_t)bf_most_disagreements(g, shift, valid, *unseen++);
         }
     }
 }
@@ -128,11 +132,11 @@ BF_COLD static void put_number(const bf_geometry *k, uint32_t *borders, uint32_t
 }
 
 /* What counts start at so that the top digit decides for filter 0 at all positions; else 0 everywhere. */
-BF_COLD static int starts_of(const bf_filters *g, int32_t shift, int16_t *starts) {
+BF_COLD static int starts_of(const bf_filters *g, int32_t shift, const uint16_t *unseen, int16_t *starts) {
     const bf_geometry *k = g->k;
     /* Counts that start anywhere below 2^digits must not overflow twelve digits. */
     int decided = k->digits < BF_COUNT_DIGITS;
-    most_of_border(g, 0, shift, starts);
+    most_of_border(g, shift, unseen, starts);
     for (uint32_t i = 0; i < k->y.count * k->x.count; i++) {
         decided &= bf_start_for(k, starts[i]) >= 0;
     }
@@ -146,24 +150,28 @@ BF_COLD void bf_border_limits(const bf_filters *g, const int32_t *shift, uint32_
     const bf_geometry *k = g->k;
     bf_quad *quad = (bf_quad *)(void *)record;
     uint32_t *borders = record + sizeof(bf_quad) / sizeof(uint32_t);
+    uint16_t unseen[MOST_PATTERNS];
     int16_t starts[MOST_PATTERNS], most[MOST_PATTERNS];
     uint32_t first = 0;
     int decided = 0;
+    unseen_of(g, 0, unseen);
     for (uint32_t t = 0; t < k->thresholds && t < BF_FIRST_THRESHOLDS && !decided; t++) {
-        decided = starts_of(g, shift[BF_QUAD * t], starts);
+        decided = starts_of(g, shift[BF_QUAD * t], unseen, starts);
         first = decided ? t : 0u;
     }
     quad->first = (uint16_t)(BF_FIRST_THRESHOLD(first) | (decided ? 0u : BF_FIRST_LIMIT));
     bf_fill(borders, 0, k->thresholds * k->borders * BF_BORDER_WORDS * sizeof *borders);
-    for (uint32_t n = 0; n < k->thresholds; n++, borders += k->borders * BF_BORDER_WORDS) {
-        const int32_t *of = shift + BF_QUAD * bf_threshold_at(quad, n);
-        for (uint32_t j = 0; j < BF_QUAD; j++) {
-            most_of_border(g, j, of[j], most);
+    for (uint32_t j = 0; j < BF_QUAD; j++) {
+        uint32_t *to = borders;
+        if (j) {
+            unseen_of(g, j, unseen);
+        }
+        for (uint32_t n = 0; n < k->thresholds; n++, to += k->borders * BF_BORDER_WORDS) {
+            most_of_border(g, shift[BF_QUAD * bf_threshold_at(quad, n) + j], unseen, most);
             for (uint32_t i = 0; i < k->y.count * k->x.count; i++) {
-                const uint32_t number = j               ? bf_limit_of(g, j, most[i], starts[i])
-                                        : n || !decided ? (uint32_t)(most[i] + starts[i] + 1)
-                                                        : (uint32_t)starts[i];
-                put_number(k, borders, j, i, number);
+                const uint32_t limit = bf_limit_of(g, j, most[i], starts[i]);
+                const uint32_t below = (uint32_t)(most[i] + starts[i] + 1);
+                put_number(k, to, j, i, j ? limit : n || !decided ? below : (uint32_t)starts[i]);
             }
         }
     }
