@@ -116,12 +116,12 @@ class _Assembly(Building):
                 result = self.mean(node, keep, self.integers(value, node))
             case g.Refused(reason):
                 raise node.refuse(reason)
-        result = replace(result, tensor=node.output)
+        result = replace(result, tensor="" if node.output.startswith(":") else node.output)
         if self.uses[node.output] > 1 and result.index is None and self.has_integers(result):
             result = self.integers(result, node)
         kept = isinstance(node.op, g.SignOf | g.Combine | g.MaxPool | g.Concat)
         if kept and result.index is not None and result.index != INPUT and not result.steps:
-            self.tensors[result.index] = node.output, ()
+            self.tensors[result.index] = result.tensor, ()
         return result
 
     # ---- Closing layers ----

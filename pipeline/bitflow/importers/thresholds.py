@@ -30,7 +30,10 @@ __all__ = ["join_signs", "signed_first"]
 
 
 def signed_first(graph: g.Graph) -> g.Graph:
-    """The graph with the sign of joined tensors taken of each of them, before they are joined."""
+    """The graph with the sign of joined tensors taken of each of them, before they are joined.
+
+    Names of tensors that the source does not have begin with a colon.
+    """
     nodes = graph.needed()
     makers = {node.output: node for node in nodes}
     readers: dict[str, list[g.Node]] = {}
@@ -51,7 +54,7 @@ def signed_first(graph: g.Graph) -> g.Graph:
         parts = []
         for number, name in enumerate(node.inputs):
             for one in chain:
-                found.append(g.Node(one.name, one.op, (name,), f"{one.output}:{number}"))
+                found.append(g.Node(one.name, one.op, (name,), f":{one.output}:{number}"))
                 name = found[-1].output
             parts.append(name)
         found.append(g.Node(node.name, node.op, tuple(parts), end))

@@ -34,7 +34,7 @@ class Value:
     ternary: a sign with three values follows the steps.
     after: the steps after that sign.
     padding: padding that the next operation must apply.
-    tensor: name of the tensor in the source's graph.
+    tensor: name of the tensor in the source's graph; "": it has none.
     """
 
     name: str
