@@ -1,6 +1,6 @@
 /*
- * lite.h - tables of the kernels' smaller forms and, unless ONLY_LITE, of the kernels that have none: lite_kernels, and
- * several_kernels with those for any number of thresholds.
+ * lite.h - tables of the kernels' smaller forms and, unless ONLY_LITE, of the kernels that have none: lite_kernels,
+ * several_kernels with those for any number of thresholds, strided_kernels with those that copy as well.
  */
 #ifndef LITE_H
 #define LITE_H
@@ -24,5 +24,7 @@
 
 TABLE(lite);
 TABLE(several);
+#define bf_input_sums_strided bf_input_sums_several
+TABLE(strided);
 
 #endif

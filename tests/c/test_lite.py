@@ -28,24 +28,33 @@ from bitflow.synthetic.single_layers import Spec, parse, random_spec, single_lay
 
 pytestmark = pytest.mark.usefixtures("few_tries")
 LAYERS = 60
-# For each form its symbols by those of the full kernels.
+# The forms of a kernel, the one with the least code first; by the symbols of full kernels, what lite.h has in a table.
+NAMES = ("lite", "several", "strided")
+
+
+def form_of(symbols: tuple[str, ...], name: str) -> str:
+    return next((symbol for symbol in symbols if symbol.endswith(name)), symbols[-2])
+
+
 FORMS = {
-    name: {spec.symbol: spec.symbols[-2 if name == "several" else 0] for spec in KERNELS.values() if spec.forms[1:]}
-    for name in ("lite", "several")
+    name: {spec.symbol: form_of(spec.symbols, name) for spec in KERNELS.values() if spec.forms[1:]} for name in NAMES
 }
 BY_TWO = Pool(Window((2, 2), (2, 2)))
 
 
-def lite_spec(seed: int, several: bool) -> Spec:
-    """A convolution, or a first layer, that the lite forms cover: of any height, kernel and dilation."""
+def lite_spec(seed: int, name: str) -> Spec:
+    """A convolution, or a first layer, that the forms of this name cover: of any height, kernel and dilation."""
     rng = np.random.default_rng((seed, 6))
     spec = random_spec(seed)
     window = spec.window
     top, _, bottom, _ = window.padding
     beside = window.dilation[1] * (window.kernel[1] - 1)
     left = int(rng.integers(0, beside + 1))
-    window = replace(window, stride=(1, 1), padding=(top, left, bottom, beside - left))
-    spec = replace(spec, window=window, pad_value=-1, pool=None)
+    if name == "strided":
+        spec = replace(spec, pad_value=spec.pad_value or 1, pool=None)
+    else:
+        window = replace(window, stride=(1, 1), padding=(top, left, bottom, beside - left))
+        spec = replace(spec, window=window, pad_value=-1, pool=None)
     if rng.random() < 0.2:
         window = replace(
             window, dilation=(1, 1), padding=(1, 1, 1, 1), kernel=(3, 3), stride=(int(rng.integers(1, 3)),) * 2
@@ -54,18 +63,19 @@ def lite_spec(seed: int, several: bool) -> Spec:
         spec = replace(spec, kind=LayerKind.INPUT_CONV, source=source, window=window, pad_value=0)
     pooled = min(spec.conv_map.height, spec.conv_map.width) > 1 and rng.random() < 0.5
     spec = replace(spec, pool=BY_TWO) if pooled else spec
-    return replace(spec, thresholds=int(rng.integers(1, 9)) if several else 1)
+    return replace(spec, thresholds=1 if name == "lite" else int(rng.integers(1, 9)))
 
 
 def is_by(plan: Plan, name: str) -> bool:
-    """Whether the kernels' forms of this name run the plan."""
-    most = FORMS["several"].keys() | (set(FORMS["several"].values()) - set(FORMS["lite"].values()))
-    return not (most if name == "lite" else FORMS["several"].keys()) & set(plan.symbols)
+    """Whether the kernels of a table run the plan: those of this name, or smaller ones."""
+    smaller = {symbol for other in NAMES[: NAMES.index(name) + 1] for symbol in FORMS[other].values()}
+    larger = {symbol for forms in FORMS.values() for pair in forms.items() for symbol in pair} - smaller
+    return not larger & set(plan.symbols)
 
 
 def plans_of(core: Core, name: str) -> Iterator[tuple[int, PackedNetwork, Plan]]:
     for seed in range(LAYERS):
-        network = single_layer(lite_spec(seed, name == "several"), seed)
+        network = single_layer(lite_spec(seed, name), seed)
         for _, plan in every_plan(network, core):
             if is_by(plan, name):
                 yield seed, network, plan
@@ -93,21 +103,26 @@ def test_lite_forms_must_give_the_reference_s_words(programs, core, lanes, name)
     assert run(programs[f"{name} {lanes}"], b"".join(cases)) == (0, f"{len(cases)} networks\n")
 
 
-FULL_ONLY = {
+STRIDED = {
     "stride": parse("conv3x3:12x12x8-8/s2"),
-    "exact zeros": parse("conv3x3:12x12x8-8/p0"),
     "outside is +1": parse("conv3x3:12x12x8-8/p+1"),
     "narrower": replace(parse("conv3x3:12x12x8-8"), window=Window((3, 3), (1, 1), (1, 1, 1, 0))),
+}
+FULL_ONLY = {
+    "exact zeros": parse("conv3x3:12x12x8-8/p0"),
     "pool of 3 x 3": replace(parse("conv3x3:12x12x8-8"), pool=Pool(Window((3, 3), (3, 3)))),
     "pool beside the map": replace(parse("conv3x3:12x12x8-8"), pool=Pool(Window((2, 2), (2, 2), (1, 0, 1, 0)))),
     "first, pool of 3 x 3": replace(parse("first3x3:12x12x1-8"), pool=Pool(Window((3, 3), (2, 2)))),
 }
 
 
-@pytest.mark.parametrize("name", FORMS)
-@pytest.mark.parametrize("spec", FULL_ONLY.values(), ids=FULL_ONLY)
-def test_layers_for_full_forms_must_be_refused_where_only_lite_ones_run(programs, spec, name):
-    spec = replace(spec, thresholds=2) if name == "several" else spec
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [(name, what) for name in FORMS for what in (*(() if name == "strided" else STRIDED), *FULL_ONLY)],
+)
+def test_layers_for_full_forms_must_be_refused_where_only_lite_ones_run(programs, name, what):
+    spec = (STRIDED | FULL_ONLY)[what]
+    spec = spec if name == "lite" else replace(spec, thresholds=2)
     network = single_layer(spec, 1)
     refused = "refused: no kernel for a layer is linked in\nnetwork 0 of the stream\n"
     assert not is_by(default_plan(network), name)

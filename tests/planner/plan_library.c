@@ -26,9 +26,9 @@ int plan_library_has_plan(const bf_model *model) {
     return model->plan != NULL;
 }
 
-/* Bit k: kernel k covers the layer. form: 0: full; 1: lite; 2: lite with several thresholds; where there is one. */
+/* Bit k: kernel k covers the layer. form: 0: full; 1: lite; 2: several; 3: strided; where there is one. */
 unsigned plan_library_covered(const bf_model *model, unsigned layer, unsigned form) {
-    const bf_kernel *const *const tables[] = {bf_all_kernels, lite_kernels, several_kernels};
+    const bf_kernel *const *const tables[] = {bf_all_kernels, lite_kernels, several_kernels, strided_kernels};
     const bf_layer *l = &model->layers[layer];
     unsigned found = 0;
     for (unsigned k = 0; k < BF_KERNELS; k++) {

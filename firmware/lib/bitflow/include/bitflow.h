@@ -213,11 +213,12 @@ extern const bf_kernel *const bf_all_kernels[BF_KERNELS];
  *     one threshold.
  * bf_input_sums_lite: any first layer without a pool or with 2 x 2 windows side by side, and with one threshold.
  * bf_..._several: the same with any number of thresholds.
+ * bf_conv_patterns_..._strided: the same with any stride, width and padding that the kernel covers, but exact zeros.
  * bf_conv_plain_lite: dense layers without a pool.
  */
 extern const bf_kernel bf_input_sums_lite, bf_conv_patterns_16_lite, bf_conv_patterns_8_lite, bf_conv_patterns_1_lite,
     bf_input_sums_several, bf_conv_patterns_16_several, bf_conv_patterns_8_several, bf_conv_patterns_1_several,
-    bf_conv_plain_lite;
+    bf_conv_patterns_16_strided, bf_conv_patterns_8_strided, bf_conv_patterns_1_strided, bf_conv_plain_lite;
 
 /*
  * A plan says which kernel runs each layer on a certain kind of core, and holds what the kernels need beside the image.

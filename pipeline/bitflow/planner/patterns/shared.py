@@ -11,10 +11,11 @@ from bitflow.planner.patterns.geometry import COUNT_DIGITS, PATTERNS, Geometry, 
 
 __all__ = ["forms", "record_array", "scratch_words"]
 
-# The parts of the library that every form links, those for several thresholds, and those of full forms.
+# The parts of the library that every form links, those for several thresholds and for copies, and those of full forms.
 _CODE = ("division", "bit planes", "filter patterns")
 _SEVERAL_CODE = "thresholds of filter patterns"
-_FULL_CODE = ("pools of any windows", "copies of the input, exact zeros")
+_COPIES_CODE = "copies of the input"
+_FULL_CODE = ("pools of any windows", "exact zeros")
 
 
 def forms(symbol: str, code: tuple[str, ...], *full_code: str) -> tuple[Form, ...]:
@@ -23,13 +24,19 @@ def forms(symbol: str, code: tuple[str, ...], *full_code: str) -> tuple[Form, ..
     return (
         Form(f"{symbol}_lite", own, one_threshold(_is_plain)),
         Form(f"{symbol}_several", (*own, _SEVERAL_CODE), _is_plain),
-        Form(symbol, (*own, _SEVERAL_CODE, *_FULL_CODE, *full_code)),
+        Form(f"{symbol}_strided", (*own, _SEVERAL_CODE, _COPIES_CODE), _is_strided),
+        Form(symbol, (*own, _SEVERAL_CODE, _COPIES_CODE, *_FULL_CODE, *full_code)),
     )
 
 
 def _is_plain(layer: PackedLayer) -> bool:
     """A small pool, and all taps read in the input itself."""
     return planes.pools_by_two(layer) and reads_input(layer)
+
+
+def _is_strided(layer: PackedLayer) -> bool:
+    """A small pool, and all taps count."""
+    return planes.pools_by_two(layer) and not (any(layer.window.padding) and layer.pad_value == 0)
 
 
 def scratch_words(job: Job, g: Geometry) -> int:

@@ -142,36 +142,34 @@ static const void *run_border(const bf_block *b, const uint32_t *record, const v
     return list;
 }
 
-/*
- * The code of full kernels alone. Lite kernels run layers whose taps all count and are read in the input itself, with
- * the pool that most networks have. They leave the pointer NULL, so the linker drops this code.
- */
 typedef const void *bf_runner(const bf_block *b, const uint32_t *record, const void *list, uint32_t quads);
 
-typedef struct full_code {
+/* The code for exact zeros. */
+typedef struct exact_code {
     void (*border_of)(bf_geometry *k);
-    void (*copy)(const bf_geometry *k, const uint32_t *planes, uint32_t *copies);
     void (*find_borders)(bf_block *b, uint32_t number);
-    bf_runner *run_border;
-    bf_plane_pool *pool;
-} full_code;
+    bf_runner *run;
+} exact_code;
 
-static const full_code all_code = {bf_border_of, bf_copy_input, bf_find_borders, run_border, bf_pool_windows};
+static const exact_code exact = {bf_border_of, bf_find_borders, run_border};
 
-/* How the kernels differ. */
+/* How the kernels differ. What a form leaves NULL it does not cover, and the linker drops its code. */
 typedef struct form {
     uint32_t chunk; /* channels between fillers in lists, 0: all */
     bf_adder *add;
-    bf_runner *plain;      /* runs quads with one threshold */
-    bf_runner *several;    /* with several; NULL: not covered */
-    const full_code *full; /* NULL: a lite kernel */
-    bf_limits *limits;     /* for lists that are made; exact padding */
+    bf_runner *plain;   /* runs quads with one threshold */
+    bf_runner *several; /* with several */
+    void (*copy)(const bf_geometry *k, const uint32_t *planes,
+                 uint32_t *copies); /* of an input that taps cannot read */
+    const exact_code *exact;
+    bf_plane_pool *pool; /* of windows other than 2 x 2 side by side */
+    bf_limits *limits;   /* for lists that are made; exact padding */
 } form;
 
 BF_COLD static void geometry_of(const form *own, const bf_layer *layer, bf_geometry *k) {
     bf_geometry_of(layer, own->chunk, k);
     if (k->exact) {
-        own->full->border_of(k);
+        own->exact->border_of(k);
     }
 }
 
@@ -193,7 +191,7 @@ BF_COLD static void run_quads(convolution *c, const uint32_t *record, const void
         const uint32_t room = BF_PAGE - first % BF_PAGE;
         const uint32_t n = quads < room ? quads : room;
         b->page = b->to + (size_t)(first / BF_PAGE * BF_PAGE * BF_QUAD) * b->stride;
-        list = (b->k->exact             ? c->own->full->run_border
+        list = (b->k->exact             ? c->own->exact->run
                 : b->k->thresholds > 1u ? c->own->several
                                         : c->own->plain)(b, record, list, n);
         record += (size_t)n * b->k->record;
@@ -208,7 +206,7 @@ BF_COLD static void begin(const bf_job *job, convolution *c) {
     memory_of(job, &c->k, &c->m);
     c->from = bf_input_planes(job);
     if (c->k.source != BF_INPUT) {
-        c->own->full->copy(&c->k, c->from, job->scratch + c->m.copies);
+        c->own->copy(&c->k, c->from, job->scratch + c->m.copies);
         c->from = job->scratch + c->m.copies;
     }
     c->planes = (bf_lanes *)(void *)(job->scratch + c->m.planes);
@@ -221,13 +219,13 @@ BF_COLD static void begin(const bf_job *job, convolution *c) {
 }
 
 BF_COLD static void done(const bf_job *job, const convolution *c) {
-    bf_planes_done(job, c->own->full ? c->own->full->pool : NULL);
+    bf_planes_done(job, c->own->pool);
 }
 
 BF_COLD static void begin_block(convolution *c, uint32_t *to, uint32_t number) {
     c->b.to = to + (size_t)number * LANES_WORDS;
     if (c->k.exact) {
-        c->own->full->find_borders(&c->b, number);
+        c->own->exact->find_borders(&c->b, number);
     }
 }
 
@@ -298,7 +296,7 @@ BF_COLD static int covers(const bf_kernel *kernel, const bf_layer *layer) {
         return 0;
     }
     return bf_patterns_cover(layer, own->chunk, &k) && (own->several || k.thresholds == 1u) &&
-           (own->full || (k.source == BF_INPUT && !k.exact && bf_is_by_two(layer)));
+           (own->copy || k.source == BF_INPUT) && (own->exact || !k.exact) && (own->pool || bf_is_by_two(layer));
 }
 
 BF_COLD static size_t scratch_planned(const bf_job *job) {
@@ -320,21 +318,18 @@ BF_COLD static size_t scratch_made(const bf_job *job) {
 #define PLANNED (BF_INPUT_PLANES | BF_OUTPUT_PLANES | BF_NEEDS_PLAN)
 #define MADE    (BF_INPUT_PLANES | BF_OUTPUT_PLANES)
 
-static const form full_16 = {0, bf_add_lists16, run_plain, run_several, &all_code, NULL};
-static const form several_16 = {0, bf_add_lists16, run_several, run_several, NULL, NULL};
-static const form lite_16 = {0, bf_add_lists16, run_plain, NULL, NULL, NULL};
-static const form full_8 = {BF_LIST8_CHANNELS, bf_add_lists8, run_plain, run_several, &all_code, NULL};
-static const form several_8 = {BF_LIST8_CHANNELS, bf_add_lists8, run_several, run_several, NULL, NULL};
-static const form lite_8 = {BF_LIST8_CHANNELS, bf_add_lists8, run_plain, NULL, NULL, NULL};
-static const form full_1 = {0, bf_add_lists16, run_plain, run_several, &all_code, bf_border_limits};
+/* The forms of a kernel, from the one with all code to that with the least. */
+#define FORMS(kernel, chunk, add, limits, flags, scratch, run)                                                         \
+    static const form full_##kernel = {chunk,         add,    run_plain,       run_several,                            \
+                                       bf_copy_input, &exact, bf_pool_windows, limits};                                \
+    static const form strided_##kernel = {chunk, add, run_several, run_several, bf_copy_input, NULL, NULL, NULL};      \
+    static const form several_##kernel = {chunk, add, run_several, run_several, NULL, NULL, NULL, NULL};               \
+    static const form lite_##kernel = {chunk, add, run_plain, NULL, NULL, NULL, NULL, NULL};                           \
+    const bf_kernel bf_conv_##kernel = {1u << BF_CONV, flags, covers, scratch, run, &full_##kernel};                   \
+    const bf_kernel bf_conv_##kernel##_strided = {1u << BF_CONV, flags, covers, scratch, run, &strided_##kernel};      \
+    const bf_kernel bf_conv_##kernel##_several = {1u << BF_CONV, flags, covers, scratch, run, &several_##kernel};      \
+    const bf_kernel bf_conv_##kernel##_lite = {1u << BF_CONV, flags, covers, scratch, run, &lite_##kernel}
 
-const bf_kernel bf_conv_patterns_16 = {1u << BF_CONV, PLANNED, covers, scratch_planned, run_planned, &full_16};
-const bf_kernel bf_conv_patterns_8 = {1u << BF_CONV, PLANNED, covers, scratch_planned, run_planned, &full_8};
-const bf_kernel bf_conv_patterns_1 = {1u << BF_CONV, MADE, covers, scratch_made, run_made, &full_1};
-const bf_kernel bf_conv_patterns_16_several = {1u << BF_CONV,   PLANNED,     covers,
-                                               scratch_planned, run_planned, &several_16};
-const bf_kernel bf_conv_patterns_8_several = {1u << BF_CONV, PLANNED, covers, scratch_planned, run_planned, &several_8};
-const bf_kernel bf_conv_patterns_1_several = {1u << BF_CONV, MADE, covers, scratch_made, run_made, &several_16};
-const bf_kernel bf_conv_patterns_16_lite = {1u << BF_CONV, PLANNED, covers, scratch_planned, run_planned, &lite_16};
-const bf_kernel bf_conv_patterns_8_lite = {1u << BF_CONV, PLANNED, covers, scratch_planned, run_planned, &lite_8};
-const bf_kernel bf_conv_patterns_1_lite = {1u << BF_CONV, MADE, covers, scratch_made, run_made, &lite_16};
+FORMS(patterns_16, 0, bf_add_lists16, NULL, PLANNED, scratch_planned, run_planned);
+FORMS(patterns_8, BF_LIST8_CHANNELS, bf_add_lists8, NULL, PLANNED, scratch_planned, run_planned);
+FORMS(patterns_1, 0, bf_add_lists16, bf_border_limits, MADE, scratch_made, run_made);
