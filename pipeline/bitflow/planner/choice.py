@@ -6,6 +6,7 @@ gets better: first by the budgets, then by the objective. The search starts from
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -23,8 +24,12 @@ __all__ = ["OBJECTIVES", "Objective", "choose"]
 Objective = Literal["speed", "balanced", "flash", "ram"]
 OBJECTIVES: tuple[Objective, ...] = ("balanced", "speed", "flash", "ram")
 
-# Balanced: a bit more of flash for each weight is worth a sixteenth of a layer's time.
-_BITS_PER_WHOLE = 16
+# Speed: instructions that a byte of flash or RAM is worth: what is hardly slower may not take much more memory.
+_SPEED_PER_FLASH = 0.5
+_SPEED_PER_RAM = 2.0
+# Balanced: a plan is better if it takes a part less of instructions than these parts, of that part, more of memory.
+_FLASH_EXPONENT = 0.5
+_RAM_EXPONENT = 0.25
 
 
 def _options(layer: PackedLayer, core: Core) -> tuple[Option, ...]:
@@ -39,24 +44,13 @@ def _flash(layer: PackedLayer, option: Option) -> int:
     return option.data_bytes + (0 if "weights" in replaced(option.kernel) else layer.weights_bytes)
 
 
-def _weigh(objective: Objective, layer: PackedLayer, option: Option, instructions: int, need: int) -> float:
-    """The smaller, the better. need: bytes of the arena while the layer runs."""
-    flash = _flash(layer, option)
-    match objective:
-        case "speed":
-            return instructions
-        case "flash":
-            return flash * 2**40 + instructions
-        case "ram":
-            return need * 2**40 + instructions
-        case "balanced":
-            weights = max(layer.weights_bytes, 1)
-            return instructions * (1 + flash / weights / _BITS_PER_WHOLE)
-
-
 @dataclass(slots=True)
 class _Search:
-    """predicted: instructions of a layer, by all that they depend on."""
+    """A plan that gets better.
+
+    fixed_flash: bytes that every plan takes.
+    predicted: instructions of a layer, by all that they depend on.
+    """
 
     network: PackedNetwork
     core: Core
@@ -65,6 +59,7 @@ class _Search:
     taken: list[int]
     flash_budget: int | None = None
     ram_budget: int | None = None
+    fixed_flash: int = 0
     predicted: dict[tuple[object, ...], int] = field(default_factory=dict)
 
     def plan(self, taken: Sequence[int] | None = None) -> Plan:
@@ -82,15 +77,22 @@ class _Search:
         return self.predicted[key]
 
     def weight(self, taken: Sequence[int]) -> float:
+        """The smaller, the better, by the objective."""
         plan = self.plan(taken)
         counts = self.instructions(plan)
-        total = 0.0
-        for i, layer in enumerate(self.network.layers):
-            need = plan.layers[i].output_bytes + plan.layers[i].scratch_bytes
-            total += _weigh(self.objective, layer, self.options[i][taken[i]], counts[i], need)
-        if self.objective == "flash":
-            return total + plan.code_bytes * 2.0**40
-        return total + (plan.arena_bytes * 2.0**50 if self.objective == "ram" else 0)
+        instructions, ram = sum(counts), plan.shared_bytes
+        flash = self.fixed_flash + _all_flash(self.network, self.options, taken) + plan.code_bytes
+        match self.objective:
+            case "speed":
+                return instructions + _SPEED_PER_FLASH * flash + _SPEED_PER_RAM * ram
+            case "balanced":
+                return max(instructions, 1) * math.pow(flash, _FLASH_EXPONENT) * math.pow(ram, _RAM_EXPONENT)
+            case "flash":
+                return flash * 2.0**40 + instructions
+            case "ram":
+                # Where the peak stays what it is, less in a layer is still better: its neighbours can change then.
+                needs = sum(layer.output_bytes + layer.scratch_bytes for layer in plan.layers)
+                return plan.arena_bytes * 2.0**50 + needs * 2.0**30 + instructions
 
     def excess(self, taken: Sequence[int]) -> int:
         """Bytes beyond the budgets."""
