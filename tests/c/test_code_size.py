@@ -26,7 +26,7 @@ from bitflow.planner.plan import Plan, default_plan
 CORES = ("cortex-m0", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55")
 COLUMN = {"v6m": 0, "v7m": 1, "mve": 2}  # of CodePart.bytes
 HARD = {False: (), True: ("-mfloat-abi=hard",)}  # without it no MVE
-SYMBOLS = [form for spec in KERNELS.values() for form in spec.forms]
+SYMBOLS = [symbol for spec in KERNELS.values() for symbol in spec.symbols]
 ROOM = 300  # bytes that the count may be above the largest core's, or a tenth of it
 SECTION = re.compile(r"^ (\.(?:text|rodata)[\w.$]*)\s+0x[0-9a-f]+\s+0x([0-9a-f]+) (\S+)", re.MULTILINE)
 EMPTY = "int main(void);\nint main(void) {\n    return 0;\n}\n"

@@ -64,7 +64,8 @@ class _Search:
 
     def plan(self, taken: Sequence[int] | None = None) -> Plan:
         chosen = [self.options[i][k] for i, k in enumerate(taken or self.taken)]
-        return planned(self.network, self.core.lane_words, chosen, [""] * len(chosen))
+        plan = planned(self.network, self.core.lane_words, chosen, [""] * len(chosen))
+        return replace(plan, core=self.core.name)
 
     def instructions(self, plan: Plan) -> list[int]:
         return [self._predict(index, job) for index, job in enumerate(layer_jobs(self.network, plan))]

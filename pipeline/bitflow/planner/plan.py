@@ -74,7 +74,7 @@ class Plan:
     @property
     def code_bytes(self) -> int:
         """Code of the C library that the network links, at most."""
-        return code_bytes(self.symbols)
+        return code_bytes(self.symbols, self.core)
 
 
 def default_plan(network: PackedNetwork, lane_words: int = 1) -> Plan:

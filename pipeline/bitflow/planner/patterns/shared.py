@@ -11,8 +11,9 @@ from bitflow.planner.patterns.geometry import COUNT_DIGITS, PATTERNS, Geometry, 
 
 __all__ = ["forms", "record_array", "scratch_words"]
 
-# The parts of the library that every form links, those for several thresholds and for copies, and those of full forms.
+# The parts of the library that every form links, those for thresholds and for copies, and those of full forms.
 _CODE = ("division", "bit planes", "filter patterns")
+_ONE_CODE = "one threshold of filter patterns"
 _SEVERAL_CODE = "thresholds of filter patterns"
 _COPIES_CODE = "copies of the input"
 _FULL_CODE = ("pools of any windows", "exact zeros")
@@ -22,10 +23,10 @@ def forms(symbol: str, code: tuple[str, ...], *full_code: str) -> tuple[Form, ..
     """The forms of a kernel. code: what only its forms link; full_code: what only the full one links."""
     own = (*_CODE, *code)
     return (
-        Form(f"{symbol}_lite", own, one_threshold(_is_plain)),
+        Form(f"{symbol}_lite", (*own, _ONE_CODE), one_threshold(_is_plain)),
         Form(f"{symbol}_several", (*own, _SEVERAL_CODE), _is_plain),
         Form(f"{symbol}_strided", (*own, _SEVERAL_CODE, _COPIES_CODE), _is_strided),
-        Form(symbol, (*own, _SEVERAL_CODE, _COPIES_CODE, *_FULL_CODE, *full_code)),
+        Form(symbol, (*own, _ONE_CODE, _SEVERAL_CODE, _COPIES_CODE, *_FULL_CODE, *full_code)),
     )
 
 
