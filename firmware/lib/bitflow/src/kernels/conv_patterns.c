@@ -117,6 +117,13 @@ static const void *run_several(const bf_block *b, const uint32_t *record, const 
     return list;
 }
 
+BF_COLD static const void *run_slow(const bf_block *b, const bf_quad *quad, const void *list) {
+    bf_lanes bits[BF_QUAD * BF_MAX_THRESHOLDS];
+    list = bf_run_border(b, quad, list, bits);
+    put_each(b, quad, bits);
+    return list;
+}
+
 /* The same with exact zero padding. */
 static const void *run_border(const bf_block *b, const uint32_t *record, const void *list, uint32_t quads) {
     const uint32_t step = b->k->record, digits = b->k->digits, stride = b->stride;
@@ -128,9 +135,7 @@ static const void *run_border(const bf_block *b, const uint32_t *record, const v
     for (; quads; quads--, record += step, border += step) {
         const bf_quad *quad = (const bf_quad *)(const void *)record;
         if (quad->first | several) {
-            bf_lanes bits[BF_QUAD * BF_MAX_THRESHOLDS];
-            list = bf_run_border(b, quad, list, bits);
-            put_each(b, quad, bits);
+            list = run_slow(b, quad, list);
         } else {
             bf_lanes bits[BF_QUAD];
             bf_look_up(border, table, digits, counts[0].digit);

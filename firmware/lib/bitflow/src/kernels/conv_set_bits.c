@@ -139,43 +139,43 @@ static bf_lanes at_least(const bf_count *count, const bf_lanes *threshold) {
     return more;
 }
 
-/* Writes the bits of a block of filters, of a layer with one threshold. */
-static void put(const bf_layer *l, uint32_t block, bf_lanes bits, uint32_t *to) {
+/* Writes the bits of the filters from `first` on, of a layer with one threshold. */
+static void put(uint32_t filters, uint32_t first, bf_lanes bits, uint32_t *to) {
     const uint32_t *words = (const uint32_t *)(const void *)&bits;
-    const uint32_t first = block * BF_LANE_WORDS;
-    const uint32_t all = bf_words(l->out_c);
-    for (uint32_t i = 0; i < BF_LANE_WORDS && first + i < all; i++) {
-        to[first + i] = first + i + 1u < all ? words[i] : words[i] & bf_tail_mask(l->out_c);
+    const uint32_t all = bf_words(filters);
+    for (uint32_t i = 0, at = first / BF_WORD_BITS; i < BF_LANE_WORDS && at < all; i++, at++) {
+        to[at] = at + 1u < all ? words[i] : words[i] & bf_tail_mask(filters);
     }
 }
 
-/* The same of threshold t of several, whose bits begin anywhere in words that are 0 so far. */
-static void put_threshold(const bf_layer *l, uint32_t block, uint32_t t, bf_lanes bits, uint32_t *to) {
-    const uint32_t filters = bf_filter_count(l), first = block * BF_LANES;
-    const uint32_t n = filters - first < BF_LANES ? filters - first : BF_LANES;
-    bf_append(to, t * filters + first, (const uint32_t *)(const void *)&bits, 0, n);
+/* The same of each of several thresholds, whose bits begin anywhere in words that are 0 so far. */
+static void put_each(const bf_layer *l, uint32_t first, const bf_lanes *threshold, uint32_t flip,
+                     const bf_count *counts, uint32_t *to) {
+    const uint32_t filters = bf_filter_count(l), left = filters - first, n = left < BF_LANES ? left : BF_LANES;
+    for (uint32_t at = first; at < l->out_c; at += filters, threshold += CASES * BF_COUNT_DIGITS) {
+        const bf_lanes more = at_least(counts, threshold), bits = flip ? ~more : more;
+        bf_append(to, at, (const uint32_t *)(const void *)&bits, 0, n);
+    }
 }
 
 /* All filters at one position. */
 static void run_position(const bf_job *job, const uint16_t *list, uint32_t listed, uint32_t flip, bf_count *counts,
                          uint32_t *to) {
     const bf_layer *l = job->layer;
+    const uint32_t filters = bf_filter_count(l), planes = threshold_lanes(l), several = l->thresholds > 1u;
+    const uint32_t start = BF_START(start_of(bf_taps(l)) - listed / 2u, 1), step = block_lanes(l);
     const bf_lanes *block = (const bf_lanes *)bf_plan_data(job);
-    const uint32_t start = BF_START(start_of(bf_taps(l)) - listed / 2u, 1);
-    if (l->thresholds > 1u) {
+    if (several) {
         bf_fill(to, 0, bf_words(l->out_c) * sizeof *to);
     }
-    for (uint32_t b = 0; b < blocks_of(l); b++, block += block_lanes(l)) {
+    for (uint32_t first = 0; first < filters; first += BF_LANES, block += step) {
         const bf_lanes *threshold = block + ((flip & 2u) | (listed & 1u)) * BF_COUNT_DIGITS;
-        bf_add_lists16(block + threshold_lanes(l), list, counts, start);
-        for (uint32_t t = 0; t < l->thresholds; t++, threshold += CASES * BF_COUNT_DIGITS) {
+        bf_add_lists16(block + planes, list, counts, start);
+        if (several) {
+            put_each(l, first, threshold, flip, counts, to);
+        } else {
             const bf_lanes more = at_least(counts, threshold);
-            const bf_lanes bits = flip ? ~more : more;
-            if (l->thresholds > 1u) {
-                put_threshold(l, b, t, bits, to);
-            } else {
-                put(l, b, bits, to);
-            }
+            put(filters, first, flip ? ~more : more, to);
         }
     }
 }

@@ -139,9 +139,10 @@ BF_COLD static void make_starts(const bf_sums_work *w, const uint32_t *weights, 
     const int32_t taps = (int32_t)bf_taps(w->layer), zero = (int32_t)w->zero;
     const uint32_t filters = bf_filter_count(w->layer);
     uint32_t *filter = w->filters;
-    for (uint32_t c = 0; c < filters; c++, filter += w->p.filter) {
+    for (uint32_t c = 0; c < filters; c++, filter += w->p.filter, shifts++) {
         const uint32_t flip = invert ? 0u - (invert[c / BF_WORD_BITS] >> c % BF_WORD_BITS & 1u) : 0u;
-        uint32_t before = 0;
+        const uint32_t *of = shifts;
+        uint32_t *more = filter, before = 0u - 0x8000u;
         int32_t plus = 0, high, low;
         for (uint32_t k = bf_words((uint32_t)taps); k; k--) {
             plus += (int32_t)bf_popcount(*weights++);
@@ -150,11 +151,11 @@ BF_COLD static void make_starts(const bf_sums_work *w, const uint32_t *weights, 
         /* -least and -most - 1; least = plus * -zero - (taps - plus) * (255 - zero). */
         high = (2 * plus - taps) * zero + (taps - plus) * 255;
         low = high - taps * 255 - 1;
-        for (uint32_t t = 0; t < w->layer->thresholds; t++) {
-            int32_t shift = (int32_t)(shifts[t * filters + c] ^ flip);
+        for (uint32_t t = w->layer->thresholds; t; t--, of += filters, more -= 2) {
+            int32_t shift = (int32_t)(*of ^ flip);
             shift = shift > high ? high : shift < low ? low : shift;
-            filter[BF_SUMS_MORE(t)] = BF_SUMS_LANES((uint32_t)shift - before + (t ? 0u : 0x8000u));
-            filter[BF_SUMS_MORE(t) + 1] = flip; /* of the first threshold: BF_SUMS_START, BF_SUMS_BITS */
+            more[0] = BF_SUMS_LANES((uint32_t)shift - before); /* of the first threshold the start */
+            more[1] = flip;
             before = (uint32_t)shift;
         }
     }
@@ -237,16 +238,20 @@ static uint32_t sum_row(const bf_sums_work *w) {
 static void put_row(const bf_sums_work *w, uint32_t summed, uint32_t y, uint32_t x, uint32_t n, uint32_t *to,
                     uint32_t stride) {
     const uint32_t at = y * w->layer->conv_w + x, right = 16u - summed, low = smaller(n, w->p.half);
-    for (uint32_t t = 0; t < w->layer->thresholds; t++, to += bf_filter_count(w->layer) * stride) {
+    for (uint32_t t = 0;;) {
         const int bits = BF_SUMS_MORE(t) + 1;
         if (n == BF_WORD_BITS && at % BF_WORD_BITS == 0) {
             bf_sums_put_word(w, bits, to + at / BF_WORD_BITS, stride);
-            continue;
+        } else {
+            if (w->p.down && y + w->p.down < w->layer->conv_h) {
+                bf_sums_put(w, bits, right + 16u, n, 0, to, at + w->p.down * w->layer->conv_w, stride);
+            }
+            bf_sums_put(w, bits, right, low, n - low, to, at, stride);
         }
-        if (w->p.down && y + w->p.down < w->layer->conv_h) {
-            bf_sums_put(w, bits, right + 16u, n, 0, to, at + w->p.down * w->layer->conv_w, stride);
+        if (++t == w->layer->thresholds) {
+            return;
         }
-        bf_sums_put(w, bits, right, low, n - low, to, at, stride);
+        to += bf_filter_count(w->layer) * stride;
     }
 }
 
