@@ -74,7 +74,7 @@ TORCH = ("bitflow.nn", "bitflow.learn", "bitflow.importers")
 # pytest loads every plugin in every project: this one imports BitFlow when a test asks for a board.
 LATE = {"bitflow_hil.plugin"}
 FILE_LINES = 400
-LIBRARY_LINES = 5800  # of the C library, without assembly
+LIBRARY_LINES = 6600  # of the C library, without assembly
 
 
 @dataclass(frozen=True)

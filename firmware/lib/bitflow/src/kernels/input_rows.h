@@ -47,7 +47,7 @@ bf_sums_several bf_sums_of_several;
 #define bf_sums_of_several bf_sums
 #endif
 
-/* In arm/sums_several_v7m.S: of 2 .. BF_SUMS_THRESHOLDS thresholds. */
+/* In arm/sums_v7m.S: of 2 .. BF_SUMS_THRESHOLDS thresholds. */
 #define BF_SUMS_THRESHOLDS 4u
 void bf_sums_8_several(uint32_t *filters, const uint32_t *bases, uint32_t pointers, uint32_t filter_bytes,
                        uint32_t thresholds);

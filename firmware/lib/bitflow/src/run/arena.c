@@ -117,21 +117,10 @@ BF_COLD void bf_set_maps(bf_job *job, unsigned index, const void *input, int32_t
     state->transient = size;
 }
 
-/* Bytes from which on layer 0 does not touch the arena; its end, if other layers read the pixels too. */
-BF_COLD size_t bf_input_place(const bf_model *model) {
+BF_COLD size_t bf_end_of_first(const bf_model *model) {
     bf_job job;
-    for (unsigned i = 1; i < model->layer_count; i++) {
-        if (model->layers[i].sources[0] == BF_PIXELS) {
-            return model->arena_size;
-        }
-    }
     bf_job_of(model, 0, &job);
     return BF_GUARD + model->pinned_size + transient_size(&job) + job.kernel->scratch(&job);
-}
-
-BF_COLD size_t bf_shared_size(const bf_model *model) {
-    const size_t end = bf_input_place(model) + (bf_input_size(model) + 3u) / 4u * 4u;
-    return end > model->arena_size ? end : model->arena_size;
 }
 
 BF_COLD size_t bf_find_map(const bf_model *model, unsigned index, int *planes) {

@@ -27,6 +27,9 @@ typedef struct bf_run_state {
 /* Sets inputs, output and scratch of a job. */
 void bf_set_maps(bf_job *job, unsigned index, const void *input, int32_t *scores, void *arena, bf_run_state *state);
 
+/* Bytes from which on layer 0 does not touch the arena. Its kernel is linked in. */
+size_t bf_end_of_first(const bf_model *model);
+
 /* Where the map of a layer begins in the arena, in bytes; *planes: is it bit planes? 0 if no kernel is linked in. */
 size_t bf_find_map(const bf_model *model, unsigned index, int *planes);
 

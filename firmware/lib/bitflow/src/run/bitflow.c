@@ -116,6 +116,20 @@ BF_COLD bf_status bf_run(const bf_model *model, const void *input, int32_t *scor
     return bf_run_hooked(model, input, scores, arena, arena_size, NULL);
 }
 
+BF_COLD size_t bf_input_place(const bf_model *model) {
+    for (unsigned i = 1; i < model->layer_count; i++) {
+        if (model->layers[i].sources[0] == BF_PIXELS) {
+            return model->arena_size;
+        }
+    }
+    return bf_end_of_first(model);
+}
+
+BF_COLD size_t bf_shared_size(const bf_model *model) {
+    const size_t end = bf_input_place(model) + (bf_input_size(model) + 3u) / 4u * 4u;
+    return end > model->arena_size ? end : model->arena_size;
+}
+
 BF_COLD bf_status bf_run_to(const bf_model *model, const void *input, unsigned layers, void *arena, size_t arena_size) {
     if (!model || layers < 1 || layers >= model->layer_count) {
         return BF_ERR_ARGUMENT;
