@@ -62,7 +62,7 @@ def planned_seeds(lane_words: int) -> Iterator[bytes]:
 
 
 def corner_seeds(lane_words: int) -> Iterator[bytes]:
-    """What random layers seldom are: with wide pools, with a stride and many columns, with rows of whole words of
+    """What random layers seldom are: with wide pools, with copies of few or many columns, with rows of whole words of
     pixels, with memory for all planes but not for all lists, with inputs of which nearly all are 1.
     """
     borders = Window((7, 7), (1, 1), (3, 3, 3, 3))  # more zones of columns than border patterns that lanes tell apart
@@ -73,6 +73,12 @@ def corner_seeds(lane_words: int) -> Iterator[bytes]:
     specs = (
         (Spec(LayerKind.CONV, Shape(3, 19, 3), 4, Window((3, 3), (2, 2), same)), Kernel.PATTERNS_16),
         (Spec(LayerKind.CONV, Shape(2, 40, 3), 4, Window((1, 1)), pool=Pool(Window((2, 33)))), Kernel.PATTERNS_8),
+        (Spec(LayerKind.CONV, Shape(3, 40, 2), 4, Window((3, 3), (2, 2), same)), Kernel.PATTERNS_16),
+        (
+            Spec(LayerKind.CONV, Shape(4, 9, 2), 4, Window((1, 1)), pool=Pool(Window((2, 2), (3, 3)))),
+            Kernel.PATTERNS_16,
+        ),
+        (Spec(LayerKind.CONV, Shape(3, 40, 2), 4, Window((3, 3))), Kernel.PATTERNS_16),
         (Spec(LayerKind.CONV, Shape(5 * lane_words, 8, 4), 64, Window((1, 1))), Kernel.PATTERNS_1),
         (Spec(LayerKind.CONV, Shape(2, 2, 40), 4, Window((1, 1))), Kernel.SET_BITS),
     )

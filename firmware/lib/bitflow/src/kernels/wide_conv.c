@@ -166,7 +166,7 @@ BF_COLD static void wide_run(const bf_job *job) {
     bf_epilogue epilogue = bf_epilogue_of(job);
     w.job = job;
     w.type = bf_source_type(job->model->layers, layer, 0);
-    w.channels = (uint32_t)(layer->in_c / layer->in_thresholds / layer->groups);
+    w.channels = (uint32_t)layer->in_c / layer->in_thresholds / layer->groups;
     w.words = bf_words(layer->in_c);
     w.wide = job->scratch + bf_unpooled_size(layer) / sizeof(uint32_t);
     w.narrow = (int16_t *)(void *)w.wide;

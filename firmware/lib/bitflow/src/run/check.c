@@ -32,9 +32,10 @@ static bf_status check_kind(const bf_layer *l, int last) {
 static bf_status check_thresholds(const bf_layer *l) {
     const uint32_t most = l->output == BF_BITS && l->kind != BF_CONCAT ? BF_MAX_THRESHOLDS : 1u;
     const int counts = l->kind == BF_CONV || l->kind == BF_DENSE || l->kind == BF_WIDE_CONV;
-    BF_CHECK(l->thresholds >= 1 && l->thresholds <= most && l->out_c % l->thresholds == 0, BF_ERR_SHAPE);
+    BF_CHECK(l->thresholds >= 1 && l->thresholds <= most && (uint32_t)l->out_c % l->thresholds == 0, BF_ERR_SHAPE);
     BF_CHECK(l->in_thresholds >= 1 && l->in_thresholds <= (counts ? BF_MAX_THRESHOLDS : 1u), BF_ERR_SHAPE);
-    BF_CHECK(l->in_c % l->in_thresholds == 0 && (l->in_thresholds > 1 || !(l->flags & BF_SHARED)), BF_ERR_SHAPE);
+    BF_CHECK((uint32_t)l->in_c % l->in_thresholds == 0 && (l->in_thresholds > 1 || !(l->flags & BF_SHARED)),
+             BF_ERR_SHAPE);
     return BF_OK;
 }
 
@@ -48,7 +49,8 @@ static int axis_fits(int32_t in, int32_t before, int32_t after, int32_t kernel, 
 static bf_status check_window(const bf_layer *l) {
     const int whole = l->kind == BF_DENSE || l->kind == BF_TOTAL; /* the kernel is the map */
     BF_CHECK(l->in_h && l->in_w && l->in_c && l->out_c && l->groups, BF_ERR_SHAPE);
-    BF_CHECK(l->in_c / l->in_thresholds % l->groups == 0 && bf_filter_count(l) % l->groups == 0, BF_ERR_SHAPE);
+    BF_CHECK((uint32_t)l->in_c / l->in_thresholds % l->groups == 0 && bf_filter_count(l) % l->groups == 0,
+             BF_ERR_SHAPE);
     BF_CHECK(axis_fits(l->in_h, l->pad_top, l->pad_bottom, l->kernel_h, l->dilation_h, l->stride_h, l->conv_h) &&
                  axis_fits(l->in_w, l->pad_left, l->pad_right, l->kernel_w, l->dilation_w, l->stride_w, l->conv_w),
              BF_ERR_SHAPE);
@@ -60,7 +62,7 @@ static bf_status check_window(const bf_layer *l) {
                  BF_ERR_SHAPE);
     }
     BF_CHECK(has_filters(l) || bf_filter_count(l) == l->in_c, BF_ERR_SHAPE);
-    BF_CHECK(!has_filters(l) || (uint64_t)l->kernel_h * l->kernel_w * (uint32_t)(l->in_c / l->groups) <= BF_TAP_LIMIT,
+    BF_CHECK(!has_filters(l) || (uint64_t)l->kernel_h * l->kernel_w * ((uint32_t)l->in_c / l->groups) <= BF_TAP_LIMIT,
              BF_ERR_SHAPE);
     return BF_OK;
 }

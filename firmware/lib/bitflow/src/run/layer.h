@@ -33,12 +33,12 @@ static inline uint32_t bf_tail_mask(uint32_t bits) {
 
 /* K: taps that enter one accumulator. */
 static inline uint32_t bf_taps(const bf_layer *layer) {
-    return (uint32_t)layer->kernel_h * layer->kernel_w * (uint32_t)(layer->in_c / layer->groups);
+    return (uint32_t)layer->kernel_h * layer->kernel_w * ((uint32_t)layer->in_c / layer->groups);
 }
 
 /* Accumulators of a position. */
 static inline uint32_t bf_filter_count(const bf_layer *layer) {
-    return (uint32_t)(layer->out_c / layer->thresholds);
+    return (uint32_t)layer->out_c / layer->thresholds;
 }
 
 /* Parts of a window that the same weights read: the bits of a value that share one, or the whole window. */

@@ -132,7 +132,7 @@ static uint32_t source_bound(const bf_image *im, const bf_layer *l, unsigned k) 
 
 /* The same of what a sum or total adds to a channel: all bits of a value. */
 static uint64_t added_bound(const bf_image *im, const bf_layer *l, unsigned k) {
-    return (uint64_t)source_bound(im, l, k) * (uint32_t)(im->layers[l->sources[k]].out_c / l->in_c);
+    return (uint64_t)source_bound(im, l, k) * ((uint32_t)im->layers[l->sources[k]].out_c / l->in_c);
 }
 
 /* R, the largest absolute accumulator. Those of the sources were checked: no product is above 2^63. */
