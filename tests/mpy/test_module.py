@@ -11,8 +11,8 @@ from bitflow.deploy import micropython_build as builder
 from bitflow.deploy.micropython_source import Source
 
 BINDING_LIMIT = 6 * 1024
-"""Bytes of code and constants of a module beside the code of the C library in it: 512 of them for Model.picture(), about
-as many for the tables of kernels and their forms.
+"""Bytes of code and constants of a module beside the code of the C library in it: 512 of them for Model.picture(),
+about as many for the tables of kernels and their forms.
 """
 
 # What MicroPython's linker gives a native module; libgcc is linked in.
