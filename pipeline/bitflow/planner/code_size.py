@@ -74,7 +74,7 @@ BASE_BYTES = max(_BYTES[_BASE])
 
 
 def code_bytes(symbols: Iterable[str], core: str = "") -> int:
-    """Bytes of code that a network links which names these kernels of bitflow.h: at most, on a core of COLUMNS or any."""
+    """Bytes of code that a network links which names these kernels of bitflow.h, at most. core: of COLUMNS, or any."""
     used = set(symbols)
     parts = [part.bytes for part in CODE_PARTS if part.symbols & used]
     sums = [sum(sizes) for sizes in zip(*parts, strict=True)]
