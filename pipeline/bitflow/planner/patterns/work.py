@@ -254,8 +254,19 @@ def _copies(g: Geometry) -> Counter[str]:
         )
     strings = layer.window.kernel[1] * channels * high
     rows = layer.window.kernel[1] * channels * source.height
-    if max(source.width, layer.conv.width) <= _WORD and (high, wide) == (1, 1):
-        return Counter(copied_calls=strings, copied_narrow=rows, copied_written=rows * layer.conv.width // _WORD)
+    kernel, dilation, before = layer.window.kernel[1], layer.window.dilation[1], layer.window.padding[1]
+    narrow = max(source.width, layer.conv.width, (kernel - 1) * dilation + 1, before + 1) <= _WORD
+    if narrow and (high, wide) == (1, 1):
+        # Three kernel columns at a time, from the first one that lies inside the map.
+        threes = max(kernel - before, 0) // 3 if dilation == 1 and layer.conv.width <= _WORD - 2 else 0
+        ones = kernel - 3 * threes
+        return Counter(
+            copied_calls=channels * ones,
+            copied_narrow=channels * ones * source.height,
+            copied_calls_of_three=channels * threes,
+            copied_threes=channels * threes * source.height,
+            copied_written=rows * layer.conv.width // _WORD,
+        )
     words = rows * -(-layer.conv.width // _WORD)
     return Counter(
         copied_words=words,

@@ -8,6 +8,8 @@
 /* Inner loops. They are not static: compilers take a static function that only cold functions call for a cold one. */
 void bf_copy_rows(const uint32_t *plane, uint32_t rows, uint32_t step, uint32_t inside, int32_t left, uint32_t n,
                   uint32_t flip, uint32_t *to);
+void bf_copy_three(const uint32_t *plane, uint32_t rows, uint32_t step, uint32_t inside, uint32_t left, uint32_t n,
+                   uint32_t flip, uint32_t *to, size_t apart);
 void bf_split_rows(const uint32_t *plane, uint32_t at, uint32_t rows, uint32_t width, uint32_t n, uint32_t flip,
                    uint32_t *to, size_t apart);
 
@@ -31,6 +33,36 @@ void bf_copy_rows(const uint32_t *plane, uint32_t rows, uint32_t step, uint32_t 
     }
     if (filled) {
         *to = word;
+    }
+}
+
+/* The same of bit `left` >= 0 and of the two to the right of it, n <= 30, to three places `apart` words from each
+ * other. */
+void bf_copy_three(const uint32_t *plane, uint32_t rows, uint32_t step, uint32_t inside, uint32_t left, uint32_t n,
+                   uint32_t flip, uint32_t *to, size_t apart) {
+    const uint32_t mask = bf_tail_mask(n);
+    uint32_t first = 0, second = 0, third = 0, filled = 0;
+    for (uint32_t at = left; rows; rows--, at += step) {
+        const uint32_t bits = (bf_bits_at(plane, at) ^ flip) & inside;
+        first |= (bits & mask) << filled;
+        second |= (bits >> 1 & mask) << filled;
+        third |= (bits >> 2 & mask) << filled;
+        filled += n;
+        if (filled >= BF_WORD_BITS) {
+            to[0] = first;
+            to[apart] = second;
+            to[2u * apart] = third;
+            to++;
+            filled -= BF_WORD_BITS;
+            first = filled ? (bits & mask) >> (n - filled) : 0u;
+            second = filled ? (bits >> 1 & mask) >> (n - filled) : 0u;
+            third = filled ? (bits >> 2 & mask) >> (n - filled) : 0u;
+        }
+    }
+    if (filled) {
+        to[0] = first;
+        to[apart] = second;
+        to[2u * apart] = third;
     }
 }
 
@@ -60,19 +92,35 @@ BF_COLD static void copy_wide(const bf_layer *l, const uint32_t *plane, int32_t 
 BF_COLD static void copy_columns(const bf_geometry *k, const uint32_t *planes, uint32_t flip, uint32_t *copies) {
     const bf_layer *l = k->layer;
     const uint32_t stride = bf_words_of_plane((uint32_t)l->in_h * l->in_w);
-    const int is_narrow = l->in_w <= 32u && l->conv_w <= 32u && l->stride_h == 1u && l->stride_w == 1u;
     for (int32_t kx = 0; kx < l->kernel_w; kx++) {
         const int32_t left = kx * l->dilation_w - l->pad_left;
         for (int32_t phase = 0; phase < l->stride_h; phase++) {
             const uint32_t *plane = planes;
             for (uint32_t c = l->in_c; c; c--, copies += k->source_words, plane += stride) {
-                if (is_narrow && left > -32 && left < 32) {
-                    bf_copy_rows(plane, l->in_h, l->in_w, bf_tail_mask(l->in_w), left, l->conv_w, flip, copies);
-                } else {
-                    copy_wide(l, plane, phase, left, flip, copies);
-                }
+                copy_wide(l, plane, phase, left, flip, copies);
             }
         }
+    }
+}
+
+/* The same of rows of at most 32 columns, with strides of 1; three kernel columns at a time where that is possible. */
+BF_COLD static void copy_narrow(const bf_geometry *k, const uint32_t *planes, uint32_t flip, uint32_t *copies) {
+    const bf_layer *l = k->layer;
+    const uint32_t stride = bf_words_of_plane((uint32_t)l->in_h * l->in_w), inside = bf_tail_mask(l->in_w);
+    for (uint32_t kx = 0; kx < l->kernel_w;) {
+        const int32_t left = (int32_t)kx * l->dilation_w - l->pad_left;
+        const int is_three = l->dilation_w == 1 && left >= 0 && kx + 3u <= l->kernel_w && l->conv_w <= 30u;
+        const uint32_t *plane = planes;
+        uint32_t *to = copies + kx * k->copy_words;
+        for (uint32_t c = l->in_c; c; c--, to += k->source_words, plane += stride) {
+            if (is_three) {
+                bf_copy_three(plane, l->in_h, l->in_w, inside >> left, (uint32_t)left, l->conv_w, flip, to,
+                              k->copy_words);
+            } else {
+                bf_copy_rows(plane, l->in_h, l->in_w, inside, left, l->conv_w, flip, to);
+            }
+        }
+        kx += is_three ? 3u : 1u;
     }
 }
 
@@ -164,9 +212,13 @@ BF_COLD static void copy_phases(const bf_geometry *k, const uint32_t *planes, ui
 
 BF_COLD void bf_copy_input(const bf_geometry *k, const uint32_t *planes, uint32_t *copies) {
     /* Planes are 0 outside the map. For a padding of +1 all bits are inverted; lists allow for it (bf_is_flipped()). */
-    const uint32_t flip = k->layer->pad_value > 0 ? 0xFFFFFFFFu : 0u;
+    const bf_layer *l = k->layer;
+    const uint32_t flip = l->pad_value > 0 ? 0xFFFFFFFFu : 0u;
     if (k->source == BF_PHASES) {
         copy_phases(k, planes, flip, copies);
+    } else if (l->in_w <= 32u && l->conv_w <= 32u && l->stride_h == 1u && l->stride_w == 1u &&
+               (l->kernel_w - 1) * l->dilation_w < 32 && l->pad_left < 32u) {
+        copy_narrow(k, planes, flip, copies);
     } else {
         copy_columns(k, planes, flip, copies);
     }
