@@ -79,6 +79,7 @@ def corner_seeds(lane_words: int) -> Iterator[bytes]:
             Kernel.PATTERNS_16,
         ),
         (Spec(LayerKind.CONV, Shape(3, 40, 2), 4, Window((3, 3))), Kernel.PATTERNS_16),
+        (Spec(LayerKind.CONV, Shape(9, 7, 2), 4, Window((3, 4))), Kernel.PATTERNS_16),
         (Spec(LayerKind.CONV, Shape(5 * lane_words, 8, 4), 64, Window((1, 1))), Kernel.PATTERNS_1),
         (Spec(LayerKind.CONV, Shape(2, 2, 40), 4, Window((1, 1))), Kernel.SET_BITS),
     )
