@@ -34,7 +34,7 @@ Taps = npt.NDArray[np.bool_]
 
 # Parts of the library (`planner.code_size`) that such kernels link.
 POSITION_CODE = ("bits before a pool", "pool of positions")
-MERGE_CODE = (*POSITION_CODE, "bits of a position", "sums of maps")
+MERGE_CODE = (*POSITION_CODE, "bits of a position", "division", "sums of maps")
 GATHER_CODE = (*POSITION_CODE, "bits of a position", "division", "plain first layer, wide convolution")
 
 
