@@ -70,6 +70,10 @@ def markdown() -> str:
             _refused(torch_operations.UNWANTED),
             "## ONNX (opsets 9 to 21) and QONNX\n\n",
             _names(onnx_operations.OPERATIONS),
+            "`Quant`, `IntQuant` and `MultiThreshold` make values of 1, 2 and 3 bits (at most "
+            f"{accumulation.MAX_THRESHOLDS} thresholds, each of which becomes a bit): signed or not, narrow, of any "
+            "scale, zero point and way to round, over pixels too. `Relu` and `Clip` may stand before them. Layers with "
+            "+-1 or int8 weights take such values, and so do additions of equal scales and the global average.\n\n",
             "At the end only: ",
             _names(onnx_operations.AT_THE_END),
             "Refused with a reason:\n\n",

@@ -66,20 +66,25 @@ def _to_last_sign(node: g.Node, readers: dict[str, list[g.Node]]) -> list[g.Node
     chain: list[g.Node] = []
     while len(after := readers.get(node.output, [])) == 1 and len(after[0].inputs) == 1:
         node = after[0]
-        alike = isinstance(node.op, g.SignOf | g.Clip | g.MaxPool)
+        alike = isinstance(node.op, g.Clip | g.MaxPool) or _is_sign(node)
         if not alike and not (isinstance(node.op, g.Combine) and np.size(node.op.values) == 1):
             break
         chain.append(node)
-    while chain and not isinstance(chain[-1].op, g.SignOf):
+    while chain and not _is_sign(chain[-1]):
         chain.pop()
     return chain
+
+
+def _is_sign(node: g.Node) -> bool:
+    """Whether an operation makes one bit, in the same way of every channel."""
+    return isinstance(node.op, g.SignOf) or (isinstance(node.op, g.Levels) and np.size(node.op.limits) == 1)
 
 
 def _is_bits(name: str, makers: dict[str, g.Node]) -> bool:
     """Whether a tensor is bits already, whatever their scale."""
     while name in makers:
         node = makers[name]
-        if isinstance(node.op, g.SignOf | g.Concat):
+        if isinstance(node.op, g.SignOf | g.Levels | g.Concat):
             return True
         if not isinstance(node.op, g.Combine | g.MaxPool | g.Transpose | g.Reshape):
             return False
@@ -139,6 +144,7 @@ class _Row:
         layer, readers = self.layers[index], self.readers(index)
         after = self.layers[min(readers)]
         alone = len(readers) == 1 and after.sources == (index,) and isinstance(after.accumulation, Sum)
+        alone = alone and after.accumulation.target == layer.target  # each bit by itself
         match after.steps:
             case (Pool() as pool, Sign(1, None)) if alone and layer.pool is None:
                 self.put(min(readers), replace(layer, steps=(*layer.steps, pool)), index, {index})

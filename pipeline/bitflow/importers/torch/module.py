@@ -132,11 +132,11 @@ def _as_map(
     """
     shape = layer.target
     maps = values.reshape(-1, shape.channels, shape.height, shape.width).transpose(0, 2, 3, 1)
-    if layer.sign is not None:
-        return bits.pack(maps > 0)
     slope, offset = composed(steps, shape.channels)
     if not slope.all():
         raise InputError(f"layer {layer.name!r}: its integers cannot be read from torch's numbers")
+    if layer.sign is not None:
+        return bits.pack((maps - offset) / slope > 0)
     return np.rint((maps - offset) / slope).astype(np.int32)
 
 
