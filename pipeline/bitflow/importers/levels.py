@@ -34,10 +34,9 @@ class Thermometer:
 
 def thermometer(graph: g.Graph, node: g.Node, op: g.Levels, value: Value) -> Thermometer:
     """The bits of a node's levels. The value has all steps but the op's own division and shift."""
-    limits = [channel_values(node, value, limit.astype(np.float64)) for limit in op.limits]
-    if np.isnan(limits).any():
+    if np.isnan(op.limits).any():
         raise node.refuse("has a limit that is no number")
-    limits = [np.clip(limit, -_BEYOND, _BEYOND) for limit in limits]
+    limits = [np.clip(channel_values(node, value, limit), -_BEYOND, _BEYOND) for limit in op.limits]
     _clip(op, value.limits, limits)
     levels = len(limits)
     more = _constant_bits(graph, node, op)
