@@ -22,6 +22,7 @@ from bitflow.importers.building import Building
 from bitflow.importers.layout import arrange, channel_values, close_up, reshape, transpose
 from bitflow.importers.levels import thermometer
 from bitflow.importers.linear import accumulate, opened
+from bitflow.importers.rounding import MORE_BITS, with_levels
 from bitflow.importers.thresholds import join_signs, signed_first
 from bitflow.importers.value import Padding, Value
 from bitflow.ir import INPUT, Divide, Layer, MapType, Network, Offset, Rounding, Scale, Sign, Step
@@ -65,7 +66,7 @@ def assemble(
 
     Raises ImportRefused naming the node that is not supported, InputError where shapes do not fit.
     """
-    graph = signed_first(graph)
+    graph = signed_first(with_levels(graph))
     work = _Assembly(graph, input_spec, sign_zero, rounding)
     values = {graph.input: Value("input", graph.axes, input_spec.shape, INPUT, steps=pixel_steps)}
     nodes = graph.needed()
@@ -104,6 +105,8 @@ class _Assembly(Building):
                 result = self.signed(node, zero, value)
             case g.Levels() as op:
                 result = self.levels(node, op, self.settled_sign(value, node))
+            case g.Round():
+                raise node.refuse(f"{MORE_BITS}; this one rounds without limits")
             case g.Clip() as op:
                 result = self.clipped(node, op, value)
             case g.Pad(sides, fill):
@@ -230,9 +233,7 @@ class _Assembly(Building):
         kinds = [type(n.op) for n in self.graph.needed() if node.output in n.inputs]
         taken = {g.Clip, *([g.SignOf] if op.keeps_signs else []), *([g.Levels] if op.limits else [])}
         if not kinds or not taken.issuperset(kinds):
-            raise node.refuse(
-                "an activation of more than one bit; only a sign is one bit, and Quant and MultiThreshold are few"
-            )
+            raise node.refuse(MORE_BITS)
         low, high = op.limits or (-inf, inf)
         return replace(value, limits=(min(max(value.limits[0], low), high), max(min(value.limits[1], high), low)))
 

@@ -34,6 +34,7 @@ __all__ = [
     "Plus",
     "Refused",
     "Reshape",
+    "Round",
     "SignOf",
     "Transpose",
 ]
@@ -135,6 +136,16 @@ class Levels:
 
 
 @dataclass(frozen=True, slots=True)
+class Round:
+    """Rounding to whole numbers; between limits these are levels.
+
+    mode: as in QONNX's Quant: ROUND (half to even), FLOOR, CEIL, DOWN (towards 0), ...
+    """
+
+    mode: str = "ROUND"
+
+
+@dataclass(frozen=True, slots=True)
 class Clip:
     """A function that changes nothing if a sign follows: limits around 0, as in hardtanh, or tanh.
 
@@ -207,6 +218,7 @@ Op = (
     | MaxPool
     | SignOf
     | Levels
+    | Round
     | Clip
     | Pad
     | Transpose

@@ -74,7 +74,7 @@ def _constant_bits(graph: g.Graph, node: g.Node, op: g.Levels) -> int:
     """How many constant bits the levels need, +1 (positive) or -1, for what their readers pad; 0 also if none fit."""
     levels = len(op.limits)
     fills = set(_fills(graph, node.output))
-    sums = {2 * ((Fraction(f) - Fraction(op.low)) / Fraction(op.step) - Fraction(op.start)) - levels for f in fills}
+    sums = {2 * ((f - Fraction(op.low)) / Fraction(op.step) - Fraction(op.start)) - levels for f in fills}
     odd = sums - {-levels, 0, levels}
     if len(sums) != 1 or not odd:
         return 0
@@ -83,17 +83,21 @@ def _constant_bits(graph: g.Graph, node: g.Node, op: g.Levels) -> int:
     return -int(found) if fits else 0
 
 
-def _fills(graph: g.Graph, tensor: str) -> Iterator[float]:
-    """What convolutions pad a tensor with, also after pools, scales and other orders of its axes."""
+def _fills(graph: g.Graph, tensor: str) -> Iterator[Fraction]:
+    """What convolutions pad a tensor with, also after pools, other orders of its axes, and one scale and offset."""
     for node in graph.needed():
         if tensor not in node.inputs:
             continue
         match node.op:
             case g.Conv(padding=padding, fill=fill) if any(padding):
-                yield fill
+                yield Fraction(fill)
             case g.Pad(padding, fill):
-                yield fill
-            case g.Combine(how) if how != "add":
-                yield from (fill for fill in _fills(graph, node.output) if fill == 0)
+                yield Fraction(fill)
+            case g.Combine(how, values) if np.size(values) == 1 and np.isfinite(values).all() and np.all(values != 0):
+                by = Fraction(float(np.ravel(values)[0]))
+                for number in _fills(graph, node.output):
+                    yield number - by if how == "add" else number * by if how == "div" else number / by
+            case g.Combine(how) if how == "add" and not np.any(node.op.values):
+                yield from _fills(graph, node.output)
             case g.MaxPool() | g.Transpose() | g.Reshape():
                 yield from _fills(graph, node.output)

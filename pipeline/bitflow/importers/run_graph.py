@@ -14,6 +14,7 @@ import numpy.typing as npt
 from bitflow.engines.reference import windows
 from bitflow.geometry import Window
 from bitflow.importers import graph as g
+from bitflow.importers.rounding import ROUNDINGS
 from bitflow.lower.arithmetic import affine
 
 __all__ = ["run_graph"]
@@ -60,6 +61,8 @@ def _run(op: g.Op, values: Sequence[Array], native: str) -> Array:
             x = value / np.float32(op.divisor) + np.float32(op.shift)
             over = [np.where(np.less(b, x), 1, (b == x) & r) for b, r in zip(op.limits, op.reached, strict=True)]
             return np.asarray((np.sum(over, axis=0) + op.start) * op.step + op.low, dtype=np.float32)
+        case g.Round(mode):
+            return np.asarray(ROUNDINGS[mode](value), dtype=np.float32)
         case g.Clip(limits):
             return np.clip(value, *(limits or (-1, 1)))
         case g.Transpose(order):

@@ -62,6 +62,8 @@ def markdown() -> str:
             f"bits, at most {accumulation.MAX_THRESHOLDS}. Each channel must rise, or fall, in all of them.\n\n",
             "## PyTorch\n\nBy `torch.export`, so in any style. Operations of ATen: ",
             _names(torch_operations.OPERATIONS),
+            f"Rounding between limits, as in `round(clamp(x, 0, 1) * 3) / 3`, gives values of several bits, at most "
+            f"{accumulation.MAX_THRESHOLDS} (below); `relu` and `clamp` are taken before it.\n\n",
             "Ignored, since they do nothing in eval mode: ",
             _names(torch_operations.SILENT),
             "At the end only: ",

@@ -13,15 +13,15 @@ import onnx
 from bitflow.importers import graph as g
 from bitflow.importers.onnx import qonnx_operations as qonnx
 from bitflow.importers.onnx.reader import OnnxReader, Operation
+from bitflow.importers.rounding import MORE_BITS
 from bitflow.ir import BatchNorm
 
 __all__ = ["AT_THE_END", "OPERATIONS", "UNWANTED"]
 
 Array = npt.NDArray[Any]
-_BIT = "an activation of more than one bit; only a sign is one bit, and Quant and MultiThreshold are few"
 UNWANTED = {
-    "LeakyRelu": _BIT, "Elu": _BIT, "PRelu": _BIT, "Gelu": _BIT, "HardSigmoid": _BIT, "Abs": _BIT,
-    "Round": _BIT, "Floor": _BIT, "AveragePool": "only a max-pool or the global average can be taken",
+    "LeakyRelu": MORE_BITS, "Elu": MORE_BITS, "PRelu": MORE_BITS, "Gelu": MORE_BITS, "HardSigmoid": MORE_BITS,
+    "Abs": MORE_BITS, "AveragePool": "only a max-pool or the global average can be taken",
 }  # fmt: skip
 AT_THE_END = {"Softmax", "LogSoftmax"}
 
@@ -184,6 +184,10 @@ def _relu(reader: OnnxReader, node: Operation) -> None:
     reader.add(node, g.Clip((0.0, inf)))
 
 
+def _round(reader: OnnxReader, node: Operation) -> None:
+    reader.add(node, g.Round({"Round": "ROUND", "Floor": "FLOOR", "Ceil": "CEIL"}[node.kind]))
+
+
 def _tanh(reader: OnnxReader, node: Operation) -> None:
     """Rises through 0, so it changes nothing before a sign."""
     reader.add(node, g.Clip())
@@ -330,12 +334,14 @@ OPERATIONS: dict[str, Callable[[OnnxReader, Operation], None]] = {
     "BatchNormalization": _batch_norm,
     "BipolarQuant": qonnx.bipolar_quant,
     "Cast": _cast,
+    "Ceil": _round,
     "Clip": _clip,
     "Concat": _concat,
     "Conv": _conv,
     "Div": _combine,
     "Dropout": _same,
     "Flatten": _flatten,
+    "Floor": _round,
     "Gemm": _gemm,
     "GlobalAveragePool": _global_mean,
     "Identity": _same,
@@ -351,6 +357,7 @@ OPERATIONS: dict[str, Callable[[OnnxReader, Operation], None]] = {
     "ReduceMean": _global_mean,
     "Relu": _relu,
     "Reshape": _reshape,
+    "Round": _round,
     "Shape": _shape,
     "Sign": _sign,
     "Squeeze": _squeeze,

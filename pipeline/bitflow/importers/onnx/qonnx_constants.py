@@ -12,23 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from bitflow.errors import ImportRefused
+from bitflow.importers.rounding import ROUNDINGS
 
-__all__ = ["CONSTANTS", "ROUNDINGS", "whole_range"]
+__all__ = ["CONSTANTS", "whole_range"]
 
 Array = npt.NDArray[Any]
-
-ROUNDINGS: dict[str, Callable[[Any], Any]] = {
-    "ROUND": np.rint,
-    "HALF_EVEN": np.rint,
-    "CEIL": np.ceil,
-    "FLOOR": np.floor,
-    "UP": lambda x: np.copysign(np.ceil(np.abs(x)), x),
-    "DOWN": np.trunc,
-    "ROUND_TO_ZERO": np.trunc,  # Brevitas' name of DOWN
-    "HALF_UP": lambda x: np.copysign(np.floor(np.abs(x) + 0.5), x),
-    "HALF_DOWN": lambda x: np.copysign(np.ceil(np.abs(x) - 0.5), x),
-}
-"""How Quant rounds; UP and DOWN are away from 0 and towards it."""
 
 
 def whole_range(signed: bool, narrow: bool, bits: float) -> tuple[float, float]:

@@ -13,8 +13,9 @@ import numpy.typing as npt
 
 from bitflow.accumulation import MAX_THRESHOLDS
 from bitflow.importers import graph as g
-from bitflow.importers.onnx.qonnx_constants import ROUNDINGS, whole_range
+from bitflow.importers.onnx.qonnx_constants import whole_range
 from bitflow.importers.onnx.reader import OnnxReader, Operation
+from bitflow.importers.rounding import ROUNDINGS, limits_between
 
 __all__ = ["bipolar_quant", "channels_at", "multi_threshold", "quant"]
 
@@ -45,7 +46,7 @@ def quant(reader: OnnxReader, node: Operation) -> None:
     if signed and bits == 1:  # as QONNX has it: -1 and +1
         limits, low, high = [(0.0, True)], -1, 1
     else:
-        limits = [_limit(mode, n) for n in range(low + 1, high + 1)]
+        limits = limits_between(mode, low, high)
     if not limits:
         raise reader.refuse(node.label, f"{bits:g}-bit activations of one value only")
     pace = (high - low) // len(limits)  # whole numbers from level to level
@@ -56,16 +57,6 @@ def quant(reader: OnnxReader, node: Operation) -> None:
     numbers, reached = zip(*limits, strict=True)
     start = (low - zero) / pace
     _add(reader, node, g.Levels(np.array(numbers), reached, start, pace * scale, 0.0, scale, zero))
-
-
-def _limit(mode: str, n: int) -> tuple[float, bool]:
-    """From which number on a value is rounded to n or more, and whether this number itself is."""
-    rounded = ROUNDINGS[mode]
-    if rounded(np.float64(n - 0.75)) >= n:
-        return n - 1.0, False
-    if rounded(np.float64(n - 0.25)) < n:
-        return float(n), True
-    return n - 0.5, bool(rounded(np.float64(n - 0.5)) >= n)
 
 
 def multi_threshold(reader: OnnxReader, node: Operation) -> None:
