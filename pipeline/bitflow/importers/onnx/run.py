@@ -106,7 +106,7 @@ class OnnxRunner:
     """
 
     def __init__(self, model: onnx.ModelProto) -> None:
-        domains = sorted({node.domain for node in model.graph.node if node.domain not in ("", "ai.onnx")})
+        domains = sorted({str(node.domain) for node in model.graph.node if node.domain not in ("", "ai.onnx")})
         initial = {tensor.name for tensor in model.graph.initializer}
         entry = next(value for value in model.graph.input if value.name not in initial)
         first = entry.type.tensor_type.shape.dim[0]
