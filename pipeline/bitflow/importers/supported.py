@@ -58,7 +58,8 @@ def markdown() -> str:
             "## What may follow them\n\n",
             _table((f"`{step.__name__}`", _first_sentence(step)) for step in done),
             f"In any order, at most one max-pool and one sign per layer (`{steps.__name__}`). Signs of one map "
-            "that are joined along the channels, as in `cat([sign(x + 1), sign(x - 1)])`, become one layer of several "
+            "that are joined along the channels, as in `cat([sign(x + 1), sign(x - 1)])` or `sign(cat([x, x]) + s)`, "
+            "become one layer of several "
             f"bits, at most {accumulation.MAX_THRESHOLDS}. Each channel must rise, or fall, in all of them.\n\n",
             "## PyTorch\n\nBy `torch.export`, so in any style. Operations of ATen: ",
             _names(torch_operations.OPERATIONS),
