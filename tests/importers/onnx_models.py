@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-__all__ = ["OPSETS", "Model", "binary_network"]
+from bitflow.engines.host import HostEngine
+from bitflow.importers.source import Settings, open_source
+from bitflow.lower.fuse import fuse
+from bitflow.lower.pack import pack
+
+__all__ = ["OPSETS", "Model", "binary_network", "same"]
 
 OPSETS = (11, 13, 14, 16, 17, 18, 19, 20, 21)
 
@@ -165,3 +171,23 @@ def binary_network(seed: int) -> tuple[onnx.ModelProto, tuple[int, int, int], st
     if seed % 2:
         x = model.op("Softmax", x, axis=1)
     return model.proto(model_shape, x), (height, width, channels), pixels
+
+
+def same(path: Path, shape: tuple[int, int, int], settings: Settings, soft: bool = False) -> None:
+    """The packed network gives the source's labels, wherever float32 tells them apart, and its logits."""
+    opened = open_source(path, settings)
+    packed = pack(fuse(opened.imported.network))
+    low = -128 if packed.input_spec.dtype == "int8" else 0
+    images = np.random.default_rng(0).integers(low, low + 256, (60, *shape)).astype(packed.input_spec.dtype)
+    images[0], images[1] = low, low + 255
+    want = opened.run(images).astype(np.float64)
+    scores = HostEngine(packed).scores(images)
+    assert packed.logits is not None
+    got = packed.logits.scale * scores + packed.logits.offset
+    if soft:
+        want, got = np.log(want), got - np.log(np.exp(got).sum(axis=1, keepdims=True))
+    assert np.abs(got - want).max() <= 1e-4 * np.abs(want).max()
+    ordered = np.sort(want, axis=1)
+    clear = ordered[:, -1] - ordered[:, -2] > 1e-4
+    assert np.array_equal(scores.argmax(1)[clear], want.argmax(1)[clear])
+    assert clear.any()

@@ -8,36 +8,13 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from tests.importers.onnx_models import OPSETS, Model, binary_network
+from tests.importers.onnx_models import OPSETS, Model, binary_network, same
 from tests.tiers import seeds
 
-from bitflow.engines.host import HostEngine
 from bitflow.errors import ImportRefused, InputError
 from bitflow.importers.onnx.file import import_onnx
 from bitflow.importers.pixels import Pixels
-from bitflow.importers.source import Settings, open_source
-from bitflow.lower.fuse import fuse
-from bitflow.lower.pack import pack
-
-
-def same(path: Path, shape: tuple[int, int, int], settings: Settings, soft: bool = False) -> None:
-    """The packed network gives the source's labels, wherever float32 tells them apart, and its logits."""
-    opened = open_source(path, settings)
-    packed = pack(fuse(opened.imported.network))
-    low = -128 if packed.input_spec.dtype == "int8" else 0
-    images = np.random.default_rng(0).integers(low, low + 256, (60, *shape)).astype(packed.input_spec.dtype)
-    images[0], images[1] = low, low + 255
-    want = opened.run(images).astype(np.float64)
-    scores = HostEngine(packed).scores(images)
-    assert packed.logits is not None
-    got = packed.logits.scale * scores + packed.logits.offset
-    if soft:
-        want, got = np.log(want), got - np.log(np.exp(got).sum(axis=1, keepdims=True))
-    assert np.abs(got - want).max() <= 1e-4 * np.abs(want).max()
-    ordered = np.sort(want, axis=1)
-    clear = ordered[:, -1] - ordered[:, -2] > 1e-4
-    assert np.array_equal(scores.argmax(1)[clear], want.argmax(1)[clear])
-    assert clear.any()
+from bitflow.importers.source import Settings
 
 
 @pytest.mark.parametrize("seed", seeds(60))

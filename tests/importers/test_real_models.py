@@ -11,6 +11,7 @@ from bitflow.engines.host import HostEngine
 from bitflow.errors import ImportRefused
 from bitflow.importers.keras.file import import_keras
 from bitflow.importers.onnx.file import import_onnx
+from bitflow.importers.source import Settings, open_source
 from bitflow.learn.data.sources import load_data
 from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack
@@ -39,9 +40,16 @@ def test_larq_network_must_equal_its_reference(shared_models: Path) -> None:
     assert np.array_equal(scores, want["logits"])
 
 
-def test_two_bit_activations_must_be_refused(shared_models: Path) -> None:
-    with pytest.raises(ImportRefused, match="'Quant_13': 2-bit activations"):
-        import_onnx(shared_models / "qonnx" / "TFC_1W2A.onnx")
+def test_qonnx_perceptron_of_two_bits_must_decide_as_its_reference(shared_models: Path, shared_data: Path) -> None:
+    source = open_source(shared_models / "qonnx" / "TFC_1W2A.onnx", Settings())
+    layers = source.imported.network.layers
+    assert [layer.thresholds for layer in layers] == [2, 2, 2, 2, 1]
+    assert all(layer.accumulation.shared for layer in layers[1:])
+    test = load_data(f"idx:{shared_data / 'mnist'}").test
+    images, labels = test.images[:2000], test.labels[:2000]
+    scores = HostEngine(pack(fuse(source.imported.network))).scores(images)
+    assert np.array_equal(scores.argmax(axis=1), source.run(images).argmax(axis=1))
+    assert np.mean(scores.argmax(axis=1) == labels) == 0.9295  # as with the package qonnx itself
 
 
 def test_float_network_must_be_refused_by_its_first_layer(shared_models: Path) -> None:

@@ -112,6 +112,8 @@ class Style(nn.Module):
         if style in KEPT:
             self.norm.falls = False
         self.register_buffer("shifts", SHIFTS)
+        self.wide = nn.BatchNorm2d(9)
+        self.wide.falls = False
         self.other, self.head = InputConv2d(1, 3, 3), nn.LazyLinear(4)
 
     def features(self, image: Tensor) -> Tensor:
@@ -140,6 +142,14 @@ class Style(nn.Module):
                 return binarise(functional.hardtanh(functional.max_pool2d(torch.cat(moved, 1), 2)))
             case "joined first, then a sign of a sign":
                 return torch.sign(torch.sign(torch.cat(moved, 1)) + 0.1)
+            case "joined with itself":
+                return binarise(torch.cat([x] * 3, 1) + self.shifts.view(9, 1, 1))
+            case "joined with itself, scaled":
+                return binarise(
+                    functional.max_pool2d(torch.cat([x] * 3, 1) * (2 + self.shifts.view(1, 9, 1, 1)) - 1.0, 2)
+                )
+            case "joined with itself and normalised":
+                return binarise(self.wide(torch.cat([x] * 3, 1)))
             case "a sign of a sign":
                 parts = [torch.sign(torch.sign(value) + 0.1 * (1 - 2 * (n % 2))) for n, value in enumerate(moved)]
             case "pools before":
@@ -178,6 +188,7 @@ class Style(nn.Module):
 ONE = [
     "where", "numbers of comparisons", "each with its zero", "in any order", "one without a shift",
     "two shifts", "joined first", "joined and pooled first", "joined first, then a sign of a sign", "a sign of a sign",
+    "joined with itself", "joined with itself, scaled", "joined with itself and normalised",
     "pools before", "pools before norms", "pools after", "norms", "norms that fall", "nested", "pixels", "upside down",
 ]  # fmt: skip
 SEVERAL = ["two maps", "two maps joined first", "both ways", "pools that differ", "nine"]

@@ -165,7 +165,7 @@ class Rounded(nn.Module):
 
 REFUSED: dict[str, list[nn.Module]] = {
     "ends in a sign": [InputConv2d(1, 2, 4), Sign()],
-    "activation is one bit": [InputConv2d(1, 2, 1), nn.ReLU()],
+    "few levels": [InputConv2d(1, 2, 1), nn.ReLU()],
     "float weights": [InputConv2d(1, 2, 1), Sign(), nn.Conv2d(2, 2, 2)],
     "flatten the map": [InputConv2d(1, 2, 1), Sign(), BinaryLinear(4, 2)],
     "dilated": [InputConv2d(1, 2, 1), nn.MaxPool2d(2, dilation=2), Sign()],

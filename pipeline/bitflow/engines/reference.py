@@ -94,7 +94,8 @@ def _run(
         *hidden, last = (maps[index] for index in range(len(layers)))
         batches.append([*(bits.pack(m) if m.dtype == np.int8 else m for m in hidden), last])
     joined = [np.concatenate(parts) for parts in zip(*batches, strict=True)]
-    return Trace(tuple(joined[:-1]), joined[-1])
+    scores = joined[-1]
+    return Trace(tuple(joined[:-1]), scores.reshape(len(scores), scores.shape[-1]))
 
 
 def windows(values: Array, window: Window, fill: Any) -> Array:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import inf
 
 import numpy as np
 
@@ -19,7 +20,9 @@ from bitflow.geometry import InputSpec, Pool, Shape, Window
 from bitflow.importers import graph as g
 from bitflow.importers.building import Building
 from bitflow.importers.layout import arrange, channel_values, close_up, reshape, transpose
+from bitflow.importers.levels import thermometer
 from bitflow.importers.linear import accumulate, opened
+from bitflow.importers.rounding import MORE_BITS, with_levels
 from bitflow.importers.thresholds import join_signs, signed_first
 from bitflow.importers.value import Padding, Value
 from bitflow.ir import INPUT, Divide, Layer, MapType, Network, Offset, Rounding, Scale, Sign, Step
@@ -63,7 +66,7 @@ def assemble(
 
     Raises ImportRefused naming the node that is not supported, InputError where shapes do not fit.
     """
-    graph = signed_first(graph)
+    graph = signed_first(with_levels(graph))
     work = _Assembly(graph, input_spec, sign_zero, rounding)
     values = {graph.input: Value("input", graph.axes, input_spec.shape, INPUT, steps=pixel_steps)}
     nodes = graph.needed()
@@ -100,8 +103,12 @@ class _Assembly(Building):
                 result = self.pooled(node, op, value)
             case g.SignOf(zero):
                 result = self.signed(node, zero, value)
-            case g.Clip():
-                result = self.clipped(node, value)
+            case g.Levels() as op:
+                result = self.levels(node, op, self.settled_sign(value, node))
+            case g.Round():
+                raise node.refuse(f"{MORE_BITS}; this one rounds without limits")
+            case g.Clip() as op:
+                result = self.clipped(node, op, value)
             case g.Pad(sides, fill):
                 result = replace(value, padding=Padding(sides, fill))
             case g.Transpose(order):
@@ -120,8 +127,9 @@ class _Assembly(Building):
         if self.uses[node.output] > 1 and result.index is None and self.has_integers(result):
             result = self.integers(result, node)
         kept = isinstance(node.op, g.SignOf | g.Combine | g.MaxPool | g.Concat)
-        if kept and result.index is not None and result.index != INPUT and not result.steps:
-            self.tensors[result.index] = result.tensor, ()
+        kept = (kept and not result.steps) or isinstance(node.op, g.Levels | g.MaxPool)
+        if kept and result.index is not None and result.index != INPUT:
+            self.tensors[result.index] = result.tensor, result.steps
         return result
 
     # ---- Closing layers ----
@@ -182,7 +190,7 @@ class _Assembly(Building):
         rest = tuple(step for step in value.steps if not isinstance(step, Pool))
         self.tensors[index] = value.tensor, rest
         shape = self.layers[index].target
-        return Value(value.name, value.axes, shape, index, steps=rest, rounding=value.rounding)
+        return Value(value.name, value.axes, shape, index, steps=rest, rounding=value.rounding, limits=value.limits)
 
     def has_integers(self, value: Value) -> bool:
         """Whether a map of integers can hold an open value; without one, whatever reads it computes it again."""
@@ -207,11 +215,27 @@ class _Assembly(Building):
             case _:
                 raise node.refuse(f"cannot {op.how} by {values}")
 
-    def clipped(self, node: g.Node, value: Value) -> Value:
-        signs = [n for n in self.graph.needed() if node.output in n.inputs]
-        if any(not isinstance(n.op, g.SignOf | g.Clip) for n in signs):
-            raise node.refuse("an activation of more than one bit; only a sign is one bit")
-        return value
+    def levels(self, node: g.Node, op: g.Levels, value: Value) -> Value:
+        """Close a layer with the thresholds of levels; the steps on its map make the levels of the sum of the bits."""
+        value = opened(self, node, value)
+        found = thermometer(self.graph, node, op, value)
+        before: tuple[Step, ...] = ()
+        if op.divisor != 1:
+            before += self.combined(node, g.Combine("div", np.array(op.divisor)), value)
+        if op.shift:
+            before += (Offset(np.full(value.shape.channels, op.shift)),)
+        index = self.add(value, (*value.steps, *before, found.sign), value.rounding)
+        bits, after = found.sign.count, found.steps
+        return Value(node.name, value.axes, value.shape, index, steps=after, rounding=self.rounding, bits=bits)
+
+    def clipped(self, node: g.Node, op: g.Clip, value: Value) -> Value:
+        """The value itself, with its limits: they are a part of the levels, and nothing to a sign."""
+        kinds = [type(n.op) for n in self.graph.needed() if node.output in n.inputs]
+        taken = {g.Clip, *([g.SignOf] if op.keeps_signs else []), *([g.Levels] if op.limits else [])}
+        if not kinds or not taken.issuperset(kinds):
+            raise node.refuse(MORE_BITS)
+        low, high = op.limits or (-inf, inf)
+        return replace(value, limits=(min(max(value.limits[0], low), high), max(min(value.limits[1], high), low)))
 
     def pooled(self, node: g.Node, op: g.MaxPool, value: Value) -> Value:
         value = self.settled_sign(value, node)
@@ -265,7 +289,7 @@ class _Assembly(Building):
             steps += (Scale(slopes[0]),)
         if np.any(offset != 0):
             steps += (Offset(offset),)
-        added = acc.Sum(tuple(map(self.map_of, values)))
+        added = acc.Sum(tuple(map(self.map_of, values)), channels)
         sources = tuple(value.index or 0 for value in values)
         rounding = Rounding.EXACT if steps else self.rounding
         return Value(node.name, values[0].axes, added.target, None, added, sources, steps, rounding)
@@ -279,6 +303,8 @@ class _Assembly(Building):
         for value in values:
             if value.index == INPUT or self.map_of(value).type is not MapType.BITS:
                 raise node.refuse(f"concatenates {value.name}, which is not bits; put a sign before it")
+            if value.bits > 1:
+                raise node.refuse(f"concatenates {value.name}, whose values have several bits; only bits can be joined")
         steps = self.common_steps(node, values)
         while len(values) > 1:
             some, values = values[: acc.MAX_SOURCES], values[acc.MAX_SOURCES :]
@@ -303,7 +329,7 @@ class _Assembly(Building):
     def mean(self, node: g.Node, keep: bool, value: Value) -> Value:
         if value.index == INPUT:
             raise node.refuse("the mean of the pixels cannot be taken")
-        total = acc.Total(self.map_of(value))
+        total = acc.Total(self.map_of(value), value.shape.channels)
         positions = value.shape.height * value.shape.width
         axes = value.axes if keep else tuple(axis for axis in value.axes if axis in ("N", "C"))
         rounding = Rounding.EXACT if value.steps else self.rounding
@@ -313,7 +339,8 @@ class _Assembly(Building):
     def finish(self, value: Value, name: str, labels: tuple[str, ...]) -> Network:
         """Close the last layer, whose values are the logits."""
         end = g.Node(value.name, g.Clip(), (), "")
-        if value.ternary or (value.index is not None and self.map_of(value).type is MapType.BITS and not value.steps):
+        ends = value.index is not None and self.map_of(value).type is MapType.BITS and value.bits == 1
+        if value.ternary or (ends and not value.steps):
             raise end.refuse("the network ends in a sign; its last layer must give the logits")
         value = opened(self, end, value)
         if any(isinstance(step, Pool) for step in value.steps):

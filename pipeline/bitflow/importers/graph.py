@@ -25,6 +25,7 @@ __all__ = [
     "Dense",
     "GlobalMean",
     "Graph",
+    "Levels",
     "MaxPool",
     "Node",
     "Norm",
@@ -33,6 +34,7 @@ __all__ = [
     "Plus",
     "Refused",
     "Reshape",
+    "Round",
     "SignOf",
     "Transpose",
 ]
@@ -115,8 +117,46 @@ class SignOf:
 
 
 @dataclass(frozen=True, slots=True)
+class Levels:
+    """A value of few levels: (start + j) * step + low, where j is how many limits x = value / divisor + shift reaches.
+
+    limits: [T, ...], in any order; each broadcasts to the tensor from the right.
+    reached: for each limit, whether x = limit reaches it.
+    divisor: positive, or -1.
+    step: positive.
+    """
+
+    limits: Array = field(repr=False)
+    reached: tuple[bool, ...]
+    start: float
+    step: float
+    low: float = 0.0
+    divisor: float = 1.0
+    shift: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """Rounding to whole numbers; between limits these are levels.
+
+    mode: as in QONNX's Quant: ROUND (half to even), FLOOR, CEIL, DOWN (towards 0), ...
+    """
+
+    mode: str = "ROUND"
+
+
+@dataclass(frozen=True, slots=True)
 class Clip:
-    """Limits around 0, as in hardtanh; they change nothing if a sign follows."""
+    """A function that changes nothing if a sign follows: limits around 0, as in hardtanh, or tanh.
+
+    limits: the smallest and the largest value, anywhere, if that is all it does: levels may follow.
+    """
+
+    limits: tuple[float, float] | None = None
+
+    @property
+    def keeps_signs(self) -> bool:
+        return self.limits is None or self.limits[0] < 0 < self.limits[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +217,8 @@ Op = (
     | Norm
     | MaxPool
     | SignOf
+    | Levels
+    | Round
     | Clip
     | Pad
     | Transpose

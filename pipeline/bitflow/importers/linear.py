@@ -3,7 +3,8 @@
 A source computes sum of w * f(v) + bias, with w = factor * q for whole numbers q, where f is the scales and offsets on
 the map of v. With f(v) = ... (v / d + o) * s ... this equals f's scales applied to x = sum of q * v, with each offset
 multiplied by the sum of its filter's q. A padded tap has the source's value `fill`, so the v with f(v) = fill must be
-one that a padded tap can have: -1, 0 or +1 for bits, the zero point for pixels, 0 for integers.
+one that a padded tap can have: -1, 0 or +1 for bits, the zero point for pixels, 0 for integers. Where a value has
+several bits, v is their sum: -T, 0 or T.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ def opened(work: Building, node: Node, value: Value) -> Value:
     if value.index is None:
         return value
     if value.index != INPUT:
-        again = acc.Sum((work.map_of(value),))
-        return replace(value, name=node.name, index=None, accumulation=again, sources=(value.index,))
+        again = acc.Sum((work.map_of(value),), value.shape.channels)
+        return replace(value, name=node.name, index=None, accumulation=again, sources=(value.index,), bits=1)
     # Each pixel alone: a convolution with one tap of weight +1.
     input_spec = _settled(work, node, value, None)
     channels = value.shape.channels
@@ -190,11 +191,19 @@ def _accumulation(
         total = _sums(whole, groups, source.shape.channels).sum(axis=1) * float(conv.input_spec.zero_point)
         return conv, [Offset(total)] if np.any(total != 0) else []
     if source.type is MapType.BITS:
-        if tap is not None and tap not in (-1, 0, 1):
-            raise node.refuse(f"pads bits with what would be {float(tap):g}; only -1, 0 and +1 can be padded")
+        count = value.bits
+        each = None if tap is None else tap / count
+        if each not in (None, -1, 0, 1):
+            raise node.refuse(
+                f"pads bits with what would be {float(each or 0):g}; only -1, 0 and +1 can be padded"
+                if count == 1
+                else f"pads values of {count} bits with what is neither their smallest, middle nor largest value"
+            )
+        # A value counts as the sum of its bits, so all of them have its weight.
+        filters = np.tile(whole, count)
         if isinstance(op, Dense):
-            return acc.BinaryDense(source.shape, whole), []
-        return acc.BinaryConv(source.shape, whole, window, groups, 0 if tap is None else int(tap)), []
+            return acc.BinaryDense(source.shape, filters, count), []
+        return acc.BinaryConv(source.shape, filters, window, groups, int(each or 0), count), []
     if tap not in (None, 0):
         raise node.refuse(f"pads integers with what would be {float(tap or 0):g}; only 0 can be padded")
     return acc.IntegerConv(source.shape, source.bound, whole, window, groups), []

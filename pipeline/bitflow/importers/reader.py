@@ -83,6 +83,22 @@ class Reader:
         array = self.constants[name]
         return array.astype(np.float32) if array.dtype.kind == "f" else array
 
+    def fractions(self, name: str, scaled: bool = False) -> bool:
+        """Whether a tensor is rounded numbers that were scaled by more than whole numbers since."""
+        node = next((node for node in self.nodes if node.output == name), None)
+        match node:
+            case g.Node(op=g.Round()):
+                return scaled
+            case g.Node(op=g.Combine(how, values), inputs=(source,)):
+                whole = how != "div" and np.array_equal(values, np.rint(values))
+                return self.fractions(source, scaled or not whole)
+            case g.Node(op=g.MaxPool() | g.Reshape() | g.Transpose() | g.Pad() | g.Clip() | g.Plus() | g.Concat()):
+                return any(self.fractions(source, scaled) for source in node.inputs)
+            case g.Node(op=g.GlobalMean(), inputs=(source,)):
+                return self.fractions(source, True)
+            case _:
+                return False
+
     def compare(self, label: str, kind: str, value: str, limit: Array, to: str) -> None:
         """value >= limit (ge), > (gt), < (lt) or <= (le)."""
         moved = self.resolve(label, value)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from bitflow.engines.reference import windows
 from bitflow.geometry import Window
 from bitflow.importers import graph as g
+from bitflow.importers.rounding import ROUNDINGS
 from bitflow.lower.arithmetic import affine
 
 __all__ = ["run_graph"]
@@ -56,8 +57,14 @@ def _run(op: g.Op, values: Sequence[Array], native: str) -> Array:
             return value * numbers if how == "mul" else value / numbers if how == "div" else value + numbers
         case g.SignOf(zero):
             return np.where(value == 0, np.float32(zero), np.sign(value)).astype(np.float32)
-        case g.Clip():
-            return np.clip(value, -1, 1)
+        case g.Levels():
+            x = value / np.float32(op.divisor) + np.float32(op.shift)
+            over = [np.where(np.less(b, x), 1, (b == x) & r) for b, r in zip(op.limits, op.reached, strict=True)]
+            return np.asarray((np.sum(over, axis=0) + op.start) * op.step + op.low, dtype=np.float32)
+        case g.Round(mode):
+            return np.asarray(ROUNDINGS[mode](value), dtype=np.float32)
+        case g.Clip(limits):
+            return np.clip(value, *(limits or (-1, 1)))
         case g.Transpose(order):
             return value.transpose(order)
         case g.Reshape(shape):

@@ -58,10 +58,13 @@ def markdown() -> str:
             "## What may follow them\n\n",
             _table((f"`{step.__name__}`", _first_sentence(step)) for step in done),
             f"In any order, at most one max-pool and one sign per layer (`{steps.__name__}`). Signs of one map "
-            "that are joined along the channels, as in `cat([sign(x + 1), sign(x - 1)])`, become one layer of several "
+            "that are joined along the channels, as in `cat([sign(x + 1), sign(x - 1)])` or `sign(cat([x, x]) + s)`, "
+            "become one layer of several "
             f"bits, at most {accumulation.MAX_THRESHOLDS}. Each channel must rise, or fall, in all of them.\n\n",
             "## PyTorch\n\nBy `torch.export`, so in any style. Operations of ATen: ",
             _names(torch_operations.OPERATIONS),
+            f"Rounding between limits, as in `round(clamp(x, 0, 1) * 3) / 3`, gives values of several bits, at most "
+            f"{accumulation.MAX_THRESHOLDS} (below); `relu` and `clamp` are taken before it.\n\n",
             "Ignored, since they do nothing in eval mode: ",
             _names(torch_operations.SILENT),
             "At the end only: ",
@@ -70,6 +73,10 @@ def markdown() -> str:
             _refused(torch_operations.UNWANTED),
             "## ONNX (opsets 9 to 21) and QONNX\n\n",
             _names(onnx_operations.OPERATIONS),
+            "`Quant`, `IntQuant` and `MultiThreshold` make values of 1, 2 and 3 bits (at most "
+            f"{accumulation.MAX_THRESHOLDS} thresholds, each of which becomes a bit): signed or not, narrow, of any "
+            "scale, zero point and way to round, over pixels too. `Relu` and `Clip` may stand before them. Layers with "
+            "+-1 or int8 weights take such values, and so do additions of equal scales and the global average.\n\n",
             "At the end only: ",
             _names(onnx_operations.AT_THE_END),
             "Refused with a reason:\n\n",

@@ -1,9 +1,10 @@
 """Several signs of one map, side by side as channels, become one layer with thresholds.
 
 A source has no operation for it: it shifts a map by several numbers, takes the sign of each, and joins them along the
-channels, or joins first and takes the sign afterwards. `signed_first` turns the second form into the first one.
-`assemble` makes a layer of each sign and a concatenation, and `join_signs` makes one layer of them, bit t being that of
-the tensor that is joined as number t. Every bit stays the same; signs of several maps stay a concatenation.
+channels, or joins first (the map with itself, too) and takes the sign afterwards. `signed_first` turns the second form
+into the first one. `assemble` makes a layer of each sign and a concatenation, and `join_signs` makes one layer of them,
+bit t being that of the tensor that is joined as number t. Every bit stays the same; signs of several maps stay a
+concatenation.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from bitflow.accumulation import MAX_THRESHOLDS
 from bitflow.errors import FusionError
 from bitflow.importers import graph as g
 from bitflow.importers.building import Building
-from bitflow.ir import Concat, Layer, MapType, Offset, Pool, Rounding, Scale, Sign, Step, Sum
+from bitflow.ir import BatchNorm, Concat, Layer, MapType, Offset, Pool, Rounding, Scale, Sign, Step, Sum
 from bitflow.lower.arithmetic import trend
 from bitflow.lower.fuse import first_positive
 
@@ -45,7 +46,12 @@ def signed_first(graph: g.Graph) -> g.Graph:
     for node in nodes:
         if node.output in moved:
             continue
-        chain = _to_last_sign(node, readers) if isinstance(node.op, g.Concat) else []
+        # From the right, since constants broadcast from there.
+        axis, chain = 0, []
+        if isinstance(node.op, g.Concat):
+            axes = _axes(graph, makers, node.output)
+            axis = node.op.axis % axes - axes
+            chain = _to_last_sign(node, readers, axis)
         if not chain or any(_is_bits(name, makers) for name in node.inputs):
             found.append(node)
             continue
@@ -54,32 +60,81 @@ def signed_first(graph: g.Graph) -> g.Graph:
         parts = []
         for number, name in enumerate(node.inputs):
             for one in chain:
-                found.append(g.Node(one.name, one.op, (name,), f":{one.output}:{number}"))
+                own = _part(one.op, number, len(node.inputs), axis)
+                found.append(g.Node(one.name, own, (name,), f":{one.output}:{number}"))
                 name = found[-1].output
             parts.append(name)
         found.append(g.Node(node.name, node.op, tuple(parts), end))
     return replace(graph, nodes=found)
 
 
-def _to_last_sign(node: g.Node, readers: dict[str, list[g.Node]]) -> list[g.Node]:
-    """The operations after a node, each the only one, that treat all channels alike, up to the last sign."""
+def _axes(graph: g.Graph, makers: dict[str, g.Node], name: str) -> int:
+    """How many axes a tensor has."""
+    while name in makers:
+        match makers[name].op:
+            case g.Reshape(shape):
+                return len(shape)
+            case g.GlobalMean(keep=False):
+                return 2
+        name = makers[name].inputs[0]
+    return len(graph.axes)
+
+
+def _part(op: g.Op, number: int, count: int, axis: int) -> g.Op:
+    """What an operation on joined tensors of one size does to one of them."""
+    match op:
+        case g.Combine(how, values) if np.size(values) > 1:
+            return g.Combine(how, np.split(values, count, axis)[number])
+        case g.Norm(norm):
+            weight, bias, mean, variance = (
+                np.split(values, count)[number] for values in (norm.weight, norm.bias, norm.mean, norm.variance)
+            )
+            return g.Norm(BatchNorm(weight, bias, mean, variance, norm.eps))
+        case _:
+            return op
+
+
+def _separable(op: g.Op, count: int, axis: int) -> bool:
+    """Whether an operation has numbers for each channel, which can be dealt out to equal parts of them."""
+    match op:
+        case g.Combine(_, values):
+            fits = values.ndim >= -axis and values.size == values.shape[axis]
+            return fits and values.shape[axis] % count == 0
+        case g.Norm(norm):
+            return len(norm.weight) % count == 0
+        case _:
+            return False
+
+
+def _to_last_sign(node: g.Node, readers: dict[str, list[g.Node]], axis: int) -> list[g.Node]:
+    """The operations after a concatenation, each the only one, up to the last sign, that treat all channels alike.
+
+    They may have numbers for each channel where one tensor is joined with itself.
+    """
+    parts = node.inputs
     chain: list[g.Node] = []
     while len(after := readers.get(node.output, [])) == 1 and len(after[0].inputs) == 1:
         node = after[0]
-        alike = isinstance(node.op, g.SignOf | g.Clip | g.MaxPool)
-        if not alike and not (isinstance(node.op, g.Combine) and np.size(node.op.values) == 1):
+        alike = isinstance(node.op, g.Clip | g.MaxPool) or _is_sign(node)
+        alike = alike or (isinstance(node.op, g.Combine) and np.size(node.op.values) == 1)
+        if not alike and not (len(set(parts)) == 1 and _separable(node.op, len(parts), axis)):
             break
         chain.append(node)
-    while chain and not isinstance(chain[-1].op, g.SignOf):
+    while chain and not _is_sign(chain[-1]):
         chain.pop()
     return chain
+
+
+def _is_sign(node: g.Node) -> bool:
+    """Whether an operation makes one bit, in the same way of every channel."""
+    return isinstance(node.op, g.SignOf) or (isinstance(node.op, g.Levels) and np.size(node.op.limits) == 1)
 
 
 def _is_bits(name: str, makers: dict[str, g.Node]) -> bool:
     """Whether a tensor is bits already, whatever their scale."""
     while name in makers:
         node = makers[name]
-        if isinstance(node.op, g.SignOf | g.Concat):
+        if isinstance(node.op, g.SignOf | g.Levels | g.Concat):
             return True
         if not isinstance(node.op, g.Combine | g.MaxPool | g.Transpose | g.Reshape):
             return False
@@ -139,6 +194,7 @@ class _Row:
         layer, readers = self.layers[index], self.readers(index)
         after = self.layers[min(readers)]
         alone = len(readers) == 1 and after.sources == (index,) and isinstance(after.accumulation, Sum)
+        alone = alone and after.accumulation.target == layer.target  # each bit by itself
         match after.steps:
             case (Pool() as pool, Sign(1, None)) if alone and layer.pool is None:
                 self.put(min(readers), replace(layer, steps=(*layer.steps, pool)), index, {index})

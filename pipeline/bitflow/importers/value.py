@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import inf
 
 import numpy as np
 
@@ -35,6 +36,9 @@ class Value:
     after: the steps after that sign.
     padding: padding that the next operation must apply.
     tensor: name of the tensor in the source's graph; "": it has none.
+    bits: of a finished map of bits, how many a value has; the steps are on their sum. Bit t of channel c is the map's
+        channel t * C + c.
+    limits: the smallest and the largest value, which a clip after the steps lets through.
     """
 
     name: str
@@ -49,6 +53,8 @@ class Value:
     after: tuple[Step, ...] = ()
     padding: Padding | None = None
     tensor: str = ""
+    bits: int = 1
+    limits: tuple[float, float] = (-inf, inf)
 
     def plus(self, *steps: Step) -> Value:
         """The value with more steps."""

@@ -197,4 +197,9 @@ def _call(reader: OnnxReader, node: Operation) -> None:
     translate = OPERATIONS.get(kind)
     if translate is None:
         raise reader.refuse(node.label, UNWANTED.get(kind, f"is {kind}, which is unknown to BitFlow"))
-    translate(reader, node)
+    try:
+        translate(reader, node)
+    except InputError:
+        raise
+    except (IndexError, KeyError, TypeError, ValueError, OverflowError) as error:  # inputs or attributes that it lacks
+        raise InputError(f"layer {node.label!r}: {kind} is damaged: {_first_line(error)}") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import prod
+from math import inf, prod
 from typing import Any
 
 import numpy as np
@@ -13,15 +13,15 @@ import onnx
 from bitflow.importers import graph as g
 from bitflow.importers.onnx import qonnx_operations as qonnx
 from bitflow.importers.onnx.reader import OnnxReader, Operation
+from bitflow.importers.rounding import MORE_BITS
 from bitflow.ir import BatchNorm
 
 __all__ = ["AT_THE_END", "OPERATIONS", "UNWANTED"]
 
 Array = npt.NDArray[Any]
-_BIT = "an activation of more than one bit; only a sign is one bit"
 UNWANTED = {
-    "Relu": _BIT, "LeakyRelu": _BIT, "Elu": _BIT, "PRelu": _BIT, "Gelu": _BIT, "HardSigmoid": _BIT, "Abs": _BIT,
-    "Round": _BIT, "Floor": _BIT, "AveragePool": "only a max-pool or the global average can be taken",
+    "LeakyRelu": MORE_BITS, "Elu": MORE_BITS, "PRelu": MORE_BITS, "Gelu": MORE_BITS, "HardSigmoid": MORE_BITS,
+    "Abs": MORE_BITS, "AveragePool": "only a max-pool or the global average can be taken",
 }  # fmt: skip
 AT_THE_END = {"Softmax", "LogSoftmax"}
 
@@ -177,9 +177,15 @@ def _clip(reader: OnnxReader, node: Operation) -> None:
     low, high = reader.optional(node, 1, "limits"), reader.optional(node, 2, "limits")
     low = node.get("min", None) if low is None else low
     high = node.get("max", None) if high is None else high
-    if (low is not None and float(low) >= 0) or (high is not None and float(high) <= 0):
-        raise reader.refuse(node.label, f"limits to {low}..{high}; only limits around 0 change nothing before a sign")
-    reader.add(node, g.Clip())
+    reader.add(node, g.Clip((-inf if low is None else float(low), inf if high is None else float(high))))
+
+
+def _relu(reader: OnnxReader, node: Operation) -> None:
+    reader.add(node, g.Clip((0.0, inf)))
+
+
+def _round(reader: OnnxReader, node: Operation) -> None:
+    reader.add(node, g.Round({"Round": "ROUND", "Floor": "FLOOR", "Ceil": "CEIL"}[node.kind]))
 
 
 def _tanh(reader: OnnxReader, node: Operation) -> None:
@@ -328,15 +334,18 @@ OPERATIONS: dict[str, Callable[[OnnxReader, Operation], None]] = {
     "BatchNormalization": _batch_norm,
     "BipolarQuant": qonnx.bipolar_quant,
     "Cast": _cast,
+    "Ceil": _round,
     "Clip": _clip,
     "Concat": _concat,
     "Conv": _conv,
     "Div": _combine,
     "Dropout": _same,
     "Flatten": _flatten,
+    "Floor": _round,
     "Gemm": _gemm,
     "GlobalAveragePool": _global_mean,
     "Identity": _same,
+    "IntQuant": qonnx.quant,
     "MatMul": _mat_mul,
     "MaxPool": _max_pool,
     "Mul": _combine,
@@ -346,7 +355,9 @@ OPERATIONS: dict[str, Callable[[OnnxReader, Operation], None]] = {
     "Pad": _pad,
     "Quant": qonnx.quant,
     "ReduceMean": _global_mean,
+    "Relu": _relu,
     "Reshape": _reshape,
+    "Round": _round,
     "Shape": _shape,
     "Sign": _sign,
     "Squeeze": _squeeze,

@@ -51,7 +51,7 @@ class Operation:
     @classmethod
     def of(cls, node: onnx.NodeProto, index: int) -> Operation:
         """Read a node. Raises ImportRefused for a node that contains a graph."""
-        label = node.name or f"{node.op_type}_{index}"
+        label = str(node.name) or f"{node.op_type}_{index}"
         attributes = {}
         for a in node.attribute:
             if a.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS):

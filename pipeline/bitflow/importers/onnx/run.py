@@ -28,7 +28,7 @@ class BipolarQuant(OpRun):
 
 
 class Quant(OpRun):
-    """QONNX's quantiser with rounding half to even, as documented."""
+    """QONNX's quantiser: it limits first and rounds then, and signed numbers of one bit are -1 and +1."""
 
     op_domain = "onnx.brevitas"
 
@@ -37,7 +37,36 @@ class Quant(OpRun):
     ) -> tuple[Any]:
         low = -(2 ** (bits - 1)) + narrow if signed else 0
         high = 2 ** (bits - 1) - 1 if signed else 2**bits - 1 - narrow
-        return (((np.clip(np.rint(x / scale + zero), low, high) - zero) * scale).astype(np.float32),)
+        y = x / scale + zero
+        if signed and np.all(bits == 1):
+            y = np.where(y >= 0, 1.0, -1.0)
+        else:
+            y = _rounded(np.minimum(np.maximum(y, low), high), (rounding_mode or "ROUND").upper())
+        return (((y - zero) * scale).astype(np.float32),)
+
+
+def _rounded(y: Any, mode: str) -> Any:
+    match mode:
+        case "ROUND" | "HALF_EVEN":
+            return np.round(y)
+        case "CEIL":
+            return np.ceil(y)
+        case "FLOOR":
+            return np.floor(y)
+        case "UP":
+            return np.sign(y) * np.ceil(np.abs(y))
+        case "DOWN" | "ROUND_TO_ZERO":
+            return np.fix(y)
+        case "HALF_UP":
+            return np.sign(y) * np.floor(np.abs(y) + 0.5)
+        case "HALF_DOWN":
+            return np.sign(y) * np.ceil(np.abs(y) - 0.5)
+        case _:
+            raise ValueError(f"rounding mode {mode} is unknown")
+
+
+class IntQuant(Quant):
+    """The newer name of Quant."""
 
 
 class MultiThreshold(OpRun):
@@ -46,7 +75,8 @@ class MultiThreshold(OpRun):
     op_domain = "onnx.brevitas"
 
     def _run(self, x: Any, limits: Any, out_scale: float = 1.0, out_bias: float = 0.0, **other: Any) -> tuple[Any]:
-        place = str(other.get("data_layout") or "NC").index("C")
+        layout = str(other.get("data_layout") or {3: "NWC"}.get(x.ndim, "NC"))
+        place = layout.index("C")
         moved = np.moveaxis(x, place, -1)[..., None]
         reached = np.moveaxis((moved >= limits).sum(axis=-1), -1, place)
         return ((reached * out_scale + out_bias).astype(np.float32),)
@@ -60,7 +90,8 @@ class BatchNormalization(OpRun):
     def _run(self, x: Any, weight: Any, bias: Any, mean: Any, variance: Any, **other: Any) -> tuple[Any]:
         shape = (1, -1, *(1,) * (x.ndim - 2))
         weight, bias, mean, variance = (values.reshape(shape) for values in (weight, bias, mean, variance))
-        deviation = np.sqrt(variance + np.float32(other.get("epsilon") or 1e-5))
+        epsilon = other.get("epsilon")
+        deviation = np.sqrt(variance + np.float32(1e-5 if epsilon is None else epsilon))
         return ((weight * (x - mean) / deviation + bias).astype(np.float32),)
 
 
@@ -75,7 +106,7 @@ class OnnxRunner:
     """
 
     def __init__(self, model: onnx.ModelProto) -> None:
-        domains = sorted({node.domain for node in model.graph.node if node.domain not in ("", "ai.onnx")})
+        domains = sorted({str(node.domain) for node in model.graph.node if node.domain not in ("", "ai.onnx")})
         initial = {tensor.name for tensor in model.graph.initializer}
         entry = next(value for value in model.graph.input if value.name not in initial)
         first = entry.type.tensor_type.shape.dim[0]
@@ -87,7 +118,9 @@ class OnnxRunner:
                 known = {opset.domain for opset in model.opset_import}
                 missing = [onnx.helper.make_opsetid(domain, 1) for domain in domains if domain not in known]
                 model.opset_import.extend(missing)
-                operations = [_in_domain(o, d) for o in (BipolarQuant, Quant, MultiThreshold) for d in domains]
+                operations = [
+                    _in_domain(o, d) for o in (BipolarQuant, Quant, IntQuant, MultiThreshold) for d in domains
+                ]
                 evaluator = ReferenceEvaluator(model, new_ops=[*operations, BatchNormalization])
                 self._run = lambda values: next(iter(evaluator.run(None, {entry.name: values})))
                 return

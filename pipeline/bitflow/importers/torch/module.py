@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from math import prod
 from typing import Any, Literal
 
 import numpy as np
@@ -128,16 +129,25 @@ def _as_map(
 ) -> npt.NDArray[np.uint32] | npt.NDArray[np.int32]:
     """A tensor [N, C, H, W] or flat, as the map of a layer.
 
-    steps: what torch did to the layer's integers since.
+    steps: what torch did since to the layer's integers, or to its bits, or to the sum of the bits of each value.
     """
     shape = layer.target
-    maps = values.reshape(-1, shape.channels, shape.height, shape.width).transpose(0, 2, 3, 1)
-    if layer.sign is not None:
-        return bits.pack(maps > 0)
-    slope, offset = composed(steps, shape.channels)
+    channels = prod(values.shape[1:]) // (shape.height * shape.width)
+    maps = values.reshape(-1, channels, shape.height, shape.width).transpose(0, 2, 3, 1)
+    slope, offset = composed(steps, channels)
     if not slope.all():
         raise InputError(f"layer {layer.name!r}: its integers cannot be read from torch's numbers")
-    return np.rint((maps - offset) / slope).astype(np.int32)
+    maps = (maps - offset) / slope
+    if layer.sign is None:
+        return np.rint(maps).astype(np.int32)
+    if channels == shape.channels or layer.sign.thresholds is None:
+        return bits.pack(maps > 0)
+    # As many bits of a value are +1 as the sum says: those of the lowest thresholds.
+    zeros = -np.array(layer.sign.zeros)[:, None]
+    order = np.lexsort((np.broadcast_to(zeros, layer.sign.thresholds.shape), layer.sign.thresholds), axis=0)
+    rank = np.argsort(order, axis=0)
+    ones = rank < (np.rint(maps)[..., None, :] + layer.thresholds) / 2
+    return bits.pack(ones.reshape(*maps.shape[:3], -1))
 
 
 class _Recorder(fx.Interpreter):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch import Tensor, fx
 
 from bitflow.importers import graph as g
 from bitflow.importers.reader import Reader
+from bitflow.importers.rounding import MORE_BITS
 from bitflow.ir import BatchNorm
 
 __all__ = ["AT_THE_END", "FILLED", "OPERATIONS", "SILENT", "UNWANTED", "TorchReader", "name_of", "target_name"]
@@ -27,10 +29,9 @@ FILLED = {"ones_like": 1.0, "zeros_like": 0.0, "full_like": None, "new_ones": 1.
 # These change the logits, but not their order.
 AT_THE_END = {"log_softmax", "softmax", "sigmoid"}
 
-_BIT = "an activation is one bit here; use a sign"
 UNWANTED = {
-    "relu": _BIT, "relu_": _BIT, "gelu": _BIT, "sigmoid": _BIT, "prelu": _BIT, "leaky_relu": _BIT, "hardswish": _BIT,
-    "silu": _BIT, "elu": _BIT, "abs": _BIT,
+    "gelu": MORE_BITS, "sigmoid": MORE_BITS, "prelu": MORE_BITS, "leaky_relu": MORE_BITS, "hardswish": MORE_BITS,
+    "silu": MORE_BITS, "elu": MORE_BITS, "abs": MORE_BITS,
     "avg_pool2d": "only a max-pool or the global average can be taken",
     "adaptive_max_pool2d": "only a max-pool with a fixed window can be taken",
 }  # fmt: skip
@@ -130,7 +131,7 @@ def _conv(reader: TorchReader, node: fx.Node) -> None:
         rows, columns = (0, 0) if padding == "valid" else _square(padding, flat, 0)
         sides = (rows, columns, rows, columns)
     bias = _get(node, 2, "bias")
-    whole = bias is None and bool(np.all(weights == np.rint(weights)))
+    whole = bias is None and bool(np.all(weights == np.rint(weights))) and not reader.fractions(reader.of(node))
     op = g.Conv(
         weights,
         None if bias is None else reader.numbers(bias),
@@ -157,7 +158,7 @@ def _linear(reader: TorchReader, node: fx.Node) -> None:
     if target_name(node) in ("matmul", "mm"):
         weights = weights.T
     bias = _get(node, 2, "bias")
-    whole = bias is None and bool(np.all(weights == np.rint(weights)))
+    whole = bias is None and bool(np.all(weights == np.rint(weights))) and not reader.fractions(reader.of(node))
     op = g.Dense(weights, None if bias is None else reader.numbers(bias), whole=whole)
     output = reader.add(node, op)
     if whole:
@@ -165,11 +166,15 @@ def _linear(reader: TorchReader, node: fx.Node) -> None:
 
 
 def _round(reader: TorchReader, node: fx.Node) -> None:
-    """Rounding of accumulators, which are integers already."""
+    """Rounding; accumulators are integers already."""
     source = reader.of(node)
-    if source not in reader.whole:
-        raise reader.refuse(name_of(node), "rounds numbers to more than one bit; only a sign is one bit")
-    reader.aliases[node.name] = source
+    if source in reader.whole:
+        reader.aliases[node.name] = source
+        return
+    if node.kwargs.get("decimals") or len(node.args) > 1:
+        raise reader.refuse(name_of(node), "rounds to decimals; only whole numbers can be taken")
+    modes = {"round": "ROUND", "floor": "FLOOR", "ceil": "CEIL", "trunc": "DOWN", "fix": "DOWN"}
+    reader.add(node, g.Round(modes[target_name(node).rstrip("_")]))
 
 
 def _batch_norm(reader: TorchReader, node: fx.Node) -> None:
@@ -223,13 +228,25 @@ def _sign(reader: TorchReader, node: fx.Node) -> None:
 
 
 def _clip(reader: TorchReader, node: fx.Node) -> None:
-    low, high = _get(node, 1, "min", -1), _get(node, 2, "max", 1)
-    around = (low is None or float(low) < 0) and (high is None or float(high) > 0)
-    if not around:
-        raise reader.refuse(
-            name_of(node), f"limits to {low}..{high}; only limits around 0 change nothing before a sign"
-        )
-    reader.add(node, g.Clip())
+    kind = target_name(node).rstrip("_")
+    low, high = {"relu": (0.0, inf), "relu6": (0.0, 6.0), "hardtanh": (-1.0, 1.0)}.get(kind, (-inf, inf))
+    if kind == "clamp_max":
+        high = _end(reader, node, _get(node, 1, "max"), high)
+    elif not kind.startswith("relu"):
+        names = ("min_val", "max_val") if kind == "hardtanh" else ("min", "max")
+        low = _end(reader, node, _get(node, 1, names[0]), low)
+        high = _end(reader, node, _get(node, 2, names[1]), high)
+    reader.add(node, g.Clip((low, high)))
+
+
+def _end(reader: TorchReader, node: fx.Node, argument: Any, default: float) -> float:
+    """A limit, which may be missing."""
+    if argument is None:
+        return default
+    values = np.unique(reader.numbers(argument))
+    if len(values) != 1:
+        raise reader.refuse(name_of(node), "limits that differ from channel to channel")
+    return float(values[0])
 
 
 def _tanh(reader: TorchReader, node: fx.Node) -> None:
@@ -249,19 +266,21 @@ def _compare(reader: TorchReader, node: fx.Node) -> None:
     reader.compare(name_of(node), target_name(node), _name(first), reader.numbers(second), node.name)
 
 
-def _limits(reader: TorchReader, condition: Any, yes: Any, no: Any) -> bool:
-    """Whether where(x > c, c, x) or where(x < c, c, x) limits x to something around 0."""
+def _limits(reader: TorchReader, condition: Any, yes: Any, no: Any) -> tuple[float, float] | None:
+    """The limits of where(x > c, c, x) or where(x < c, c, x); None for any other choice."""
     if not isinstance(condition, fx.Node) or target_name(condition) not in ("gt", "ge", "lt", "le"):
-        return False
-    limit = reader.numbers(yes)
-    same = condition.args[0] is no and np.array_equal(reader.numbers(condition.args[1]), limit)
-    return same and bool(np.all(limit > 0 if target_name(condition) in ("gt", "ge") else limit < 0))
+        return None
+    limit = np.unique(reader.numbers(yes))
+    if condition.args[0] is not no or len(limit) != 1 or not np.all(reader.numbers(condition.args[1]) == limit):
+        return None
+    return (-inf, float(limit[0])) if target_name(condition) in ("gt", "ge") else (float(limit[0]), inf)
 
 
 def _where(reader: TorchReader, node: fx.Node) -> None:
     condition, yes, no = node.args[:3]
-    if reader.varies(no) and not reader.varies(yes) and _limits(reader, condition, yes, no):
-        reader.emit(name_of(node), g.Clip(), reader.resolve(name_of(node), _name(no)), to=node.name)
+    limits = _limits(reader, condition, yes, no) if reader.varies(no) and not reader.varies(yes) else None
+    if limits is not None:
+        reader.emit(name_of(node), g.Clip(limits), reader.resolve(name_of(node), _name(no)), to=node.name)
         return
     if reader.varies(yes) or reader.varies(no):
         raise reader.refuse(name_of(node), "chooses between tensors that depend on the input")
@@ -272,7 +291,8 @@ def _combine(reader: TorchReader, node: fx.Node) -> None:
     if float(node.kwargs.get("alpha", 1)) != 1:  # type: ignore[arg-type]
         raise reader.refuse(name_of(node), "adds a multiple (alpha); multiply first")
     how = target_name(node).rstrip("_")
-    reader.combine(name_of(node), how, reader.operand(node.args[0]), reader.operand(node.args[1]), node.name)
+    first, second = node.args[:2] if how != "rsub" else node.args[1::-1]
+    reader.combine(name_of(node), how.removeprefix("r"), reader.operand(first), reader.operand(second), node.name)
 
 
 def _negate(reader: TorchReader, node: fx.Node) -> None:
@@ -324,13 +344,19 @@ OPERATIONS: dict[str, Callable[[TorchReader, fx.Node], None]] = {
     "add_": _combine,
     "batch_norm": _batch_norm,
     "cat": _concat,
+    "ceil": _round,
     "clamp": _clip,
+    "clamp_": _clip,
+    "clamp_max": _clip,
+    "clamp_min": _clip,
     "constant_pad_nd": _pad,
     "conv1d": _conv,
     "conv2d": _conv,
     "div": _combine,
     "div_": _combine,
+    "fix": _round,
     "flatten": _reshape,
+    "floor": _round,
     "ge": _compare,
     "gt": _compare,
     "hardtanh": _clip,
@@ -348,8 +374,13 @@ OPERATIONS: dict[str, Callable[[TorchReader, fx.Node], None]] = {
     "neg": _negate,
     "pad": _pad,
     "permute": _permute,
+    "relu": _clip,
+    "relu6": _clip,
+    "relu6_": _clip,
+    "relu_": _clip,
     "reshape": _reshape,
     "round": _round,
+    "rsub": _combine,
     "sign": _sign,
     "sgn": _sign,
     "squeeze": _reshape,
@@ -357,6 +388,7 @@ OPERATIONS: dict[str, Callable[[TorchReader, fx.Node], None]] = {
     "sub_": _combine,
     "tanh": _tanh,
     "transpose": _permute,
+    "trunc": _round,
     "unsqueeze": _reshape,
     "view": _reshape,
     "where": _where,
