@@ -46,7 +46,7 @@ def _dense(layer: PackedLayer) -> Work:
     channels, words = layer.source.channels, layer.filter_words
     found: Work = Counter(
         dense=1,
-        outputs=layer.conv.channels,
+        dense_outputs=layer.conv.channels,
         thresholds=layer.target.channels if layer.thresholds > 1 else 0,
     )
     found += _counted(layer.conv.channels, words)
