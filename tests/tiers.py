@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 
-__all__ = ["SAMPLE", "parts", "seeds"]
+__all__ = ["SAMPLE", "parts", "seeds", "turns"]
 
 SAMPLE = 20
 """How many of some hundreds of seeds the first tier takes."""
@@ -28,3 +29,13 @@ def parts(count: int, size: int, sample: int = SAMPLE, also: tuple[int, ...] = (
 def seeds(count: int, sample: int = SAMPLE) -> list[Any]:
     """Seeds that are parameters of a test: a sample, and in the long tier the others."""
     return [*range(sample), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(sample, count))]
+
+
+def turns(values: Iterable[Any], ways: Iterable[Any]) -> list[Any]:
+    """Pairs of a value and a way: each value with one way in turn, and in the long tier with the others."""
+    ways = list(ways)
+    return [
+        pytest.param(value, way, marks=() if place == turn % len(ways) else pytest.mark.long)
+        for turn, value in enumerate(values)
+        for place, way in enumerate(ways)
+    ]

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from tests.c.compiling import HERE, SANITIZERS, compile_c, sources
 from tests.c.test_random import framed, run
+from tests.tiers import turns
 
 from bitflow.cores import CORES, Core
 from bitflow.emit.codegen import render_model
@@ -92,15 +93,14 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {f"{form} {name}": folder / f"{form} {name}" for form in FORMS for name in ways}
 
 
-@pytest.mark.parametrize("name", FORMS)
-@pytest.mark.parametrize(("core", "lanes"), [("v7m", "1"), ("mve", "4")])
-def test_lite_forms_must_give_the_reference_s_words(programs, core, lanes, name):
+@pytest.mark.parametrize(("name", "core"), turns(FORMS, ["v7m", "mve"]))
+def test_lite_forms_must_give_the_reference_s_words(programs, core, name):
     cases, ran = [], set()
     for seed, network, plan in plans_of(replace(CORES[core], lists8=True), name):
         cases.append(framed(network, seed, plan_format.encode(network, plan)))
         ran |= set(plan.symbols)
     assert ran >= set(FORMS[name].values())
-    assert run(programs[f"{name} {lanes}"], b"".join(cases)) == (0, f"{len(cases)} networks\n")
+    assert run(programs[f"{name} {CORES[core].lane_words}"], b"".join(cases)) == (0, f"{len(cases)} networks\n")
 
 
 STRIDED = {

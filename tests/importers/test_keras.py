@@ -29,7 +29,7 @@ from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack
 
 
-@pytest.mark.parametrize("seed", seeds(20, sample=10))
+@pytest.mark.parametrize("seed", seeds(20, sample=4))
 @pytest.mark.parametrize("kind", ["h5", "functional", "keras"])
 def test_larq_network_must_decide_as_its_layers_are_defined(tmp_path: Path, seed: int, kind: str) -> None:
     layers, shape = network(seed)

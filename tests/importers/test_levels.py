@@ -11,6 +11,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 from tests.importers.onnx_models import Model, same
+from tests.tiers import seeds, turns
 
 from bitflow import bits
 from bitflow.engines.host import HostEngine
@@ -110,8 +111,7 @@ BITS = {"2 bits": 3, "2 bits, narrow": 2, "2 bits, signed": 4, "2 bits, signed, 
         "3 bits": 7, "3 bits, signed": 8, "3 bits, signed, narrow": 6, "1 bit": 1, "1 bit, signed": 1}  # fmt: skip
 
 
-@pytest.mark.parametrize("way", range(4))
-@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize(("kind", "way"), turns(FORMATS, range(4)))
 def test_convolutions_must_have_the_levels_of_qonnx(tmp_path: Path, kind: str, way: int) -> None:
     model = Levels(np.random.default_rng(way), 13)
     rng, form = model.rng, FORMATS[kind]
@@ -296,7 +296,7 @@ def test_levels_may_be_the_scores(tmp_path: Path) -> None:
     assert network.layers[-1].accumulation.kind is LayerKind.SUM
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", seeds(12, sample=4))
 def test_any_scales_must_decide_as_in_qonnx(tmp_path: Path, seed: int) -> None:
     """Scales, statistics and pixels as they are trained; only labels that float32 does not decide are compared."""
     model = Levels(np.random.default_rng(seed), (9, 13, 17)[seed % 3])

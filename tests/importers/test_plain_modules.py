@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.tiers import turns
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -210,8 +211,7 @@ def trained(make: Callable[[], nn.Module], shape: tuple[int, int, int], seed: in
     return module.eval()
 
 
-@pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("style", PLAIN)
+@pytest.mark.parametrize(("style", "seed"), turns(PLAIN, range(4)))
 def test_plain_module_must_import_without_a_change(style: str, seed: int) -> None:
     make, shape = PLAIN[style]
     module = trained(make, shape, seed)

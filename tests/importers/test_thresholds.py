@@ -6,6 +6,7 @@ import pytest
 import torch
 from tests.importers.test_torch_module import needs_fma
 from tests.importers.torch_runs import equal_to_torch
+from tests.tiers import turns
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -36,8 +37,7 @@ def plane(thresholds: int, place: str) -> nn.Module:
 
 
 @needs_fma
-@pytest.mark.parametrize("place", ["before", "between", "after"])
-@pytest.mark.parametrize("thresholds", [1, 2, 3, 4, 5, 8])
+@pytest.mark.parametrize(("thresholds", "place"), turns([1, 2, 3, 4, 5, 8], ["before", "between", "after"]))
 def test_a_thermometer_must_be_one_layer_with_the_bits_of_torch(thresholds: int, place: str) -> None:
     network = equal_to_torch(plane(thresholds, place), (10, 10, 2), seed=thresholds)
     assert [layer.thresholds for layer in network.layers] == [thresholds] * 3 + [1]
