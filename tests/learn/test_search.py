@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -268,6 +271,40 @@ def test_two_processes_must_share_a_study(tmp_path: Path) -> None:
     found = searched(tmp_path, replace(PLAN, trials=5))
     found.run()
     assert len({one.layers for one in found.results()}) == len(found.results()) == 5
+
+
+def test_two_processes_must_not_take_the_same_network_from_the_queue(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    studies = [searched(tmp_path)._open() for _ in range(2)]
+    both = threading.Barrier(2)
+
+    def wait_for_the_other(*arguments: object) -> None:
+        with contextlib.suppress(threading.BrokenBarrierError):  # it cannot come: this one holds the lock
+            both.wait(2)
+
+    # Optuna calls this between reading and writing.
+    monkeypatch.setattr(optuna.storages.RDBStorage, "check_trial_is_updatable", wait_for_the_other)
+    with ThreadPoolExecutor(2) as pool:
+        numbers = [trial.number for trial in pool.map(lambda study: study.ask(), studies)]
+    assert sorted(numbers) == [0, 1]
+
+
+def test_a_network_that_just_entered_the_queue_must_be_trained_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look, entered = optuna.Study._pop_waiting_trial_id, "conv3x3:16/stride2 conv3x3:8"
+
+    def look_too_early(own: optuna.Study) -> int | None:
+        found = look(own)
+        if found is None and len(own.trials) == 1:
+            own.enqueue_trial(own.trials[0].params, user_attrs={"layers": entered})
+        return found
+
+    monkeypatch.setattr(optuna.Study, "_pop_waiting_trial_id", look_too_early)
+    found = searched(tmp_path, replace(PLAN, trials=2))
+    found.run()
+    assert [(one.number, one.layers) for one in found.results()] == [(0, BASE), (1, entered)]
 
 
 def _python(code: str) -> subprocess.Popen[str]:

@@ -23,13 +23,15 @@ import optuna
 from optuna.distributions import BaseDistribution, IntDistribution
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from bitflow.errors import InputError
 from bitflow.geometry import require
 from bitflow.learn.search.pareto import Costs, State, Tried
 
-__all__ = ["again", "agree", "is_open", "open_study", "quiet", "result", "results", "taken"]
+__all__ = ["again", "agree", "is_open", "open_study", "queued", "quiet", "result", "results", "taken"]
 
 # Random networks that are trained before the sampler learns from them; it starts earlier after this many in a row
 # outside the limits, from which it learns where the limits are.
@@ -79,6 +81,8 @@ def _opened(url: str, name: str, seed: int, warmup: int, text: Text) -> optuna.S
             grace_period=_DEAD,
             heartbeat_stale_trial_callback=again,
         )
+        if storage.engine.dialect.name == "sqlite":
+            _serialise(storage.engine)
         return optuna.create_study(
             storage=storage,
             sampler=_Sampler(seed, text),
@@ -87,6 +91,22 @@ def _opened(url: str, name: str, seed: int, warmup: int, text: Text) -> optuna.S
             direction="maximize",
             load_if_exists=True,
         )
+
+
+def _serialise(engine: Engine) -> None:
+    """Let each transaction take SQLite's lock before it reads: Optuna's SELECT ... FOR UPDATE takes none there, and two
+    processes could take the same network from the queue.
+    """
+
+    @event.listens_for(engine, "connect")
+    def leave_transactions_to_us(connection: DBAPIConnection, _: object) -> None:
+        connection.isolation_level = None
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    engine.dispose()  # connections that Optuna opened before
 
 
 def agree(study: optuna.Study, settings: Mapping[str, Any], base: str, options: Mapping[str, int]) -> None:
@@ -195,6 +215,11 @@ def taken(trials: Sequence[FrozenTrial]) -> set[str]:
     live = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED)
     chosen = [one.user_attrs for one in trials if one.state in live]
     return {facts["layers"] for facts in chosen if "fits" in facts and "twin" not in facts}
+
+
+def queued(trials: Sequence[FrozenTrial]) -> set[str]:
+    """The networks that wait to be trained."""
+    return {one.user_attrs["layers"] for one in trials if one.state is TrialState.WAITING}
 
 
 def is_open(trial: FrozenTrial) -> bool:

@@ -36,7 +36,7 @@ from bitflow.ir import PackedNetwork
 from bitflow.learn.data.dataset import Dataset
 from bitflow.learn.networks import architectures
 from bitflow.learn.recipe import Recipe, layers_of
-from bitflow.learn.search.optuna_study import again, agree, is_open, open_study, quiet, result, results, taken
+from bitflow.learn.search.optuna_study import again, agree, is_open, open_study, queued, quiet, result, results, taken
 from bitflow.learn.search.pareto import Costs, Limits, Tried
 from bitflow.learn.search.space import Space
 from bitflow.learn.training.train import train
@@ -202,10 +202,12 @@ class Search:
             if not any(map(is_open, earlier)) or time.monotonic() - started > _LONGEST_JUDGEMENT:
                 break
             time.sleep(_POLL)
-        if text in taken(earlier):
+        # A network can enter the queue just before this trial got its number, and be trained after it.
+        before = taken(earlier) | queued(earlier)
+        if text in before:
             trial.set_user_attr("twin", True)
             raise optuna.TrialPruned
-        if self.plan.trials is not None and len(taken(earlier)) >= self.plan.trials:
+        if self.plan.trials is not None and len(before) >= self.plan.trials:
             raise _Enough
 
     # ---- One network. ----
