@@ -47,11 +47,17 @@ demo: .venv/.installed ## Train digits, build firmware, check all 360 test image
 	.venv/labgrid/bin/python -m pip install --quiet --disable-pip-version-check 'labgrid==26.0.1'
 	@touch $@
 
+# Brevitas asks for an older setuptools than is good for the rest, and needs none: it lies beside the others.
+.venv/brevitas/.installed: .venv/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target .venv/brevitas --upgrade \
+		'brevitas==0.13.4' 'dependencies==2.0.1' 'unfoldNd==0.2.3'
+	@touch $@
+
 # Two workers, as any computer has two processors. Each takes whole files, so that what a file sets up is set up once;
 # in the long tier single tests, which set up little and take minutes.
 PYTEST := $(BIN)/python -m pytest -n 2
 
-test-setup: .venv/.installed .venv/labgrid/.installed
+test-setup: .venv/.installed .venv/labgrid/.installed .venv/brevitas/.installed
 	@.ci/packages test
 	@.ci/newer-qemu
 	@mkdir -p .pytest_cache

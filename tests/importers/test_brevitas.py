@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -14,8 +17,9 @@ from bitflow.importers.torch.module import network_from_module, run_module
 from bitflow.lower.fuse import fuse
 from bitflow.lower.pack import pack
 
-qnn = pytest.importorskip("brevitas.nn", reason="brevitas is not installed")
-quant = pytest.importorskip("brevitas.quant", reason="brevitas is not installed")
+sys.path.append(str(Path(__file__).parents[2] / ".venv" / "brevitas"))  # where `make test` installs it
+qnn = pytest.importorskip("brevitas.nn", reason="Brevitas is not installed: make test")
+quant = pytest.importorskip("brevitas.quant", reason="Brevitas is not installed: make test")
 
 
 class Net(nn.Module):
