@@ -108,6 +108,7 @@ docs: .venv/.installed ## Write the pages that are made from the code, and the t
 	$(BIN)/python -m bitflow.deploy.boards_page docs/boards.md
 	$(BIN)/python -m bench.page
 	$(BIN)/python -m bench.training_page
+	$(BIN)/python -m bench.front
 
 bench: .venv/.installed ## Count every kernel on emulated cores; commit what it writes.
 	@.ci/packages demo

@@ -54,6 +54,12 @@ def test_bench_must_repeat_and_cover_the_layers(folder: Path) -> None:
     assert first["checked"] is True
     assert sum(layer["instructions"] for layer in first["layers"]) == pytest.approx(first["instructions"], rel=0.01)
     assert {"name", "kind", "macs", "instructions", "kernel"} <= first["layers"][0].keys()
+    assert all(layer["int8_instructions"] is None for layer in first["layers"])
+
+
+def test_a_layer_alone_must_be_shown_beside_int8(folder: Path) -> None:
+    [layer] = bench(folder, "--layer", "dense:64-32")["layers"]
+    assert layer["int8_instructions"] == round(1.924 * 64 * 32)
 
 
 @pytest.mark.usefixtures("toolchain")

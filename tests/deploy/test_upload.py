@@ -17,13 +17,13 @@ from bitflow.deploy import flash, platformio, upload
 from bitflow.deploy.build import Built, build
 from bitflow.deploy.upload import Target
 from bitflow.errors import BitflowError, DeviceError, InputError, MissingError
-from bitflow.image.bfn import load
+from bitflow.image.bfn import Image, load
 from bitflow.resources import builtin_model
 from bitflow_hil.devices import ports
 from bitflow_hil.devices.emulator import Emulator
 
 REAL = [row.name for row in boards() if row.upload]
-DIGITS = "04d8c423"
+DIGITS = f"{Image.of(load(builtin_model('digits'))).crc32:08x}"
 
 # What a tool does, as a shell script: stand-ins for programs that talk to a programmer on USB.
 BEHAVES = "echo ok\n"

@@ -17,7 +17,7 @@ from bitflow.lower.pack import pack
 
 # Pictures, classes and the most bytes that each may take.
 SIZES = {
-    "bitflow-tiny": ((8, 8, 1), 10, 10_000),
+    "bitflow-tiny": ((8, 8, 1), 10, 4_000),
     "bitflow-lenet": ((28, 28, 1), 10, 14_000),
     "bitflow-lenet-deep": ((28, 28, 1), 10, 16_000),
     "bitflow-residual": ((28, 28, 1), 10, 16_000),

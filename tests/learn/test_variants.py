@@ -78,7 +78,7 @@ def test_variants_must_have_the_same_shapes(architecture: str) -> None:
     found = describe_variants(architecture, picture, 7, 0.1)
     assert tuple(found) == VARIANTS
     for layers in zip(*found.values(), strict=True):
-        assert len({(layer.source, layer.target, layer.taps, layer.filters) for layer in layers}) == 1
+        assert len({(layer.accumulators, layer.filters) for layer in layers}) == 1
 
 
 def test_variants_must_be_binary_where_they_say() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -48,9 +49,10 @@ def bench(
 ) -> None:
     """Count the instructions of one run on an emulated board, layer by layer. The count is the same every time.
 
-    Each layer is shown beside the count of the plain kernel and of 8-bit integers (CMSIS-NN, a layer of nearly this
-    shape). A layer is conv<k>x<k>:HxWxCin-Cout[/s<stride>][/p<-1|0|+1>][/g<groups>], dense:N-M or first<k>x<k>:HxWxC-
-    Cout; it runs between others, as in a network. With --runtime micropython predict() is counted, too.
+    Each layer is shown beside the count of the plain kernel; one of --layer also beside that of 8-bit integers
+    (CMSIS-NN, a layer of nearly this shape). docs/compare.md compares whole networks of equal accuracy. A layer is
+    conv<k>x<k>:HxWxCin-Cout[/s<stride>][/p<-1|0|+1>][/g<groups>], dense:N-M or first<k>x<k>:HxWxC-Cout; it runs between
+    others, as in a network. With --runtime micropython predict() is counted, too.
 
     Examples: bitflow bench builtin:digits; bitflow bench --layer conv3x3:16x16x64-64 --board qemu-m7 --plot layer.svg
     """
@@ -96,7 +98,12 @@ def _count_layer(
     with device.connected(load(resolve_model("builtin:digits")), machine, None) as found:
         own = count_planned(found, network, plan)
         plain = count_planned(found, network, plain_plan(network, plan))
-    rows = [row for row in _rows(network, plan, own.layers, plain.layers) if row.name == MEASURED]
+    core = core_of(target.cpu).name
+    rows = [
+        replace(row, int8_instructions=int8_instructions(core, layer))
+        for row, layer in zip(_rows(network, plan, own.layers, plain.layers), network.layers, strict=True)
+        if row.name == MEASURED
+    ]
     facts = {"board": target.name, "instructions": rows[0].instructions, "checked": own.checked and plain.checked}
     _tell(facts, rows, text, plot_file, as_json)
 
@@ -135,9 +142,8 @@ def _rows(network: PackedNetwork, plan: Plan, own: Sequence[int], plain: Sequenc
             layer.macs,
             counted,
             flash_bytes(layer, choice.kernel, choice.data_bytes),
-            layer.taps * layer.target.channels if layer.weight_bits else 0,
+            layer.taps * layer.conv.channels if layer.weight_bits else 0,
             slow,
-            int8_instructions(plan.core, layer),
         )
         for layer, choice, counted, slow in zip(network.layers, plan.layers, own, plain, strict=True)
     ]
@@ -168,7 +174,8 @@ def _show(facts: dict[str, Any], rows: list[BenchRow], as_json: bool) -> None:
     if "micropython_instructions" in facts:
         more = facts["micropython_instructions"] - facts["instructions"]
         typer.echo(f"predict() from MicroPython takes {more:+d} instructions ({more / facts['instructions']:+.2%})")
-    output.print_table(_COLUMNS, map(_cells, rows))
+    columns = _COLUMNS if any(row.int8_instructions for row in rows) else _COLUMNS[:-1]
+    output.print_table(columns, (_cells(row)[: len(columns)] for row in rows))
 
 
 def _json(row: BenchRow) -> dict[str, Any]:

@@ -40,7 +40,8 @@ class BenchRow:
 
     bytes: size of its weights or lists in flash.
     plain_instructions: count of the plain kernel; None: unknown.
-    int8_instructions: count of the nearest measured int8 layer, scaled to this layer's size; None: unknown.
+    int8_instructions: count of the nearest measured int8 layer, scaled to this layer's size; None: unknown, or not a
+        layer alone, since nobody would use an int8 network of these shapes.
     """
 
     name: str
@@ -51,7 +52,7 @@ class BenchRow:
     bytes: int
     weights: int
     plain_instructions: int | None
-    int8_instructions: int | None
+    int8_instructions: int | None = None
 
     @property
     def macs_per_instruction(self) -> float:
@@ -79,7 +80,7 @@ def check_plot(file: Path) -> None:
 
 
 def plot(rows: Sequence[BenchRow], title: str, file: Path) -> None:
-    """Bars of instructions per 1,000 multiply-accumulates: BitFlow, plain, int8. PNG or SVG, by the file's ending.
+    """Bars of instructions per 1,000 multiply-accumulates: BitFlow, plain, int8 where known. PNG or SVG, by the ending.
 
     Raises InputError for another ending, MissingError without matplotlib.
     """
@@ -95,6 +96,7 @@ def plot(rows: Sequence[BenchRow], title: str, file: Path) -> None:
         "plain XOR and popcount": [row.plain_instructions for row in shown],
         "int8 (CMSIS-NN)": [row.int8_instructions for row in shown],
     }
+    series = {label: counts for label, counts in series.items() if any(counts)}
     figure = Figure(figsize=(8.0, 1.6 + 0.62 * len(shown)), layout="constrained")
     axes = figure.add_subplot()
     for k, (label, counts) in enumerate(series.items()):
