@@ -35,10 +35,11 @@ from bitflow.planner.choice import Objective
 from bitflow.planner.for_board import plan_for
 from bitflow.show.report import report
 
-__all__ = ["CHART", "PAGE", "RESULTS", "ROWS", "known", "printed", "write"]
+__all__ = ["PAGE", "README", "ROWS", "count", "file_of", "known", "readme", "write"]
 
 PAGE = Path(__file__).parents[1] / "docs" / "compare.md"
 CHART = PAGE.with_name("compare.svg")
+README = ROOT / "README.md"
 RESULTS = Path(__file__).with_name("front.json")
 
 BOARDS = {"M4": "qemu-m4", "M0": "qemu-m0-4m", "M55": "qemu-m55"}
@@ -51,10 +52,12 @@ class Row:
     """A network of ours on the page.
 
     data: title of its table. recipe: name in bench/recipes.json, "NETWORK DATA".
+    rival: the network in bench/rivals.py of about its accuracy, which the README shows beside it; "": neither is there.
     """
 
     data: str
     recipe: str
+    rival: str = ""
 
     @property
     def network(self) -> str:
@@ -62,10 +65,11 @@ class Row:
 
 
 ROWS = (
-    Row("digits", "bitflow-tiny digits"),
+    Row("digits", "bitflow-tiny digits", "conv3:8 conv3s2:16 conv3p0:24 fc"),
+    Row("MNIST", "bitflow-lenet idx:mnist", "conv6s4p1:12 conv3p0:16 conv3p0:24 fc"),
     Row("MNIST", "bitflow-lenet-deep idx:mnist"),
-    Row("hands", "bitflow-hands signs:hands"),
-    Row("sound", "bitflow-sound sound:kws01_1000_int8_49x10.npz"),
+    Row("hands", "bitflow-hands signs:hands", "conv3s4:8 conv3s2:16 conv3s2:24 conv3:32 fc"),
+    Row("sound", "bitflow-sound sound:kws01_1000_int8_49x10.npz", "conv5s2:16 conv3s2:32 conv3s2:48 fc"),
 )
 
 
@@ -160,6 +164,26 @@ def write() -> str:
     return filled(PAGE, {data: table(data) for data in _titles()})
 
 
+def readme() -> str:
+    """The README with a fresh table: default builds beside the int8 networks of about their accuracy."""
+    lines = [
+        "| data | network | accuracy, % | M4 | M0 | M55 | flash | RAM |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in ROWS:
+        for rival in RIVALS:
+            if (rival.data, rival.network) == (row.data, row.rival):
+                costs = known()[row.recipe]["balanced"]
+                own = [costs[core]["instructions"] for core in BOARDS] + [costs["M4"]["flash"], costs["M4"]["ram"]]
+                others = (rival.m4, rival.m0, rival.m55, rival.flash, rival.ram)
+                accuracy = statistics.mean(_accuracies(row))
+                lines.append(
+                    f"| {row.data} | BitFlow `{row.network}` | {accuracy:.2f} | {' | '.join(map(_number, own))} |"
+                )
+                lines.append(f"| | int8, CMSIS-NN | {rival.accuracy:.2f} | {' | '.join(map(_number, others))} |")
+    return filled(README, {"front": lines})
+
+
 def printed() -> str:
     """What was counted, for a terminal."""
     lines = []
@@ -250,6 +274,7 @@ def main() -> None:
         results = known() | {name: measure(row, asked.data, asked.images)}
         RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     PAGE.write_text(write(), encoding="utf-8")
+    README.write_text(readme(), encoding="utf-8")
     draw()
     print(printed())
 

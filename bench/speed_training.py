@@ -20,15 +20,15 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from bench.ablation import LAYERS, RECIPE
 from bitflow.learn.data.dataset import Dataset, Split, assemble
 from bitflow.learn.networks import architectures
 from bitflow.learn.networks.variants import variant
-from bitflow.learn.recipe import Recipe, recipe_for
+from bitflow.learn.recipe import Recipe
 from bitflow.learn.training.device import has_units_for_half
 from bitflow.learn.training.evaluate import as_input
 from bitflow.learn.training.train import train
 
-NETWORK = "bitflow-lenet"
 PICTURE = (28, 28, 1)
 CLASSES = 10
 BATCH = 128
@@ -48,7 +48,7 @@ def random_data(count: int) -> Dataset:
 def bitflow_speed(data: Dataset, recipe: Recipe) -> float:
     """Images a second of the real training loop, the judgement of its epochs on one picture included."""
     torch.manual_seed(SEED)
-    module = architectures.build(NETWORK, PICTURE, CLASSES)
+    module = architectures.build(LAYERS, PICTURE, CLASSES)
     with tempfile.TemporaryDirectory() as folder:
         seconds = train(module, data, recipe, Path(folder), test=False).seconds
     return recipe.epochs * (len(data.train) - 1) / seconds
@@ -58,7 +58,7 @@ def float_speed(data: Dataset, recipe: Recipe, half: bool) -> float:
     """Images a second of the float network in a plain loop; half: in bfloat16."""
     torch.manual_seed(SEED)
     torch.set_num_threads(recipe.threads)
-    module = variant(architectures.build(NETWORK, PICTURE, CLASSES), "float").train()
+    module = variant(architectures.build(LAYERS, PICTURE, CLASSES), "float").train()
     module = module.to(memory_format=torch.channels_last)
     optimiser = torch.optim.Adam(module.parameters(), lr=1e-3)
     images, labels = as_input(data.train.images[:-1]), torch.from_numpy(data.train.labels[:-1])
@@ -85,7 +85,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="of torch")
     asked = parser.parse_args()
     data = random_data(asked.steps * BATCH)
-    usual = replace(recipe_for(NETWORK), epochs=asked.epochs, batch=BATCH, threads=asked.threads)
+    usual = replace(RECIPE, epochs=asked.epochs, batch=BATCH, threads=asked.threads)
     usual = replace(usual, validation=1 / len(data.train))
     single = replace(usual, precision="float32")
     ways: dict[str, Callable[[], float]] = {
@@ -102,7 +102,7 @@ def main() -> None:
         for name, measure in ways.items():
             found[name].append(measure())
     speeds = {name: statistics.median(values) for name, values in found.items()}
-    print(f"{NETWORK}, batches of {BATCH}, threads: {usual.threads}, median of {asked.rounds} rounds")
+    print(f"{LAYERS}, batches of {BATCH}, threads: {usual.threads}, median of {asked.rounds} rounds")
     for name, values in found.items():
         print(f"{name:<17} {speeds[name]:>8,.0f} images/s, {min(values):,.0f} to {max(values):,.0f}")
     for ours, theirs in ratios:

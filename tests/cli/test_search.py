@@ -79,7 +79,7 @@ def test_a_project_s_width_must_be_that_of_the_base(tmp_path: Path) -> None:
     text = project_text("narrow", "digits", None, "bitflow-tiny", "qemu-m4", 0.5)
     write_project(tmp_path, text, overwrite=False)
     found = answer("search", "--trials", "1", "--epochs", "1", cwd=tmp_path)
-    assert [one["layers"] for one in found["networks"]] == ["conv3x3:16 conv3x3:32/pool2 conv3x3:32"]
+    assert [one["layers"] for one in found["networks"]] == ["conv3x3:8/t3 conv3x3:16/pool2/t3"]
     assert found["recipe"]["validation"] == 0.2
 
 

@@ -18,14 +18,14 @@ from bitflow.lower.pack import pack
 # Pictures, classes and the most bytes that each may take.
 SIZES = {
     "bitflow-tiny": ((8, 8, 1), 10, 4_000),
-    "bitflow-lenet": ((28, 28, 1), 10, 14_000),
+    "bitflow-lenet": ((28, 28, 1), 10, 9_000),
     "bitflow-lenet-deep": ((28, 28, 1), 10, 16_000),
     "bitflow-residual": ((28, 28, 1), 10, 16_000),
     "bitflow-hands": ((64, 64, 3), 10, 64_000),
     "bitflow-vgg-small": ((32, 32, 3), 10, 190_000),
     "bitflow-vgg": ((32, 32, 3), 10, 1_300_000),
     "bitflow-alexnet": ((64, 64, 3), 10, 5_000_000),
-    "bitflow-sound": ((1, 49, 10), 12, 36_000),
+    "bitflow-sound": ((1, 49, 10), 12, 20_000),
 }
 
 

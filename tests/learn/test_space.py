@@ -54,10 +54,11 @@ def test_a_network_of_the_space_must_be_its_own_nearest(picture: tuple[int, int,
         assert space.text(space.nearest(text)) == text
 
 
-@pytest.mark.parametrize(("name", "side"), [("bitflow-tiny", 8), ("bitflow-lenet", 28)])
-def test_small_recipes_must_be_in_the_space(name: str, side: int) -> None:
+@pytest.mark.parametrize(
+    ("text", "side"), [(layers_of("bitflow-tiny"), 8), ("conv5x5:32/stride2 conv3x3:64/pool2 conv3x3:96/pad0", 28)]
+)
+def test_usual_small_networks_must_be_in_the_space(text: str, side: int) -> None:
     space = Space((side, side))
-    text = layers_of(name)
     written = space.text(space.nearest(text))
     assert parse_layers(written) == parse_layers(text)
 

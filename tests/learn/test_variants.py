@@ -67,7 +67,8 @@ def test_alexnet_must_refuse_what_it_cannot_be() -> None:
 
 
 def test_a_width_must_scale_all_channels_but_the_outer_ones() -> None:
-    module = architectures.build("bitflow-lenet", (28, 28, 1), 10, width=0.25)
+    layers = "conv5x5:32/stride2 conv3x3:64/pool2 conv3x3:96/pad0"
+    module = architectures.build(layers, (28, 28, 1), 10, width=0.25)
     assert [layer.out_channels for layer in module if isinstance(layer, InputConv2d | BinaryConv2d)] == [8, 16, 24]
     assert module[-1].out_features == 10
 
