@@ -226,7 +226,7 @@ def draw() -> None:
     """Accuracy against instructions, flash and RAM, a row of panels for each data set."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     titles = _titles()
     figure = Figure(figsize=(11.0, 2.5 * len(titles)), layout="constrained")
@@ -241,16 +241,15 @@ def draw() -> None:
             if not _points(data, column):
                 axes.set_axis_off()
                 continue
-            axes.set_xscale("log")
-            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.set_xlim(0, 1.15 * max(cost for _, _, cost in _points(data, column)))
+            axes.xaxis.set_major_locator(MaxNLocator(4))
             axes.xaxis.set_major_formatter(FuncFormatter(_short))
-            axes.xaxis.set_minor_formatter(NullFormatter())
-            axes.margins(x=0.2, y=0.2)
+            axes.margins(y=0.2)
+            axes.set_axisbelow(True)
             axes.grid(color="#dddddd", linewidth=0.6)
             axes.spines[["top", "right"]].set_visible(False)
             axes.tick_params(labelsize=8)
-            if line is panels[-1]:
-                axes.set_xlabel(text, fontsize=9)
+            axes.set_xlabel(text, fontsize=9)
         line[0].set_ylabel(f"{data}\ntest accuracy, %", fontsize=9)
     handles, labels = panels[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False, fontsize=9)
@@ -259,7 +258,7 @@ def draw() -> None:
 
 
 def _short(value: float, _: object) -> str:
-    return f"{value / 1e6:g} M" if value >= 1e6 else f"{value / 1e3:g} k"
+    return "0" if value == 0 else f"{value / 1e6:g} M" if value >= 1e6 else f"{value / 1e3:g} k"
 
 
 def main() -> None:
