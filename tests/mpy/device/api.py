@@ -30,7 +30,7 @@ hidden = m.hidden(0)
 assert list(hidden) == list(m.hidden(0, image)) and len(hidden) > 0
 assert len(m.hidden(1)) > 0
 profile = m.profile(image)
-assert len(profile) == 4 and all(t >= 0 for t in profile), profile
+assert len(profile) == 3 and all(t >= 0 for t in profile), profile
 
 # In place from every kind of buffer, and copied.
 data = open("digits.bfn", "rb").read()
