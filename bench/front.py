@@ -125,21 +125,30 @@ def _number(value: int | None) -> str:
 
 
 def _rival(rival: Rival) -> str:
-    seeds = "one seed" if rival.seeds == 1 else f"{rival.seeds} seeds"
-    spread = f"{rival.spread}, {seeds}" if rival.spread else seeds
-    cells = (rival.m4, rival.m0, rival.m55, rival.flash, rival.ram)
-    return f"| {rival.kind} | `{rival.network}` | {rival.accuracy:.2f} ({spread}) | {' | '.join(map(_number, cells))} |"
+    accuracy = f"{rival.accuracy:.2f}"
+    if rival.seeds:
+        seeds = "one seed" if rival.seeds == 1 else f"{rival.seeds} seeds"
+        accuracy += f" ({rival.spread}, {seeds})" if rival.spread else f" ({seeds})"
+    return f"| {rival.kind} | `{rival.network}` | {_known(rival, accuracy)} | {' | '.join(map(_number, rival.costs))} |"
+
+
+def _known(rival: Rival, accuracy: str) -> str:
+    """An accuracy, or the spread where nothing else is known."""
+    return accuracy if rival.seeds or not rival.spread else rival.spread
+
+
+def _costs(found: dict[str, Any]) -> list[int]:
+    """The columns of a table, as Rival.costs has them."""
+    return [found[core]["instructions"] for core in BOARDS] + [found["M4"]["flash"], found["M4"]["ram"]]
 
 
 def _own(row: Row, objective: Objective, found: dict[str, Any]) -> str:
     accuracies = _accuracies(row)
     seeds = "one seed" if len(accuracies) == 1 else f"{len(accuracies)} seeds"
     spread = f"{min(accuracies):.2f} to {max(accuracies):.2f}, {seeds}" if len(accuracies) > 1 else seeds
-    costs = found[objective]
-    cells = [costs[core]["instructions"] for core in BOARDS] + [costs["M4"]["flash"], costs["M4"]["ram"]]
     return (
         f"| **{_BITFLOW}**, {objective} | `{row.network}` | {statistics.mean(accuracies):.2f} ({spread}) | "
-        f"{' | '.join(map(_number, cells))} |"
+        f"{' | '.join(map(_number, _costs(found[objective])))} |"
     )
 
 
@@ -173,14 +182,13 @@ def readme() -> str:
     for row in ROWS:
         for rival in RIVALS:
             if (rival.data, rival.network) == (row.data, row.rival):
-                costs = known()[row.recipe]["balanced"]
-                own = [costs[core]["instructions"] for core in BOARDS] + [costs["M4"]["flash"], costs["M4"]["ram"]]
-                others = (rival.m4, rival.m0, rival.m55, rival.flash, rival.ram)
+                own, others = _costs(known()[row.recipe]["balanced"]), rival.costs
+                theirs = _known(rival, f"{rival.accuracy:.2f}")
                 accuracy = statistics.mean(_accuracies(row))
                 lines.append(
                     f"| {row.data} | BitFlow `{row.network}` | {accuracy:.2f} | {' | '.join(map(_number, own))} |"
                 )
-                lines.append(f"| | int8, CMSIS-NN | {rival.accuracy:.2f} | {' | '.join(map(_number, others))} |")
+                lines.append(f"| | int8, CMSIS-NN | {theirs} | {' | '.join(map(_number, others))} |")
     return filled(README, {"front": lines})
 
 
